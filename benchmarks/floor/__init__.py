@@ -1,0 +1,1 @@
+"""The floor: the least Django that parses a create and inserts one row."""

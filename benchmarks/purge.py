@@ -1,0 +1,136 @@
+"""How fast expired shares are purged, and what a create feels of it: `python -m benchmarks.purge`.
+
+The limit is one plain DELETE of as many rows. The purge also deletes as many values and writes as
+many audit events, in batches that let others through.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.loadgen import Driver
+from benchmarks.report import percentile
+from benchmarks.runner import say, spread
+from benchmarks.scenarios import create_request
+from benchmarks.servers import Servers
+
+RESULT = Path(__file__).parent / "results" / "purge.json"
+
+_FILL_SHARES = """
+INSERT INTO secrets_app_share
+    (digest, deletion_digest, wrapped_key, value_name, size, label, one_time, expires_at)
+SELECT sha256(int4send(n)), sha256(int4send(-n)), decode(repeat('aa', 82), 'hex'), md5(n::text),
+       200, 'bench', true, now() - interval '1 hour'
+FROM generate_series(1, %s) n
+"""
+_FILL_VALUES = """
+INSERT INTO vault_storedvalue (name, sealed)
+SELECT md5(n::text), decode(repeat('bb', 229), 'hex') FROM generate_series(1, %s) n
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows per second, and the p99 of a create in ms: alone, and while a purge runs."""
+
+    rows: int
+    delete_rows_per_second: float
+    purge_rows_per_second: float
+    purge_of_delete: float
+    idle_p99_ms: float
+    purging_p99_ms: float
+    p99_of_idle: float
+    errors: int
+
+
+def fill(url: str, rows: int) -> None:
+    """Insert shares that have expired, with their values, and let PostgreSQL know its tables."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_FILL_SHARES, (rows,))
+        connection.execute(_FILL_VALUES, (rows,))
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def plain_delete(url: str) -> float:
+    """Delete the expired rows by one statement; returns the seconds. Empties the values after."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        began = time.perf_counter()
+        connection.execute("DELETE FROM secrets_app_share WHERE expires_at <= now()")
+        took = time.perf_counter() - began
+        connection.execute("TRUNCATE vault_storedvalue")
+        connection.execute("VACUUM")
+    return took
+
+
+def idle(driver: Driver, requests: int) -> list[int]:
+    """Return the latencies (ns) of creates while nothing else runs."""
+    driver.run([create_request(i) for i in range(requests // 4)])
+    return driver.run([create_request(i) for i in range(requests)]).latencies_ns
+
+
+def while_purging(driver: Driver, purge: subprocess.Popen[bytes]) -> tuple[list[int], int]:
+    """Return the latencies (ns) of creates until the purge ends, and how many failed."""
+    latencies: list[int] = []
+    errors = 0
+    while purge.poll() is None:
+        done = driver.run([create_request(i) for i in range(200)])
+        latencies += done.latencies_ns
+        errors += sum(done.errors().values())
+    return latencies, errors
+
+
+def measure(servers: Servers, rows: int, connections: int, rounds: int) -> Result:
+    """Measure all three on one database."""
+    site = servers.site("fugata")
+    url = servers.postgres.url("fugata")
+    deletes = []
+    for number in range(rounds):
+        say(f"plain DELETE {number + 1} of {rounds}: filling …")
+        fill(url, rows)
+        deletes.append(plain_delete(url))
+    fill(url, rows)
+    driver = Driver(site.address)
+    spread(driver, site, connections)
+    say("creates alone …")
+    alone = sorted(idle(driver, 2000))
+    say("creates while purging …")
+    command = [sys.executable, "manage.py", "purge_expired"]
+    began = time.perf_counter()
+    purge = subprocess.Popen(command, env=servers.env("fugata"), stdout=subprocess.DEVNULL)
+    meanwhile, errors = while_purging(driver, purge)
+    took = time.perf_counter() - began
+    driver.close()
+    deleted = statistics.median(deletes)
+    p99, busy = percentile(alone, 0.99), percentile(sorted(meanwhile), 0.99)
+    return Result(rows, rows / deleted, rows / took, deleted / took, p99, busy, busy / p99, errors)
+
+
+def main() -> None:
+    """Measure, print and write the result file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.purge", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="expired shares (1000000)")
+    parser.add_argument("--connections", type=int, default=4, help="connections that create (4)")
+    parser.add_argument("--rounds", type=int, default=3, help="plain DELETEs (3)")
+    options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fugata-bench-"))
+        servers = Servers(Path(folder), stack)
+        done = measure(servers, options.rows, options.connections, options.rounds)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(done.__dict__, indent=2) + "\n")
+    for name, figure in done.__dict__.items():
+        print(f"{name:24} {figure:12,.2f}")
+
+
+if __name__ == "__main__":
+    main()

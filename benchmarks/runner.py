@@ -1,0 +1,122 @@
+"""Rounds of slices: every scenario once a round, the order moved on by one each round."""
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from benchmarks.loadgen import Driver, Slice
+from benchmarks.report import Figure, Rounds, figure
+from benchmarks.scenarios import Scenario, Work, render
+from benchmarks.servers import Servers, Site
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is sent: `requests` and `warmup` are per slice."""
+
+    rounds: int
+    requests: int
+    warmup: int
+    connections: int
+
+
+def rotated(scenarios: Sequence[Scenario], by: int) -> list[Scenario]:
+    """Return the scenarios, beginning with another one each round."""
+    start = by % len(scenarios)
+    return [*scenarios[start:], *scenarios[:start]]
+
+
+def right(work: Work, index: int, body: bytes) -> bool:
+    """Say whether a 2xx carries what it should; a body that can't be read does not."""
+    try:
+        return work.is_right(index, body)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def mistakes(work: Work, done: Slice, offset: int) -> Counter[str]:
+    """Count answers that are not a 2xx, and those that are but say the wrong thing."""
+    errors = done.errors()
+    for index, (status, body) in enumerate(zip(done.statuses, done.bodies, strict=True)):
+        if 200 <= status < 300 and not right(work, offset + index, body):
+            errors["wrong answer"] += 1
+    return errors
+
+
+def spread(driver: Driver, site: Site, connections: int) -> None:
+    """Open the connections so that each worker has its equal share.
+
+    Left to chance, one of two workers often takes all of them, and a core stands idle: that
+    would measure luck. So each worker in turn takes its share while the others are paused.
+    """
+    workers = site.workers()
+    for number, worker in enumerate(workers):
+        share = len(range(number, connections, len(workers)))
+        with paused([other for other in workers if other != worker]):
+            driver.add(share, render("GET", site.ready))
+
+
+@contextlib.contextmanager
+def paused(workers: Sequence[psutil.Process]) -> Iterator[None]:
+    """Stop processes for a moment."""
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.resume()
+
+
+def measure(scenario: Scenario, servers: Servers, plan: Plan) -> Figure:
+    """Prepare, warm up and time one slice."""
+    site = servers.site(scenario.site)
+    driver = Driver(site.address)
+    try:
+        spread(driver, site, plan.connections)
+        work = scenario.prepare(driver, plan.warmup + plan.requests)
+        warm = driver.run(work.requests[: plan.warmup])
+        timed = driver.run(work.requests[plan.warmup :])
+    finally:
+        driver.close()
+    errors = mistakes(work, warm, 0) + mistakes(work, timed, plan.warmup)
+    return figure(timed, errors)
+
+
+def say(text: str) -> None:
+    """Show progress, apart from the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def announce(scenario: Scenario, done: Figure, servers: Servers) -> None:
+    """Show one slice, and the end of the server's log when something went wrong."""
+    figures = f"{done.rate:8,.0f} req/s  p50 {done.p50:7.2f} ms  p99 {done.p99:7.2f} ms"
+    say(f"  {scenario.name:14} {figures}")
+    if done.errors:
+        say(f"  ERRORS {done.errors}\n{servers.last_lines(scenario.site)}")
+
+
+def one_round(scenarios: Sequence[Scenario], servers: Servers, plan: Plan) -> dict[str, Figure]:
+    """Measure each scenario once."""
+    done = {}
+    for scenario in scenarios:
+        done[scenario.name] = measure(scenario, servers, plan)
+        announce(scenario, done[scenario.name], servers)
+    return done
+
+
+def all_rounds(scenarios: Sequence[Scenario], servers: Servers, plan: Plan) -> Rounds:
+    """Measure every round."""
+    return list(_rounds(scenarios, servers, plan))
+
+
+def _rounds(
+    scenarios: Sequence[Scenario], servers: Servers, plan: Plan
+) -> Iterator[dict[str, Figure]]:
+    for number in range(plan.rounds):
+        say(f"round {number + 1} of {plan.rounds}")
+        yield one_round(rotated(scenarios, number), servers, plan)

@@ -1,0 +1,203 @@
+"""Reading a request's body: bounded, whole, never on disk; and throwing one away.
+
+Django reads a body only by its Content-Length. Here a chunked one is read too (gunicorn marks its
+end), and a large one waits unread until there is room for it.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from secrets_app.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
+
+LARGE = 2**20
+_STEP = 2**18
+#: Seconds without a byte after which a sender is given up.
+IDLE = 30.0
+#: Seconds that a large body waits for its turn.
+TURN = 60.0
+#: Bounds on what is thrown away so that the sender gets to see the answer (design.md).
+DISCARD_MOST = 128 * 2**20
+DISCARD_SECONDS = 10.0
+
+#: Bytes a second that a sender must manage on the whole, after the first `IDLE` seconds.
+SLOWEST = 32 * 1024
+
+_large_bodies = threading.BoundedSemaphore(2)
+# Whoever waits holds a thread, and some must be left for /healthz and for small requests.
+_waiting = threading.BoundedSemaphore(max(settings.WEB_THREADS // 2, 1))
+_discarding = threading.BoundedSemaphore(max(settings.WEB_THREADS // 4, 1))
+
+
+def has_body(request: HttpRequest) -> bool:
+    """Return whether the request announces a body."""
+    length = request.META.get("CONTENT_LENGTH")
+    return bool(length and length != "0") or "HTTP_TRANSFER_ENCODING" in request.META
+
+
+@contextmanager
+def body_read(request: HttpRequest) -> Iterator[None]:
+    """Read the body into memory for as long as the block runs; `request.body` then has it.
+
+    Raises BodyTooLarge, BodyCutShort, BodyTooSlow, or Overloaded when there was no room in time.
+    """
+    declared = _declared(request)
+    if declared is not None and declared > settings.MAX_BODY_SIZE:
+        discard(request)
+        raise BodyTooLarge()
+    turn = _Turn()
+    try:
+        if declared is not None and declared > LARGE:
+            turn.take()
+        _install(request, _read(request, declared, turn))
+        yield
+    except (Overloaded, BodyTooSlow):
+        _hang_up(request)
+        raise
+    finally:
+        # A DRF request refers to itself, and would keep its body until a garbage collection.
+        request._body = b""
+        turn.give_back()
+
+
+class _Turn:
+    """One of the two places for large bodies, held from reading to answering."""
+
+    def __init__(self) -> None:
+        self._held = False
+
+    def take(self) -> float:
+        """Return the seconds that it took."""
+        if self._held or self._take_at_once():
+            return 0.0
+        began = time.monotonic()
+        if not _waiting.acquire(blocking=False):
+            raise Overloaded()
+        try:
+            self._held = _large_bodies.acquire(timeout=TURN)
+        finally:
+            _waiting.release()
+        if not self._held:
+            raise Overloaded()
+        return time.monotonic() - began
+
+    def _take_at_once(self) -> bool:
+        self._held = _large_bodies.acquire(blocking=False)
+        return self._held
+
+    def give_back(self) -> None:
+        if self._held:
+            self._held = False
+            _large_bodies.release()
+
+
+def _declared(request: HttpRequest) -> int | None:
+    """Return Content-Length, or None for a chunked body."""
+    if "HTTP_TRANSFER_ENCODING" in request.META:
+        return None
+    return int(request.META["CONTENT_LENGTH"])
+
+
+def _read(request: HttpRequest, declared: int | None, turn: _Turn) -> bytes:
+    if declared is not None and declared <= _STEP:
+        body = _piece(request, declared, time.monotonic() + IDLE + _STEP / SLOWEST)
+    else:
+        body = _read_in_steps(request, declared, turn)
+    if declared is not None and len(body) < declared:
+        raise BodyCutShort()
+    return body
+
+
+def _read_in_steps(request: HttpRequest, declared: int | None, turn: _Turn) -> bytes:
+    body = bytearray()
+    began = time.monotonic()
+    while piece := _piece(
+        request,
+        _STEP if declared is None else min(_STEP, declared - len(body)),
+        began + IDLE + (len(body) + _STEP) / SLOWEST,
+    ):
+        body += piece
+        if len(body) > LARGE:
+            began += turn.take()
+        if len(body) > settings.MAX_BODY_SIZE:
+            body.clear()
+            turn.give_back()
+            discard(request)
+            raise BodyTooLarge()
+    return bytes(body)
+
+
+def _piece(request: HttpRequest, size: int, deadline: float) -> bytes:
+    """Return up to `size` bytes, none at the end. Raises BodyTooSlow or BodyCutShort."""
+    if size == 0:
+        return b""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise BodyTooSlow()
+    _set_timeout(request, min(IDLE, left))
+    try:
+        return bytes(request.META["wsgi.input"].read(size))
+    except TimeoutError as error:
+        raise BodyTooSlow() from error
+    except Exception as error:  # gunicorn's own errors of chunked encoding, or a lost connection
+        raise BodyCutShort() from error
+    finally:
+        _set_timeout(request, None)
+
+
+def _set_timeout(request: HttpRequest, seconds: float | None) -> None:
+    connection = request.META.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(seconds)
+
+
+def _install(request: HttpRequest, body: bytes) -> None:
+    """Make the body look to Django and DRF as if it had come with a Content-Length."""
+    request._body = body
+    request.META["CONTENT_LENGTH"] = str(len(body))
+
+
+def discard(
+    request: HttpRequest, most: int = DISCARD_MOST, seconds: float = DISCARD_SECONDS
+) -> None:
+    """Read and drop what is left of the body, up to `most` bytes or `seconds`."""
+    if not has_body(request) or hasattr(request, "_body"):
+        return
+    ended = False
+    if _discarding.acquire(blocking=False):
+        try:
+            ended = _discard(request, most, seconds)
+        finally:
+            _discarding.release()
+    if not ended:
+        _hang_up(request)
+
+
+def _hang_up(request: HttpRequest) -> None:
+    """Listen no more: gunicorn would wait five seconds for the rest of a body that stalls."""
+    connection = request.META.get("gunicorn.socket")
+    if connection is not None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
+
+
+def _discard(request: HttpRequest, most: int, seconds: float) -> bool:
+    """Return whether the body's end was reached."""
+    stream, deadline = request.META["wsgi.input"], time.monotonic() + seconds
+    while most > 0 and (left := deadline - time.monotonic()) > 0:
+        _set_timeout(request, left)
+        try:
+            piece = stream.read(min(_STEP, most))
+        except Exception:  # the sender is gone, or too slow to be waited for
+            break
+        if not piece:
+            _set_timeout(request, None)
+            return True
+        most -= len(piece)
+    _set_timeout(request, None)
+    return False

@@ -1,0 +1,41 @@
+"""Celery's application: the worker and beat take all else from the settings (CELERY_…)."""
+
+import os
+import sys
+from functools import cached_property
+from types import FrameType
+
+from celery import Celery, platforms
+from celery.apps import beat
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
+
+
+class Beat(beat.Beat):
+    """Beat that ends wherever a signal finds it.
+
+    Celery saves the schedule inside the signal handler, which fails with a stack trace in a beat
+    that is still starting. The schedule is saved at the end of the loop anyway.
+    """
+
+    def install_sync_handler(self, service: object) -> None:
+        """Let SIGTERM and SIGINT end the process."""
+        platforms.signals.update(SIGTERM=_end, SIGINT=_end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit()
+
+
+class Fugata(Celery):
+    """Celery with our beat."""
+
+    @cached_property
+    def Beat(self) -> type[Beat]:  # noqa: N802  # Celery's name
+        """The class that `celery beat` runs."""
+        return self.subclass_with_self(Beat)
+
+
+app = Fugata("fugata")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["secrets_app"])

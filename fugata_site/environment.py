@@ -1,0 +1,121 @@
+"""How settings are read: from the environment, `X_FILE` for a secret `X`, with errors that name
+the setting.
+"""
+
+import ipaddress
+import os
+import re
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import EnvError, FileAwareEnv
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+T = TypeVar("T")
+
+env = FileAwareEnv(strip_whitespace=True)
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=366)
+
+
+def read(name: str, reader: Callable[..., T], default: object) -> T:
+    """Return setting `name` through one of `env`'s readers; raises ImproperlyConfigured, naming
+    it, when the value is wrong. The value itself is never repeated: it may be a secret.
+    """
+    if not os.environ.get(name) and not os.environ.get(f"{name}_FILE"):
+        os.environ.pop(name, None)  # X= means "not set", as compose files write it
+    try:
+        return reader(name, default)
+    except (EnvError, ValueError, KeyError):
+        # Not "from error": a library's message may repeat the value.
+        raise ImproperlyConfigured(
+            f"{name}: the value is not usable. It must be {_wanted(reader)}."
+        ) from None
+
+
+def _wanted(reader: Callable[..., object]) -> str:
+    name = getattr(reader, "__name__", "")
+    return {
+        "int": "a whole number",
+        "bool": "true or false",
+        "list": "a list, separated by commas",
+        "dj_db_url": "a database URL, for instance postgresql://user:password@host/name",
+    }.get(name, "text, or NAME_FILE the path of a readable file")
+
+
+def whole_number(name: str, default: int, least: int, most: int) -> int:
+    """Return an integer setting between `least` and `most`, both allowed."""
+    value = read(name, env.int, default)
+    if not least <= value <= most:
+        raise ImproperlyConfigured(f"{name}: must be a whole number from {least} to {most}.")
+    return value
+
+
+def names(name: str, default: list[str]) -> list[str]:
+    """Return a list of names, without the spaces around them."""
+    return [entry.strip() for entry in read(name, env.list, default) if entry.strip()]
+
+
+def durations(name: str, default: list[str]) -> dict[str, timedelta]:
+    """Return the durations on offer by how they are written, in the order configured: `5m` is
+    five minutes; the units are s, m, h, d.
+    """
+    presets = {
+        text.strip(): _duration(name, text.strip()) for text in read(name, env.list, default)
+    }
+    if not presets:
+        raise ImproperlyConfigured(f"{name}: names no duration; write for instance 5m,1h,24h.")
+    return presets
+
+
+def _duration(name: str, text: str) -> timedelta:
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    length = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+    if length is None or length > _LONGEST:
+        raise ImproperlyConfigured(
+            f"{name}: each entry is a whole number and s, m, h or d, of at most 366 days,"
+            " for instance 5m,1h,24h,7d."
+        )
+    return length
+
+
+def networks(name: str) -> list[Network]:
+    """Return a list of addresses and CIDR blocks as networks."""
+    try:
+        return [ipaddress.ip_network(entry.strip()) for entry in read(name, env.list, [])]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name}: each entry must be an IP address or a CIDR block such as 10.0.0.0/8."
+        ) from error
+
+
+def generated_secret(path: Path) -> str:
+    """Return the secret kept in `path`, made (384 random bits, mode 0600) when there is none.
+
+    Written beside and then linked, so that two first starts at once agree on one secret.
+    """
+    if not path.exists():
+        write_once(path, secrets.token_urlsafe(48) + "\n")
+    return path.read_text().strip()
+
+
+def write_once(path: Path, text: str) -> None:
+    """Create `path` with `text`, whole or not at all, mode 0600; an existing file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,95 @@
+"""One place turns errors into answers: `{"error": …}` for clients, a friendly page for people."""
+
+import logging
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions
+
+from secrets_app.api.negotiation import prefers_html
+from secrets_app.errors import (
+    BadRequest,
+    Forbidden,
+    FugataError,
+    InternalError,
+    MalformedJson,
+    MethodNotAllowed,
+    NotFound,
+    UnsupportedMediaType,
+    database_unavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+API_PREFIXES = ("/secrets", "/repositories")
+
+
+def api_exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """Return the answer to an exception in an API view (DRF's EXCEPTION_HANDLER)."""
+    request = context["request"]._request
+    if isinstance(error, exceptions.MethodNotAllowed):
+        allowed = ", ".join(context["view"].allowed_methods)
+        return answer(request, MethodNotAllowed(allowed=allowed))
+    failure = getattr(context["view"], "failure", InternalError.sentence)
+    return answer(request, translated(error, failure))
+
+
+def translated(error: Exception, failure: str = InternalError.sentence) -> FugataError:
+    """Return the domain error that `error` stands for; what nobody foresaw is logged."""
+    match error:
+        case FugataError():
+            return error
+        case OperationalError() | InterfaceError():
+            return database_unavailable(error)
+        case exceptions.UnsupportedMediaType():
+            return UnsupportedMediaType()
+        case exceptions.ParseError():
+            return MalformedJson()
+    logger.error("a request failed", exc_info=error)
+    return InternalError(failure)
+
+
+def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
+    """Return `error` as JSON, or as a page where the reader is a person."""
+    if _is_for_people(request):
+        context = {
+            "title": error.title,
+            "sentence": error.for_people or error.sentence,
+            "retry_after": error.headers.get("Retry-After"),
+        }
+        response = render(request, "message.html", context, status=error.status)
+    else:
+        response = JsonResponse({"error": error.sentence}, status=error.status)
+    for name, value in error.headers.items():
+        response.headers[name] = value
+    response.headers["Content-Length"] = str(len(response.content))
+    return response
+
+
+def _is_for_people(request: HttpRequest) -> bool:
+    path = request.path_info
+    if path == "/" or path.startswith("/s/"):
+        return True
+    return not path.startswith(API_PREFIXES) and prefers_html(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django refuses: an unknown Host, too many form fields."""
+    return answer(request, BadRequest())
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what may not be done."""
+    return answer(request, Forbidden())
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer an address that leads nowhere."""
+    return answer(request, NotFound())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer an error outside every view."""
+    return answer(request, InternalError())

@@ -1,0 +1,87 @@
+"""Is the service well? A thread per process asks every two seconds; /healthz reads its answer.
+
+The one who asks is never the one who waits: a backend that hangs makes the last answer old, and an
+old answer means "unhealthy" (design: at most five seconds old).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from django.db import connection
+
+from secrets_app.errors import let_go
+from secrets_app.vault.backends import key_provider, value_store
+
+PERIOD = 2.0
+OLDEST = 5.0
+FIRST_WAIT = 1.5
+
+logger = logging.getLogger(__name__)
+
+
+def _check_database() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Exception:
+        connection.close()  # the next round tries a new connection
+        raise
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "Database connection failed": _check_database,
+    "Value store unavailable": lambda: value_store().check(),
+    "Key provider unavailable": lambda: key_provider().check(),
+}
+
+
+class Monitor:
+    """Keeps the newest answer: None for "well", else the sentence that says what is not."""
+
+    def __init__(self) -> None:
+        self._answer: str | None = None
+        self._at = 0.0
+        self._asking = "Service is starting"
+        self._answered = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start the probing thread, once a process."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+                self._thread.start()
+
+    def problem(self) -> str | None:
+        """Return what is wrong, or None. Never waits longer than `FIRST_WAIT` seconds."""
+        self.start()
+        if not self._answered.wait(FIRST_WAIT) or time.monotonic() - self._at > OLDEST:
+            return self._asking
+        return self._answer
+
+    def _run(self) -> None:
+        while True:
+            self._probe()
+            time.sleep(PERIOD)
+
+    def _probe(self) -> None:
+        answer = None
+        for sentence, check in PARTS.items():
+            self._asking = sentence
+            try:
+                check()
+            except Exception as error:  # whatever a backend's client raises
+                let_go(error)
+                answer = sentence
+                break
+        if answer != self._answer:
+            logger.warning("health: %s", answer or "well again")
+        self._answer, self._at = answer, time.monotonic()
+        self._asking = "Health probe is overdue"
+        self._answered.set()
+
+
+monitor = Monitor()

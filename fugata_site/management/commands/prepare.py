@@ -1,0 +1,62 @@
+"""`manage.py prepare`: migrations and keys, before the first request and at every upgrade."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from fugata_site.environment import write_once
+from secrets_app.vault import keycheck
+from secrets_app.vault.backends import forget
+from secrets_app.vault.keys import local
+
+
+class Command(BaseCommand):
+    help = "Migrate the database, make keys for a new one, and compare the keys of an old one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--check-only",
+            action="store_true",
+            help="migrate nothing, make no key, only compare",
+        )
+
+    def handle(self, *args: Any, check_only: bool = False, **options: Any) -> None:
+        """Raises CommandError with a sentence that says what to do."""
+        try:
+            if check_only:
+                self._refuse_unmigrated()
+            else:
+                call_command("migrate", verbosity=0, interactive=False)
+                self._generate_keyring()
+            keycheck.verify()
+        except keycheck.KeyCheckFailed as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(
+                "DATABASE_URL: the database can't be used"
+                f" ({type(error).__name__}). Is it running, and is the address right?"
+            ) from error
+
+    def _refuse_unmigrated(self) -> None:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise CommandError("The database is not migrated. Run: python manage.py prepare")
+
+    def _generate_keyring(self) -> None:
+        """Make a keyring where none is configured and the database has never seen a key."""
+        path = Path(settings.KEYRING_FILE)
+        wanted = str(settings.KMS_PROVIDER["BACKEND"]).endswith(".LocalKeyring")
+        if not wanted or settings.FUGATA_KEYS or path.exists() or not keycheck.is_new():
+            return
+        if settings.IN_CLUSTER:
+            raise CommandError(
+                "FUGATA_KEYS: must be set inside a cluster, where a generated key vanishes with"
+                " the pod. Make one with: python manage.py generate_key"
+            )
+        write_once(path, local.generate())
+        forget()
+        self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")

@@ -1,0 +1,59 @@
+"""`manage.py serve`: the whole service on one machine, under one parent."""
+
+import os
+import socket
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command
+from django.db import connections
+
+from fugata_site.supervisor import Child, supervise
+
+_CELERY = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet"]
+
+
+class Command(BaseCommand):
+    help = "Prepare, then run gunicorn, a Celery worker and beat until Ctrl-C or SIGTERM."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("prepare", stdout=self.stdout)
+        connections.close_all()
+        _refuse_a_taken_port()
+        # Large blocks go back to the system when they are freed, also after many of them.
+        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
+        address = settings.PUBLIC_URL or f"http://{_shown(settings.HOST)}:{settings.PORT}"
+        self.stdout.write(f"Fugata is starting on {address} (Ctrl-C ends it)")
+        self.stdout.flush()
+        sys.exit(supervise(children()))
+
+
+def _refuse_a_taken_port() -> None:
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.HOST, settings.PORT))
+        except OSError as error:
+            raise CommandError(
+                f"PORT: {settings.HOST}:{settings.PORT} can't be listened on ({error.strerror},"
+                " maybe in use). Set another PORT or HOST."
+            ) from None
+
+
+def _shown(host: str) -> str:
+    return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host  # noqa: S104
+
+
+def children() -> list[Child]:
+    """Return what runs: the web processes, without which there is no service, and Celery's two."""
+    web = [sys.executable, "-m", "gunicorn", "-c", "python:fugata_site.gunicorn_conf"]
+    worker = [*_CELERY, "worker", "--pool=solo", "--loglevel=WARNING"]
+    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    beat = [*_CELERY, "beat", "--loglevel=WARNING", "--pidfile="]
+    return [
+        Child("web", [*web, "fugata_site.wsgi:application"], essential=True),
+        Child("worker", worker),
+        Child("beat", beat),
+    ]

@@ -1,0 +1,25 @@
+"""What every answer carries: the request's id, and the word that it is not to be stored."""
+
+import re
+import secrets
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+_WELL_FORMED = re.compile(r"[-._0-9A-Za-z]{8,64}")
+
+
+class AnswerMiddleware:
+    """Sets `request.request_id` (the client's X-Request-ID if well-formed, else a new one)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
+        request.request_id = request_id  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response.headers["X-Request-ID"] = request_id
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response

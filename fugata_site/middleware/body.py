@@ -1,0 +1,25 @@
+"""Has the body read, within its bounds, before a view sees the request."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from fugata_site import errors
+from fugata_site.body import body_read, has_body
+from secrets_app.errors import FugataError
+
+
+class BodyMiddleware:
+    """Reads the body into memory, for as long as the request is being answered."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not has_body(request):
+            return self.get_response(request)
+        try:
+            with body_read(request):
+                return self.get_response(request)
+        except FugataError as error:
+            return errors.answer(request, error)

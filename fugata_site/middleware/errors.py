@@ -1,0 +1,24 @@
+"""The last resort of the pages: an exception becomes the answer that it stands for."""
+
+from collections.abc import Callable
+
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+
+from fugata_site import errors
+
+
+class ErrorMiddleware:
+    """Turns what a page's view raises into a page (DRF does the same for the API)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Return the answer, or None where Django's own handlers know better."""
+        if isinstance(error, (Http404, SuspiciousOperation)):
+            return None
+        return errors.answer(request, errors.translated(error))

@@ -1,0 +1,34 @@
+"""/healthz and /livez: before the Host check (probes send an address) and the rate limit."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from fugata_site import health
+
+Answer = Callable[[HttpRequest], HttpResponse]
+
+
+class HealthMiddleware:
+    """Answers the two health addresses itself and hands everything else on."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info not in ("/healthz", "/livez"):
+            return self.get_response(request)
+        response = self._answer(request)
+        response["Cache-Control"] = "no-store"
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            refusal = JsonResponse({"error": "Method not allowed"}, status=405)
+            refusal["Allow"] = "GET, HEAD"
+            return refusal
+        problem = health.monitor.problem() if request.path_info == "/healthz" else None
+        if problem:
+            return JsonResponse({"status": "unhealthy", "error": problem}, status=503)
+        return JsonResponse({"status": "ok"})

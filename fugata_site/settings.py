@@ -1,0 +1,287 @@
+"""Settings, from the environment; README.md lists them. A wrong one stops the start by name."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from fugata_site.environment import (
+    durations,
+    env,
+    generated_secret,
+    names,
+    networks,
+    read,
+    whole_number,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+FUGATA_HOME = Path(read("FUGATA_HOME", env.str, str(BASE_DIR / "var"))).resolve()
+try:
+    FUGATA_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
+except OSError:
+    raise ImproperlyConfigured("FUGATA_HOME: must be a folder that can be written to.") from None
+IN_CLUSTER = "KUBERNETES_SERVICE_HOST" in os.environ
+
+DEBUG = read("DEBUG", env.bool, False)
+SECRET_KEY = read("SECRET_KEY", env.str, "")
+if not SECRET_KEY and IN_CLUSTER:
+    raise ImproperlyConfigured(
+        "SECRET_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
+    )
+SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")
+
+# --- What is served, and to whom -----------------------------------------------------------------
+
+HOST = read("HOST", env.str, "127.0.0.1")
+PORT = whole_number("PORT", 8080, 1, 65535)
+PUBLIC_URL = read("PUBLIC_URL", env.str, "").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+if PUBLIC_URL and (_public.scheme not in ("http", "https") or not _public.hostname or _public.path):
+    raise ImproperlyConfigured(
+        "PUBLIC_URL: must be the scheme and host that people use, such as https://secrets.example.com."
+    )
+HTTPS = _public.scheme == "https"
+
+_LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = names("ALLOWED_HOSTS", [_public.hostname or ""] if PUBLIC_URL else _LOCAL_NAMES)
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
+CORS_ALLOWED_ORIGINS = names("ALLOWED_ORIGINS", [])
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "x-request-id"]
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
+CORS_EXPOSE_HEADERS = [
+    "Link",
+    "Location",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-ID",
+]
+CORS_URLS_REGEX = r"^/secrets(/|$)"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+
+# --- Limits --------------------------------------------------------------------------------------
+
+TTL_PRESETS = durations("TTL_PRESETS", ["5m", "1h", "24h", "7d", "30d"])
+MAX_SECRET_SIZE = whole_number("MAX_SECRET_SIZE", 10 * 2**20, 1, 2**28)
+#: A character may take six bytes in JSON (\\u0000) and in a form (%0D%0A for a line's end).
+MAX_BODY_SIZE = 6 * MAX_SECRET_SIZE + 64 * 1024
+RATE_LIMIT_RPM = whole_number("RATE_LIMIT_RPM", 60, 1, 10**9)
+RATE_LIMIT_BURST = whole_number("RATE_LIMIT_BURST", 10, 1, 10**9)
+GUESS_RATE = "30/5m"
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
+# A form field is never spooled to disk, and files are not accepted at all.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 0
+
+# --- Processes -----------------------------------------------------------------------------------
+
+REDIS_URL = read("REDIS_URL", env.str, "")
+try:
+    _redis = urlsplit(REDIS_URL)
+    _usable = _redis.scheme in ("", "redis", "rediss", "unix") and _redis.port != 0
+except ValueError:
+    _usable = False
+if not _usable or (REDIS_URL and not _redis.scheme):
+    raise ImproperlyConfigured("REDIS_URL: must be a URL such as redis://host:6379/0.")
+WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
+WEB_THREADS = whole_number("WEB_THREADS", 16, 2, 512)
+ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
+
+# --- Where things are kept -----------------------------------------------------------------------
+
+_SQLITE = f"sqlite:///{FUGATA_HOME}/fugata.sqlite3"
+DATABASES = {"default": read("DATABASE_URL", env.dj_db_url, _SQLITE)}
+_database = DATABASES["default"]
+_database["CONN_MAX_AGE"] = None
+_options = _database.setdefault("OPTIONS", {})
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    if IN_CLUSTER:
+        raise ImproperlyConfigured(
+            "DATABASE_URL: must name a PostgreSQL database inside a cluster, where a file vanishes"
+            " with the pod."
+        )
+    _options |= {
+        "timeout": 30,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        " PRAGMA secure_delete=ON;",
+    }
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    # Parameters bound by the server, and statements prepared at their second use.
+    _options.setdefault("server_side_binding", True)
+    _options.setdefault("prepare_threshold", 1)
+    _options.setdefault("connect_timeout", 5)
+    # A server that vanished without a word is noticed within seconds, not by the kernel's hours.
+    _options.setdefault("tcp_user_timeout", 10_000)
+    _options |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+else:
+    raise ImproperlyConfigured("DATABASE_URL: must be a postgresql:// or sqlite:// URL.")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+#: The value store and the key provider, by dotted path with options, as STORAGES are.
+_STORES = {"database": "secrets_app.vault.stores.database.DatabaseStore"}
+_store = read("VALUE_STORE", env.str, "database")
+VALUE_STORE = {"BACKEND": _STORES.get(_store, _store), "OPTIONS": {}}
+_PROVIDERS = {"local": "secrets_app.vault.keys.local.LocalKeyring"}
+_provider = read("KMS_PROVIDER", env.str, "local")
+KMS_PROVIDER = {"BACKEND": _PROVIDERS.get(_provider, _provider), "OPTIONS": {}}
+FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
+KEYRING_FILE = FUGATA_HOME / "keyring"
+
+#: Seconds a call to Redis may take; a slower one lets the request through.
+REDIS_TIMEOUT = whole_number("REDIS_TIMEOUT_MS", 100, 1, 10_000) / 1000
+_redis_cache = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "OPTIONS": {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT},
+}
+_memory_cache = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    "OPTIONS": {"MAX_ENTRIES": 100_000},
+}
+CACHES = {"default": _redis_cache if REDIS_URL else _memory_cache}
+
+# Without Redis the task queue is a folder: Celery's in-memory transport does not reach from beat
+# to the worker, which are processes of their own.
+_QUEUE = FUGATA_HOME / "queue"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
+if not REDIS_URL:
+    for _folder in ("messages", "control"):
+        (_QUEUE / _folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_QUEUE / "messages"),
+        "data_folder_out": str(_QUEUE / "messages"),
+        "control_folder": str(_QUEUE / "control"),
+        # Seconds between two looks into the folder; a worker that is to end waits for one.
+        "polling_interval": 0.25,
+    }
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(FUGATA_HOME / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "purge-expired": {
+        "task": "secrets_app.tasks.purge_expired",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
+}
+
+# --- The application -----------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "fugata_site.apps.FugataSiteConfig",
+    "secrets_app",
+    "secrets_app.vault",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.staticfiles",
+    "django_ratelimit",
+    "corsheaders",
+    "csp",
+]
+MIDDLEWARE = [
+    "fugata_site.middleware.health.HealthMiddleware",
+    "fugata_site.middleware.answer.AnswerMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "fugata_site.middleware.client.ClientMiddleware",
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
+    "fugata_site.middleware.ratelimit.RateLimitMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "fugata_site.middleware.body.BodyMiddleware",
+    "fugata_site.middleware.csp.PageCSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "fugata_site.middleware.csrf.PageCsrfMiddleware",
+    "fugata_site.middleware.bulkhead.BulkheadMiddleware",
+    "fugata_site.middleware.errors.ErrorMiddleware",
+]
+ROOT_URLCONF = "fugata_site.urls"
+WSGI_APPLICATION = "fugata_site.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 300
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "secrets_app.api.negotiation.JsonOnly",
+    "DEFAULT_METADATA_CLASS": None,
+    "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "fugata_site.errors.api_exception_handler",
+}
+
+# --- Safety --------------------------------------------------------------------------------------
+
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # ClientMiddleware guards it
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_SSL_REDIRECT = False  # the proxy that ends TLS redirects; probes speak plain HTTP
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
+CSRF_FAILURE_VIEW = "secrets_app.pages.views.csrf_failure"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+RATELIMIT_FAIL_OPEN = True
+SILENCED_SYSTEM_CHECKS = [
+    # django-ratelimit knows neither LocMem nor Django's own Redis cache as safe. Django's Redis
+    # cache counts atomically, and LocMem is refused for several processes by fugata.E001.
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",
+    # PageCsrfMiddleware is Django's own, which this check knows by its path alone.
+    "security.W003",
+    # The proxy that ends TLS redirects; sub-domains are the operator's to decide.
+    "security.W005",
+    "security.W008",
+    "security.W021",
+]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"redacting": {"()": "fugata_site.logs.RedactingFormatter"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        # It logs whole paths, of each answer from 400 on; ErrorMiddleware logs what failed.
+        "django.request": {"handlers": ["nowhere"], "propagate": False},
+        "django.security": {"handlers": ["nowhere"], "propagate": False},
+    },
+}

@@ -1,0 +1,114 @@
+"""One parent for several processes: it starts them together, restarts what dies, ends them all.
+
+Each child has a session of its own, so that Ctrl-C reaches the parent alone and the children end
+in order; if the parent is killed, the kernel ends them (Linux, PR_SET_PDEATHSIG).
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+
+#: Seconds that children have to finish what they do, before they are killed.
+PATIENCE = 7.0
+#: Seconds to wait before a child that died is started again.
+PAUSE = 1.0
+_PR_SET_PDEATHSIG = 1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Child:
+    """A process to run; when an `essential` one ends by itself, everything ends."""
+
+    name: str
+    command: list[str]
+    essential: bool = False
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    due: float = field(default=0.0, init=False)
+
+    def start(self) -> None:
+        """Start the process."""
+        self.process = subprocess.Popen(
+            self.command, start_new_session=True, preexec_fn=_end_with_parent
+        )
+
+    def running(self) -> bool:
+        """Return whether the process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the process, and a SIGKILL to everything that it started."""
+        if self.process is None:
+            return
+        try:
+            send = os.killpg if number == signal.SIGKILL else os.kill
+            send(self.process.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def supervise(children: list[Child]) -> int:
+    """Run `children` until SIGTERM or SIGINT, or until an essential one ends.
+
+    Returns the exit status: 0 after a signal.
+    """
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    try:
+        return _watch(children, stop)
+    finally:
+        _end(children)
+
+
+def _watch(children: list[Child], stop: threading.Event) -> int:
+    for child in children:
+        child.start()
+    while not stop.wait(0.2):
+        for child in children:
+            if child.running():
+                continue
+            if child.essential:
+                logger.error("%s ended, so everything ends", child.name)
+                return child.process.returncode if child.process else 1
+            _restart_when_due(child)
+    return 0
+
+
+def _restart_when_due(child: Child) -> None:
+    if not child.due:
+        logger.warning("%s ended and is started again", child.name)
+        child.due = time.monotonic() + PAUSE
+    elif time.monotonic() >= child.due:
+        child.due = 0.0
+        child.start()
+
+
+def _end(children: list[Child]) -> None:
+    for child in children:
+        child.signal_group(signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE
+    for child in children:
+        if child.process is not None:
+            try:
+                child.process.wait(max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                logger.warning("%s did not end in time and is killed", child.name)
+        child.signal_group(signal.SIGKILL)

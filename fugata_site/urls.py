@@ -1,0 +1,15 @@
+"""Which address leads where. /healthz and /livez are answered by HealthMiddleware, before these."""
+
+from django.urls import include, path
+
+from fugata_site import errors
+
+urlpatterns = [
+    path("", include("secrets_app.api.urls")),
+    path("", include("secrets_app.pages.urls")),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.forbidden
+handler404 = errors.not_found
+handler500 = errors.server_error

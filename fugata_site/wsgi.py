@@ -1,0 +1,31 @@
+"""The WSGI application that gunicorn serves."""
+
+import os
+from typing import Any
+
+import django
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.utils.http import parse_header_parameters
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
+
+
+class Request(WSGIRequest):
+    """A request whose Content-Type can't raise, nor choose how its text is decoded: it is UTF-8."""
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        try:
+            header = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+        except ValueError:  # RFC 2231 with a charset that nobody knows
+            header = ("", {})
+        self.content_type, self.content_params = header
+
+
+class Handler(WSGIHandler):
+    """Django's handler of such requests."""
+
+    request_class = Request
+
+
+django.setup(set_prefix=False)
+application = Handler()

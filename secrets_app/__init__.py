@@ -1,0 +1,1 @@
+"""Sharing a secret by a link that expires, and that can be opened once."""

@@ -1,0 +1,102 @@
+"""Create a share: check the input, seal, keep the value, then write the row."""
+
+import logging
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from secrets_app import ids
+from secrets_app.audit import Actor
+from secrets_app.clock import expiry
+from secrets_app.errors import BadRequest, EncryptFailed, SecretTooLarge
+from secrets_app.registry import NewShare, registry
+from secrets_app.sealing import share_terms
+from secrets_app.vault import envelope
+from secrets_app.vault.backends import value_store
+from secrets_app.vault.errors import VaultError
+
+MAX_LABEL = 1024
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody asks to share; `duration` as TTL_PRESETS writes it, `label` the metadata."""
+
+    content: str
+    duration: str
+    one_time: bool = False
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The only time that id and deletion token are known to the service."""
+
+    share_id: str
+    deletion_token: str
+    expires_at: datetime
+
+
+def create_share(draft: Draft, actor: Actor) -> Created:
+    """Keep a secret and return what opens and deletes it.
+
+    Raises BadRequest, SecretTooLarge, EncryptFailed.
+    """
+    lifetime, content = _lifetime(draft.duration), _content(draft.content)
+    _check_label(draft.label)
+    created = Created(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
+    digest = ids.digest(created.share_id)
+    name, store = secrets.token_hex(16), value_store()
+    try:
+        terms = share_terms(digest, created.expires_at, draft.one_time)
+        sealed, wrapped = envelope.seal(content, terms, ids.link_secret(created.share_id))
+        if not store.transactional:
+            store.put(name, sealed)
+    except VaultError as error:
+        logger.error("a share could not be sealed or kept: %s", error)
+        raise EncryptFailed() from error
+    share = NewShare(
+        digest=digest,
+        deletion_digest=ids.digest(created.deletion_token),
+        wrapped_key=wrapped,
+        value_name=name,
+        size=len(content),
+        label=draft.label,
+        one_time=draft.one_time,
+        expires_at=created.expires_at,
+    )
+    registry().insert(share, sealed if store.transactional else None, actor)
+    return created
+
+
+def _lifetime(duration: str) -> timedelta:
+    presets: dict[str, timedelta] = settings.TTL_PRESETS
+    lifetime = presets.get(duration)
+    if lifetime is None:
+        raise BadRequest(f"Invalid duration: must be one of {', '.join(settings.TTL_PRESETS)}")
+    return lifetime
+
+
+def _content(text: str) -> bytes:
+    if not text:
+        raise BadRequest("Invalid content: must not be empty")
+    if len(text) > settings.MAX_SECRET_SIZE:
+        raise SecretTooLarge()
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise BadRequest("Invalid content: a lone surrogate is no Unicode text") from None
+    if len(content) > settings.MAX_SECRET_SIZE:
+        raise SecretTooLarge()
+    return content
+
+
+def _check_label(label: str | None) -> None:
+    if label is not None and (len(label) > MAX_LABEL or "\0" in label):
+        raise BadRequest(
+            f"Invalid metadata: must be a string of at most {MAX_LABEL} characters without NUL"
+        )

@@ -1,0 +1,25 @@
+"""Purge what expired: in bounded batches, rows first, then values, idempotently."""
+
+from collections.abc import Iterator
+
+from secrets_app.actions.values import delete_quietly
+from secrets_app.models import Share
+from secrets_app.registry import registry
+
+BATCH = 1000
+
+
+def purge_expired(batch: int = BATCH) -> Iterator[int]:
+    """Delete expired shares, yielding the size of each batch, until none is left.
+
+    A read of an expired share is a 404 whether or not it was purged; several purges may run.
+    """
+    while names := registry().purge(batch):
+        for name in names:
+            delete_quietly(name)
+        yield len(names)
+
+
+def count_expired() -> int:
+    """Return how many shares wait for the purge."""
+    return Share.objects.expired().count()

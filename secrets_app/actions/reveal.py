@@ -1,0 +1,80 @@
+"""Open a share: read, decrypt, and only then claim it, so that a failure consumes nothing."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from secrets_app import ids
+from secrets_app.actions.values import delete_quietly
+from secrets_app.audit import Actor
+from secrets_app.errors import DecryptFailed, ShareNotFound
+from secrets_app.models import AuditEvent
+from secrets_app.registry import LoadedShare, registry
+from secrets_app.sealing import share_terms
+from secrets_app.vault import envelope
+from secrets_app.vault.backends import value_store
+from secrets_app.vault.errors import ValueMissing, VaultError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened share; `content` is UTF-8."""
+
+    content: bytes
+    label: str | None
+    expires_at: datetime
+    one_time: bool
+
+
+def reveal_share(share_id: str, actor: Actor) -> Opened:
+    """Return the content of a live share; a one-time share is handed to this caller alone.
+
+    Raises ShareNotFound, or DecryptFailed (nothing consumed: it can be opened once that is over).
+    """
+    if not ids.is_share_id(share_id):
+        raise ShareNotFound()
+    digest = ids.digest(share_id)
+    share, content = _read(share_id, digest)
+    if not _claim(share, digest, actor):
+        raise ShareNotFound()
+    return Opened(content, share.label, share.expires_at, share.one_time)
+
+
+def _read(share_id: str, digest: bytes) -> tuple[LoadedShare, bytes]:
+    share = registry().load(digest)
+    if share is None:
+        raise ShareNotFound()
+    try:
+        sealed = _sealed_value(share)
+        terms = share_terms(digest, share.expires_at, share.one_time)
+        return share, envelope.unseal(sealed, share.wrapped_key, terms, ids.link_secret(share_id))
+    except ValueMissing as error:
+        if registry().load(digest) is None:  # opened or purged while we read
+            raise ShareNotFound() from error
+        raise _failed(error) from error
+    except VaultError as error:
+        raise _failed(error) from error
+
+
+def _sealed_value(share: LoadedShare) -> bytes:
+    if not value_store().transactional:
+        return value_store().get(share.value_name)
+    if share.sealed is None:
+        raise ValueMissing("the row's value is not in the database")
+    return share.sealed
+
+
+def _failed(error: VaultError) -> DecryptFailed:
+    logger.error("a share could not be opened: %s", error)
+    return DecryptFailed()
+
+
+def _claim(share: LoadedShare, digest: bytes, actor: Actor) -> bool:
+    if not share.one_time:
+        return registry().note_opening(digest, actor)
+    if not registry().remove(digest, AuditEvent.Kind.OPENED, actor):
+        return False
+    delete_quietly(share.value_name)
+    return True

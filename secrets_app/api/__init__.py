@@ -1,0 +1,1 @@
+"""The sharing API (contract: fugata-api.md)."""

@@ -1,0 +1,86 @@
+"""The sharing API's viewset: a thin shell over the actions."""
+
+import re
+from typing import cast
+
+import msgspec
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.viewsets import ViewSet
+
+from secrets_app.actions.create import Draft, create_share
+from secrets_app.actions.delete import delete_share, find_share
+from secrets_app.actions.reveal import reveal_share
+from secrets_app.api.answers import JSON, opened_answer
+from secrets_app.api.negotiation import wants_page
+from secrets_app.api.parsers import CreateBody, CreateParser
+from secrets_app.audit import Actor
+from secrets_app.clock import iso
+from secrets_app.errors import (
+    DecryptFailed,
+    EncryptFailed,
+    InternalError,
+    MalformedJson,
+    Unauthorized,
+)
+from secrets_app.pages.views import waiting_page
+
+_BEARER = re.compile(r"bearer +([^\s]{1,4096})", re.IGNORECASE)
+
+
+class ShareViewSet(ViewSet):
+    """`/secrets` and `/secrets/{id}` (contract: "Endpoints"). Nobody signs in here."""
+
+    parser_classes = [CreateParser]
+    http_method_names = ["get", "head", "post", "delete"]
+    #: DRF would name the allowed methods on every answer; a 405 names them where it matters.
+    default_response_headers: dict[str, str] = {}
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        """Pass over what DRF does first for views with accounts, versions and renderers."""
+
+    @property
+    def failure(self) -> str:
+        """The contract's sentence for a failure that nobody foresaw."""
+        sentences = {"create": EncryptFailed.sentence, "retrieve": DecryptFailed.sentence}
+        return sentences.get(self.action or "", InternalError.sentence)
+
+    def create(self, request: Request) -> HttpResponse:
+        """POST /secrets: 201 with id, deletion token and expiry."""
+        body = cast(object, request.data)
+        if not isinstance(body, CreateBody):  # DRF calls no parser where there is no body
+            raise MalformedJson()
+        draft = Draft(body.content, body.duration, body.one_time, body.metadata)
+        created = create_share(draft, Actor.of(request._request))
+        answer = {
+            "id": created.share_id,
+            "deletion_token": created.deletion_token,
+            "expires_at": iso(created.expires_at),
+        }
+        response = HttpResponse(msgspec.json.encode(answer), content_type=JSON, status=201)
+        response.headers["Location"] = f"/secrets/{created.share_id}"
+        response.headers["Link"] = f'</s/{created.share_id}>; rel="alternate"; type="text/html"'
+        return response
+
+    def retrieve(self, request: Request, share_id: str) -> HttpResponseBase:
+        """GET /secrets/{id}: the content; for a browser or a robot the page that asks first."""
+        if wants_page(request._request):
+            return waiting_page(request._request, share_id)
+        return opened_answer(reveal_share(share_id, Actor.of(request._request)))
+
+    def exists(self, request: Request, share_id: str) -> HttpResponse:
+        """HEAD /secrets/{id}: 200 or 404; consumes nothing."""
+        if wants_page(request._request):
+            return waiting_page(request._request, share_id)
+        find_share(share_id)
+        return HttpResponse(content_type=JSON)
+
+    def destroy(self, request: Request, share_id: str) -> HttpResponse:
+        """DELETE /secrets/{id} with the deletion token."""
+        bearer = _BEARER.fullmatch(request.META.get("HTTP_AUTHORIZATION", "").strip())
+        if bearer is None:
+            raise Unauthorized()
+        delete_share(share_id, bearer[1], Actor.of(request._request))
+        message = {"message": "Secret deleted successfully"}
+        return HttpResponse(msgspec.json.encode(message), content_type=JSON)

@@ -1,0 +1,54 @@
+"""The time, by the database's clock, so that all processes agree on when a share expires.
+
+Reading it costs a query, so it is read every few seconds and carried on by a clock that no
+administrator can set. On SQLite the database's clock is this machine's.
+"""
+
+import math
+import time
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+
+RENEW = 5.0
+
+
+def _steady() -> float:
+    """Seconds on a clock that never jumps and, where the system has one, counts sleep too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class DatabaseClock:
+    """The database's time, at most `RENEW` seconds after it was last asked for."""
+
+    def __init__(self) -> None:
+        self._reading: tuple[float, float] | None = None  # (steady, Unix) seconds
+
+    def now(self) -> float:
+        """Return Unix seconds."""
+        if connection.vendor != "postgresql":
+            return time.time()
+        reading = self._reading
+        if reading is None or _steady() - reading[0] > RENEW:
+            reading = self._read()
+        return reading[1] + _steady() - reading[0]
+
+    def _read(self) -> tuple[float, float]:
+        asked = _steady()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+            self._reading = (asked, float(cursor.fetchone()[0]))
+        return self._reading
+
+
+clock = DatabaseClock()
+
+
+def expiry(duration: timedelta) -> datetime:
+    """Return the moment `duration` from now, rounded up to whole seconds, in UTC."""
+    return datetime.fromtimestamp(math.ceil(clock.now() + duration.total_seconds()), UTC)
+
+
+def iso(moment: datetime) -> str:
+    """Return a moment as the APIs write it: UTC, whole seconds, `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""The share pages: everything works without JavaScript."""

@@ -1,0 +1,67 @@
+"""The form that makes a share."""
+
+import re
+
+from django import forms
+from django.conf import settings
+
+from secrets_app.actions.create import MAX_LABEL, Draft
+
+#: Characters of a field that a form with an error shows again.
+_ECHOED = {"content": 2**20, "label": 4 * MAX_LABEL, "duration": 16}
+_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+
+
+def in_words(duration: str) -> str:
+    """Return `24h` as `24 hours`."""
+    match = re.fullmatch(r"(\d+)([smhd])", duration)
+    assert match is not None  # settings.TTL_PRESETS holds no other
+    number, unit = int(match[1]), _UNITS[match[2]]
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def _choices() -> list[tuple[str, str]]:
+    return [(preset, in_words(preset)) for preset in settings.TTL_PRESETS]
+
+
+def _first_choice() -> str:
+    presets = list(settings.TTL_PRESETS)
+    return "24h" if "24h" in presets else presets[0]
+
+
+class NewShareForm(forms.Form):
+    """Checks the shape; what may be shared is for `create_share` to say."""
+
+    content = forms.CharField(
+        strip=False,
+        widget=forms.Textarea,
+        error_messages={"required": "Write or paste the secret that you want to share."},
+    )
+    duration = forms.ChoiceField(
+        choices=_choices,
+        initial=_first_choice,
+        error_messages={"invalid_choice": "Choose one of the durations on offer."},
+    )
+    one_time = forms.BooleanField(required=False, initial=True)
+    label = forms.CharField(
+        required=False,
+        max_length=MAX_LABEL,
+        error_messages={"max_length": f"The label may have at most {MAX_LABEL} characters."},
+    )
+
+    def forget_what_is_long(self) -> None:
+        """Drop what would make a page many times the size of the request that asks for it."""
+        self.data = {
+            name: value
+            for name, value in self.data.items()
+            if len(value) <= _ECHOED.get(name, len(value))
+        }
+
+    def draft(self) -> Draft:
+        """Return what the valid form asks for, with line ends as they were typed.
+
+        A form sends each line's end as CR LF (HTML, "constructing the form data set").
+        """
+        data = self.cleaned_data
+        content = data["content"].replace("\r\n", "\n")
+        return Draft(content, data["duration"], data["one_time"], data["label"] or None)

@@ -1,0 +1,173 @@
+"""The share pages: thin shells over the actions, answered in HTML."""
+
+import base64
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from secrets_app.actions.create import create_share
+from secrets_app.actions.delete import delete_share, find_share
+from secrets_app.actions.reveal import Opened, reveal_share
+from secrets_app.audit import Actor
+from secrets_app.errors import (
+    BadRequest,
+    FugataError,
+    MethodNotAllowed,
+    SecretTooLarge,
+    ShareNotFound,
+    database_unavailable,
+)
+from secrets_app.pages.forms import NewShareForm
+
+#: Bytes over which a secret is saved as a file instead of shown.
+SHOWN_AT_MOST = 2**20
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def takes(*methods: str) -> Callable[[View[P]], View[P]]:
+    """Answer every other method with our own 405 page."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if request.method not in methods:
+                raise MethodNotAllowed(allowed=", ".join(methods))
+            return view(request, *args, **kwargs)
+
+        return cast(View[P], checked)
+
+    return decorate
+
+
+@takes("GET", "HEAD", "POST")
+def new(request: HttpRequest) -> HttpResponse:
+    """`/`: the form, and what comes of it."""
+    if request.method != "POST":
+        return _form_page(request, NewShareForm())
+    form = NewShareForm(request.POST)
+    if not form.is_valid():
+        return _form_page(request, form, status=400)
+    draft = form.draft()
+    try:
+        created = create_share(draft, Actor.of(request))
+    except (BadRequest, SecretTooLarge) as error:
+        form.add_error("content", error.sentence)
+        return _form_page(request, form, status=error.status)
+    except (FugataError, OperationalError, InterfaceError) as error:
+        refusal = error if isinstance(error, FugataError) else database_unavailable(error)
+        form.add_error(None, refusal.for_people or refusal.sentence)
+        return _form_page(request, form, refusal.status, refusal.headers)
+    context = {
+        "link": _address(request, reverse("pages:share", args=[created.share_id])),
+        "expires_at": created.expires_at,
+        "one_time": draft.one_time,
+        "label": draft.label,
+        "delete_url": reverse("pages:delete", args=[created.share_id]),
+        "deletion_token": created.deletion_token,
+    }
+    return render(request, "shares/created.html", context)
+
+
+def _form_page(
+    request: HttpRequest,
+    form: NewShareForm,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    if form.is_bound:
+        form.forget_what_is_long()
+    context = {"form": form, "max_size": settings.MAX_SECRET_SIZE}
+    response = render(request, "shares/new.html", context, status=status)
+    for name, value in (headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def _address(request: HttpRequest, path: str) -> str:
+    return settings.PUBLIC_URL + path if settings.PUBLIC_URL else request.build_absolute_uri(path)
+
+
+@takes("GET", "HEAD", "POST")
+def share(request: HttpRequest, share_id: str) -> HttpResponse:
+    """`/s/{id}`: says what waits; a POST opens it."""
+    if request.method != "POST":
+        return waiting_page(request, share_id)
+    try:
+        opened = reveal_share(share_id, Actor.of(request))
+    except ShareNotFound:
+        return _gone(request)
+    if len(opened.content) > SHOWN_AT_MOST:
+        return _as_file(opened)
+    return _opened_page(request, opened)
+
+
+def waiting_page(request: HttpRequest, share_id: str) -> HttpResponse:
+    """Say what waits behind the link and ask before opening it; consumes nothing."""
+    try:
+        waiting = find_share(share_id)
+    except ShareNotFound:
+        return _gone(request)
+    context = {
+        "label": waiting.label,
+        "one_time": waiting.one_time,
+        "expires_at": waiting.expires_at,
+        "size": waiting.size,
+        "as_file": waiting.size > SHOWN_AT_MOST,
+        "open_url": reverse("pages:share", args=[share_id]),
+    }
+    return render(request, "shares/waiting.html", context)
+
+
+def _opened_page(request: HttpRequest, opened: Opened) -> HttpResponse:
+    encoded = base64.b64encode(opened.content).decode()
+    context = {
+        "content": opened.content.decode(),
+        "download": f"data:text/plain;charset=utf-8;base64,{encoded}",
+        "label": opened.label,
+        "one_time": opened.one_time,
+        "expires_at": opened.expires_at,
+    }
+    return render(request, "shares/opened.html", context)
+
+
+def _as_file(opened: Opened) -> HttpResponse:
+    response = HttpResponse(opened.content, content_type="text/plain; charset=utf-8")
+    response.headers["Content-Disposition"] = 'attachment; filename="secret.txt"'
+    return response
+
+
+def _gone(request: HttpRequest) -> HttpResponse:
+    return render(request, "shares/gone.html", status=404)
+
+
+@takes("POST")
+def delete(request: HttpRequest, share_id: str) -> HttpResponse:
+    """`/s/{id}/delete`: delete a share from the page that its maker still has open."""
+    try:
+        delete_share(share_id, request.POST.get("deletion_token", ""), Actor.of(request))
+    except ShareNotFound:
+        return _gone(request)
+    return render(request, "shares/deleted.html")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form whose CSRF token does not fit; what was typed is kept."""
+    sentence = (
+        "This page was open for too long, or your browser keeps no cookies for it."
+        " Nothing was used up: allow cookies here, load the page again, and retry."
+    )
+    if request.path_info != reverse("pages:new"):
+        context = {"title": "Please try again", "sentence": sentence}
+        return render(request, "message.html", context, status=403)
+    form = NewShareForm(request.POST)
+    form.is_valid()
+    form.add_error(None, "The form could not be verified. Press the button once more.")
+    return _form_page(request, form, status=403)

@@ -1,0 +1,90 @@
+"""The register by the ORM, in a transaction of several statements: SQLite, and any other."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from django.db import transaction
+
+from secrets_app.audit import SERVICE, Actor
+from secrets_app.models import AuditEvent, Share
+from secrets_app.registry.base import LoadedShare, NewShare, Registry
+from secrets_app.vault.models import StoredValue
+
+#: Bytes of content that one batch of a purge deletes, or one share.
+BYTES = 32 * 2**20
+
+
+class PortableRegistry(Registry):
+    """On SQLite every transaction is IMMEDIATE: there is one writer at a time."""
+
+    def insert(self, share: NewShare, sealed: bytes | None, actor: Actor) -> None:
+        with transaction.atomic():
+            if sealed is not None:
+                StoredValue.objects.create(name=share.value_name, sealed=sealed)
+            Share.objects.create(**asdict(share))
+            _event(AuditEvent.Kind.CREATED, share.digest, actor).save(force_insert=True)
+
+    def load(self, digest: bytes) -> LoadedShare | None:
+        share = Share.objects.live().filter(digest=digest).first()
+        if share is None:
+            return None
+        values = StoredValue.objects.values_list("sealed", flat=True)
+        sealed = values.filter(name=share.value_name).first()
+        return LoadedShare(
+            wrapped_key=bytes(share.wrapped_key),
+            value_name=share.value_name,
+            label=share.label,
+            one_time=share.one_time,
+            expires_at=share.expires_at,
+            sealed=None if sealed is None else bytes(sealed),
+        )
+
+    def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
+        with transaction.atomic():
+            share = Share.objects.live().select_for_update().filter(digest=digest).first()
+            if share is None or not Share.objects.filter(pk=share.pk).delete()[0]:
+                return False
+            StoredValue.objects.filter(name=share.value_name).delete()
+            _event(kind, digest, actor).save(force_insert=True)
+            return True
+
+    def note_opening(self, digest: bytes, actor: Actor) -> bool:
+        with transaction.atomic():
+            if not Share.objects.live().filter(digest=digest).exists():
+                return False
+            _event(AuditEvent.Kind.OPENED, digest, actor).save(force_insert=True)
+            return True
+
+    def purge(self, limit: int) -> list[str]:
+        with transaction.atomic():
+            batch = Share.objects.expired().order_by("expires_at")[:limit]
+            locked = batch.select_for_update(skip_locked=True)
+            shares = _within_budget(locked.only("digest", "value_name", "size"))
+            names = [share.value_name for share in shares]
+            StoredValue.objects.filter(name__in=names).delete()
+            Share.objects.filter(pk__in=[share.pk for share in shares]).delete()
+            AuditEvent.objects.bulk_create(
+                _event(AuditEvent.Kind.EXPIRED, bytes(share.digest), SERVICE) for share in shares
+            )
+        return names
+
+
+def _within_budget(shares: Iterable[Share]) -> list[Share]:
+    """Return the first shares, of `BYTES` in all: SQLite overwrites what it deletes."""
+    taken: list[Share] = []
+    room = BYTES
+    for share in shares:
+        if taken and share.size > room:
+            break
+        taken.append(share)
+        room -= share.size
+    return taken
+
+
+def _event(kind: AuditEvent.Kind, digest: bytes, actor: Actor) -> AuditEvent:
+    return AuditEvent(
+        kind=kind,
+        share_digest=digest,
+        address_hash=actor.address_hash,
+        request_id=actor.request_id,
+    )

@@ -1,0 +1,21 @@
+"""What Celery runs."""
+
+import time
+
+from celery import shared_task
+
+from secrets_app.actions.purge import purge_expired as purge
+
+#: Seconds after which a run leaves the rest to the next one (beat starts one every minute).
+BUDGET = 50.0
+
+
+@shared_task
+def purge_expired() -> int:
+    """Purge expired shares; returns how many."""
+    deadline, purged = time.monotonic() + BUDGET, 0
+    for count in purge():
+        purged += count
+        if time.monotonic() > deadline:
+            break
+    return purged

@@ -1,0 +1,8 @@
+"""The vault as a Django app: its tables hold sealed values and key check values."""
+
+from django.apps import AppConfig
+
+
+class VaultConfig(AppConfig):
+    name = "secrets_app.vault"
+    label = "vault"

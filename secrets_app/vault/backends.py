@@ -1,0 +1,38 @@
+"""The configured value store and key provider, by dotted path with options, one of each."""
+
+from functools import cache
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from secrets_app.vault.keys.base import KeyProvider
+from secrets_app.vault.stores.base import ValueStore
+
+
+def load(setting: str) -> Any:
+    """Return a new backend as `setting` ({"BACKEND": dotted path, "OPTIONS": {…}}) names it."""
+    configured = getattr(settings, setting)
+    return import_string(configured["BACKEND"])(**configured["OPTIONS"])
+
+
+@cache
+def value_store() -> ValueStore:
+    """Return this process's value store."""
+    return cast(ValueStore, load("VALUE_STORE"))
+
+
+@cache
+def key_provider() -> KeyProvider:
+    """Return this process's key provider."""
+    return cast(KeyProvider, load("KMS_PROVIDER"))
+
+
+def forget(**_: Any) -> None:
+    """Load both anew at their next use (tests change settings)."""
+    value_store.cache_clear()
+    key_provider.cache_clear()
+
+
+setting_changed.connect(forget)

@@ -1,0 +1,21 @@
+"""What the vault raises. No message ever holds a value or a key."""
+
+
+class VaultError(Exception):
+    """Anything that keeps a value from being sealed, kept or opened."""
+
+
+class ValueMissing(VaultError):
+    """The store has no value of that name."""
+
+
+class StoreUnavailable(VaultError):
+    """The store could not be asked, or refused."""
+
+
+class KeyUnavailable(VaultError):
+    """The key provider could not be asked, or has no key of that id."""
+
+
+class Unopenable(VaultError):
+    """The bytes are not what was sealed: damaged, moved, or sealed by another key."""

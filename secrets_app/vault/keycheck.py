@@ -1,0 +1,63 @@
+"""The key check: are these the keys that the database's values were sealed under?
+
+Compared at start-up, before any request. A lost key file is an error with a remedy; a new key is
+made only for a database that has none.
+"""
+
+from django.conf import settings
+
+from secrets_app.vault.backends import key_provider
+from secrets_app.vault.errors import VaultError
+from secrets_app.vault.models import KeyCheck
+
+_KNOWN = b"fugata key check constant, v1..."
+_CONTEXT = b"fugata/key-check"
+
+
+class KeyCheckFailed(Exception):
+    """The keys at hand are not the database's; the message says what to do."""
+
+
+def is_new() -> bool:
+    """Return whether the database has never been used with a key."""
+    return not KeyCheck.objects.exists()
+
+
+def verify() -> None:
+    """Raise KeyCheckFailed unless every key that the database knows is there and is the one.
+
+    Records the primary key when it is new here.
+    """
+    for record in KeyCheck.objects.all():
+        _verify_one(record)
+    _record_primary()
+
+
+def _verify_one(record: KeyCheck) -> None:
+    try:
+        opened = key_provider().unwrap(bytes(record.wrapped), _CONTEXT)
+    except VaultError as error:
+        raise KeyCheckFailed(
+            f"The database holds values sealed under key {record.key_id!r}, and that key is not at"
+            f" hand ({error}). Restore it: {_where()}. Fugata makes no new key in its place,"
+            " because what was sealed could then never be opened again."
+        ) from error
+    if opened != _KNOWN:
+        raise KeyCheckFailed(f"Key {record.key_id!r} does not open its own check value.")
+
+
+def _record_primary() -> None:
+    provider = key_provider()
+    try:
+        primary = provider.primary
+        if not KeyCheck.objects.filter(key_id=primary).exists():
+            wrapped = provider.wrap(_KNOWN, _CONTEXT)
+            KeyCheck.objects.get_or_create(key_id=primary, defaults={"wrapped": wrapped})
+    except VaultError as error:
+        raise KeyCheckFailed(f"No key to seal with ({error}). {_where()}.") from error
+
+
+def _where() -> str:
+    if settings.FUGATA_KEYS:
+        return "FUGATA_KEYS must list it"
+    return f"put the keyring file back at {settings.KEYRING_FILE}, or set FUGATA_KEYS"

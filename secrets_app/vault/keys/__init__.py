@@ -1,0 +1,1 @@
+"""Key providers: who holds the key-encryption keys. One file each."""

@@ -1,0 +1,1 @@
+"""Value stores: where sealed values are kept. One file each."""

@@ -1,0 +1,1 @@
+"""Fugata's tests. CONTRIBUTING.md says how they are laid out."""

@@ -1,0 +1,140 @@
+"""What holds for each page: for everybody's eyes, hands and privacy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitor
+from tests.browser.steps import expect_gone, fill_in, open_share, share, share_by_api
+from tests.support.service import Service
+
+LABEL = "Label-without-any-place-to-break-" * 20
+
+
+def _new(page: Page, url: str) -> None:
+    page.goto("/")
+
+
+def _error(page: Page, url: str) -> None:
+    fill_in(page, "", label="x" * 1025)
+    page.get_by_role("button", name="Make the link").click()
+    expect(page.get_by_role("alert").first).to_be_visible()
+
+
+def _created(page: Page, url: str) -> None:
+    share(page, "s3cret", label=LABEL)
+
+
+def _waiting(page: Page, url: str) -> None:
+    page.goto(share_by_api(url, "s3cret", label=LABEL))
+
+
+def _waiting_file(page: Page, url: str) -> None:
+    page.goto(share_by_api(url, "x" * (2**20 + 1), once=False))
+
+
+def _opened(page: Page, url: str) -> None:
+    open_share(page, share_by_api(url, "long" * 500 + "\nline\n" * 100, label=LABEL))
+
+
+def _opened_for_longer(page: Page, url: str) -> None:
+    open_share(page, share_by_api(url, "s3cret", once=False))
+
+
+def _gone(page: Page, url: str) -> None:
+    expect_gone(page, "/s/fug_0000000000000000000000")
+
+
+def _deleted(page: Page, url: str) -> None:
+    share(page, "s3cret")
+    page.get_by_role("button", name="Delete it now").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your secret is deleted")
+
+
+def _message(page: Page, url: str) -> None:
+    answer = page.goto("/nowhere")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.get_by_role("link", name="Go to the start page")).to_be_visible()
+
+
+Visit = Callable[[Page, str], None]
+PAGES: list[Visit] = [
+    _new,
+    _error,
+    _created,
+    _waiting,
+    _waiting_file,
+    _opened,
+    _opened_for_longer,
+    _gone,
+    _deleted,
+    _message,
+]
+each_page = pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__.strip("_"))
+
+
+def _findings(page: Page) -> list[dict[str, Any]]:
+    results: dict[str, Any] = Axe().run(page).response
+    assert results["passes"]
+    return [found for found in results["violations"] if found["impact"] in ("serious", "critical")]
+
+
+@each_page
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    visitor: Visitor, service: Service, visit: Visit, scheme: str, width: int
+) -> None:
+    page = visitor(color_scheme=scheme, viewport={"width": width, "height": 800})
+    visit(page, service.url)
+    assert _findings(page) == []
+
+
+@each_page
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_fits_320_pixels(visitor: Visitor, service: Service, visit: Visit, scripts: bool) -> None:
+    page = visitor(viewport={"width": 320, "height": 640}, java_script_enabled=scripts)
+    visit(page, service.url)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@each_page
+def test_tells_nobody(visitor: Visitor, service: Service, visit: Visit) -> None:
+    """No robot, no referrer, and a preview that is the same for every link."""
+    page = visitor()
+    visit(page, service.url)
+    assert _meta(page, "name", "robots") == "noindex, nofollow"
+    assert _meta(page, "name", "referrer") == "no-referrer"
+    assert _meta(page, "property", "og:title") == "Fugata"
+    assert _meta(page, "property", "og:description") == "Share a secret by a link that expires."
+    assert "Label" not in page.title()
+
+
+def _meta(page: Page, kind: str, name: str) -> str | None:
+    return page.locator(f'meta[{kind}="{name}"]').get_attribute("content")
+
+
+@each_page
+def test_has_one_heading_and_its_landmarks(
+    visitor: Visitor, service: Service, visit: Visit
+) -> None:
+    page = visitor()
+    visit(page, service.url)
+    expect(page.get_by_role("banner")).to_have_count(1)
+    expect(page.get_by_role("main")).to_have_count(1)
+    expect(page.get_by_role("contentinfo")).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+
+
+def test_times_are_local_and_relative_with_scripts(visitor: Visitor, service: Service) -> None:
+    link = share_by_api(service.url, "s3cret")
+    page = visitor(timezone_id="Asia/Tokyo")
+    page.goto(link)
+    expect(page.locator("time")).to_contain_text("GMT+9 (in ")
+    page = visitor(java_script_enabled=False)
+    page.goto(link)
+    expect(page.locator("time")).to_contain_text("UTC")

@@ -1,0 +1,134 @@
+"""Fixtures that every test may use: the real parts, and Fugata running on them."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.support.parts import PostgresqlServer, RedisServer
+from tests.support.service import Service
+
+Require = Callable[[str, object], None]
+
+
+class MakeService(Protocol):
+    """`make_service(database="postgresql", redis=True, SETTING="value")`: a started service."""
+
+    def __call__(
+        self, database: str = "sqlite", *, redis: bool = False, start: bool = True, **settings: str
+    ) -> Service: ...
+
+
+@pytest.fixture(scope="session")
+def require() -> Require:
+    """Skip a test whose real part is missing, or fail it where none may be (CI)."""
+
+    def check(name: str, found: object) -> None:
+        if found:
+            return
+        if os.environ.get("FUGATA_TEST_REQUIRE_ALL"):
+            pytest.fail(f"{name} is not installed, and here no test may be skipped")
+        pytest.skip(f"{name} is not installed")
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def rounds() -> int:
+    """How often a race is run; `make soak` raises it."""
+    return int(os.environ.get("FUGATA_TEST_ROUNDS", "30"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server for the whole run."""
+    server = PostgresqlServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server for the whole run; tests that stop it start it again."""
+    server = RedisServer()
+    yield server
+    server.close()
+
+
+def _service(home: Path, database_url: str = "", redis_url: str = "", **settings: str) -> Service:
+    settings |= {"DATABASE_URL": database_url} if database_url else {}
+    settings |= {"REDIS_URL": redis_url} if redis_url else {}
+    return Service(home, **settings)
+
+
+@pytest.fixture
+def make_service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeService]:
+    """Start services of the test's own; they end with it."""
+    made: list[Service] = []
+
+    def make(
+        database: str = "sqlite", *, redis: bool = False, start: bool = True, **settings: str
+    ) -> Service:
+        postgresql = database == "postgresql"
+        url = request.getfixturevalue("postgresql").new_database() if postgresql else ""
+        redis_url = request.getfixturevalue("redis_server").url() if redis else ""
+        service = _service(tmp_path / f"home{len(made)}", url, redis_url, **settings)
+        made.append(service)
+        return service.start() if start else service
+
+    yield make
+    for service in made:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The embedded default (SQLite, no Redis) for tests that leave nothing behind."""
+    running = Service(tmp_path_factory.mktemp("service") / "home").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def strict_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that lets two requests through at once, then one a second."""
+    limits = {"RATE_LIMIT_RPM": "60", "RATE_LIMIT_BURST": "2"}
+    running = Service(tmp_path_factory.mktemp("strict") / "home", **limits).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest) -> str:
+    """Run the test once for each database."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def chromium(require: Require) -> str:
+    """The path of Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    require("Chromium", path)
+    assert path
+    return path
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the SQLite test database in a file, so that its real locks are what is tested."""
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        name = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+        database.setdefault("TEST", {})["NAME"] = name
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What starts processes of its own is marked by its folder."""
+    for item in items:
+        if item.path.parent.name in ("processes", "browser", "clients"):
+            item.add_marker("processes")

@@ -1,0 +1,151 @@
+"""What holds for the code as a whole: one way of imports, docstrings, no missing migration."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+ROOT = Path(__file__).resolve().parents[2]
+#: From the outside in: a package imports itself and those after it.
+LAYERS = ["fugata_site", "repositories_app", "secrets_app", "secrets_app.vault"]
+WEB = ("django.http", "django.shortcuts", "django.urls", "django.views", "rest_framework")
+
+
+def modules(*packages: str) -> Iterator[Path]:
+    for package in packages:
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+ALL = list(modules("fugata_site", "repositories_app", "secrets_app"))
+OWN = [path for path in ALL if "migrations" not in path.parts]
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imported(path: Path, source: str) -> Iterator[str]:
+    """Yield the modules that `source` at `path` imports, relative ones resolved."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(path.relative_to(ROOT).parent.parts[: 1 - node.level or None])
+            base = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def layer(module: str) -> int | None:
+    """Return the number of the layer that `module` belongs to, the innermost that fits."""
+    fitting = [n for n, name in enumerate(LAYERS) if f"{module}.".startswith(f"{name}.")]
+    return max(fitting, default=None)
+
+
+def wrong_imports(path: Path, source: str) -> list[str]:
+    own = layer(dotted(path))
+    assert own is not None
+    found = [(name, layer(name)) for name in imported(path, source)]
+    wrong = [name for name, other in found if other is not None and other < own]
+    if LAYERS[own] == "secrets_app.vault":
+        wrong += [name for name, _ in found if name.startswith(WEB)]
+    return wrong
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+def test_imports_run_one_way(path: Path) -> None:
+    assert wrong_imports(path, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("secrets_app/x.py", "import fugata_site.settings"),
+        ("secrets_app/x.py", "from fugata_site import errors"),
+        ("secrets_app/x.py", "def f():\n    from fugata_site.errors import answer"),
+        ("secrets_app/x.py", "import repositories_app"),
+        ("secrets_app/vault/x.py", "from secrets_app.models import Share"),
+        ("secrets_app/vault/x.py", "from secrets_app import models"),
+        ("secrets_app/vault/x.py", "from .. import models"),
+        ("secrets_app/vault/keys/x.py", "from ...models import Share"),
+        ("secrets_app/vault/x.py", "from django.http import HttpRequest"),
+        ("secrets_app/vault/x.py", "import rest_framework"),
+        ("repositories_app/x.py", "import fugata_site"),
+    ],
+)
+def test_a_wrong_import_is_seen(module: str, source: str) -> None:
+    assert wrong_imports(ROOT / module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("fugata_site/x.py", "from secrets_app.vault import envelope"),
+        ("secrets_app/x.py", "from secrets_app.vault.errors import VaultError"),
+        ("secrets_app/vault/keys/x.py", "from secrets_app.vault.keys.base import KeyProvider"),
+        ("secrets_app/vault/x.py", "from . import errors"),
+    ],
+)
+def test_a_right_import_is_let_be(module: str, source: str) -> None:
+    assert not wrong_imports(ROOT / module, source)
+
+
+@pytest.mark.parametrize("path", OWN, ids=named)
+def test_modules_and_functions_have_docstrings(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert not tree.body or ast.get_docstring(tree)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    undocumented = [
+        node.name
+        for node in functions
+        if not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("path", [path for path in OWN if path.name != "wsgi.py"], ids=named)
+def test_classes_and_methods_have_docstrings(path: Path) -> None:
+    """Their own, or that of the contract that they fulfil."""
+    if path.stem == "gunicorn_conf":
+        return  # importing it sets Django up anew; it holds no class
+    module = importlib.import_module(dotted(path))
+    own = [kind for _, kind in inspect.getmembers(module, inspect.isclass)]
+    for kind in own:
+        if kind.__module__ == module.__name__ and not kind.__name__.startswith("_"):
+            assert inspect.getdoc(kind), kind
+            undocumented = [
+                name for name in _methods(kind) if not inspect.getdoc(getattr(kind, name))
+            ]
+            assert undocumented == [], kind
+
+
+#: Hooks of Django, logging and gunicorn, which those document.
+_HOOKS = {"handle", "add_arguments", "ready", "format", "setup"}
+
+
+def _methods(kind: type) -> list[str]:
+    return [
+        name
+        for name, member in vars(kind).items()
+        if not name.startswith("_") and name not in _HOOKS and callable(getattr(kind, name))
+        if inspect.isfunction(member) or isinstance(member, classmethod | staticmethod)
+    ]
+
+
+@pytest.mark.parametrize("path", OWN, ids=named)
+def test_no_file_is_too_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)

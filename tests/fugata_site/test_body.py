@@ -1,0 +1,202 @@
+"""Reading a body: whole, bounded, chunked or not, and two large ones at a time."""
+
+import io
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.test import RequestFactory
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django.fixtures import Settings
+
+from fugata_site import body
+from fugata_site.body import body_read, discard, has_body
+from secrets_app.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
+
+MIB = 2**20
+
+
+class Stream:
+    """What gunicorn hands over: it ends by itself, and may give less than was asked for."""
+
+    def __init__(self, data: bytes, step: int = 2**30, error: Exception | None = None) -> None:
+        self._data, self._step, self._error = io.BytesIO(data), step, error
+        self.taken = 0
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; raise what was to be raised at the end."""
+        piece = self._data.read(min(size, self._step))
+        self.taken += len(piece)
+        if not piece and size and self._error:
+            raise self._error
+        return piece
+
+    def readline(self, size: int = -1) -> bytes:
+        """Django looks whether there is one."""
+        raise AssertionError("nobody reads a body by lines")
+
+
+def request(stream: Stream, length: int | str | None) -> WSGIRequest:
+    """Return a request with that Content-Length, or a chunked one."""
+    environ: dict[str, Any] = RequestFactory().post("/").META | {"wsgi.input": stream}
+    environ.pop("CONTENT_LENGTH", None)
+    if length is None:
+        environ["HTTP_TRANSFER_ENCODING"] = "chunked"
+    else:
+        environ["CONTENT_LENGTH"] = str(length)
+    return WSGIRequest(environ)
+
+
+def read(stream: Stream, length: int | None) -> bytes:
+    asked = request(stream, length)
+    with body_read(asked):
+        return asked.body
+
+
+@pytest.fixture(autouse=True)
+def small(settings: Settings) -> Iterator[None]:
+    """A limit of 4 MiB; and whatever a test did, both places for large bodies are free again."""
+    settings.MAX_BODY_SIZE = 4 * MIB
+    yield
+    assert [body._large_bodies.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+    body._large_bodies.release()
+    body._large_bodies.release()
+
+
+@pytest.mark.parametrize("size", [1, 2**18 - 1, 2**18, 2**18 + 1, MIB, MIB + 1, 4 * MIB])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_the_whole_body(size: int, chunked: bool) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    assert read(Stream(data[:size]), None if chunked else size) == data[:size]
+
+
+@given(data=st.binary(max_size=3000), step=st.integers(1, 3000))
+def test_a_chunked_body_that_comes_in_pieces(data: bytes, step: int) -> None:
+    assert read(Stream(data, step), None) == data
+
+
+def test_django_sees_a_length() -> None:
+    asked = request(Stream(b"abc"), None)
+    with body_read(asked):
+        assert asked.META["CONTENT_LENGTH"] == "3"
+        assert asked.body == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("length", "there"), [("0", False), ("", False), ("1", True), (None, True)]
+)
+def test_whether_there_is_a_body(length: str | None, there: bool) -> None:
+    assert has_body(request(Stream(b""), length)) is there
+
+
+@pytest.mark.parametrize("announced", [4, 2**18 + 4, MIB + 4])
+def test_a_body_that_ends_early(announced: int) -> None:
+    with pytest.raises(BodyCutShort):
+        read(Stream(b"x" * (announced - 1)), announced)
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes"),
+    [
+        (TimeoutError(), BodyTooSlow),
+        (ConnectionResetError(), BodyCutShort),
+        (OSError("bad chunk"), BodyCutShort),
+        (ValueError("s3cret"), BodyCutShort),
+    ],
+)
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_sender_that_is_lost(error: Exception, becomes: type[FugataError], chunked: bool) -> None:
+    with pytest.raises(becomes) as raised:
+        read(Stream(b"", error=error), None if chunked else 3)
+    assert "s3cret" not in raised.value.sentence
+    assert 400 <= raised.value.status < 500
+
+
+def test_the_socket_has_a_deadline_while_it_is_read() -> None:
+    class Socket:
+        set_to: list[float | None] = []
+
+        def settimeout(self, seconds: float | None) -> None:
+            self.set_to.append(seconds)
+
+    asked = request(Stream(b"abc"), 3)
+    asked.META["gunicorn.socket"] = Socket()
+    with body_read(asked):
+        assert Socket.set_to == [body.IDLE, None]
+
+
+def test_a_declared_length_over_the_limit_is_thrown_away() -> None:
+    stream = Stream(b"x" * (4 * MIB + 1))
+    with pytest.raises(BodyTooLarge):
+        read(stream, 4 * MIB + 1)
+    assert stream.taken == 4 * MIB + 1
+
+
+def test_a_chunked_body_over_the_limit_is_thrown_away() -> None:
+    stream = Stream(b"x" * (20 * MIB))
+    with pytest.raises(BodyTooLarge) as raised:
+        read(stream, None)
+    assert raised.value.status == 413
+    assert stream.taken == 20 * MIB
+
+
+def test_throwing_away_is_bounded_in_bytes() -> None:
+    stream = Stream(b"x" * 5 * MIB)
+    discard(request(stream, 5 * MIB), most=MIB)
+    assert stream.taken == MIB
+
+
+def test_throwing_away_is_bounded_in_time() -> None:
+    stream = Stream(b"x" * 5 * MIB)
+    discard(request(stream, 5 * MIB), seconds=0)
+    assert stream.taken == 0
+
+
+def test_throwing_away_bears_a_sender_that_is_lost() -> None:
+    discard(request(Stream(b"x", error=ConnectionResetError()), None))
+
+
+def test_what_was_read_is_not_thrown_away() -> None:
+    asked = request(Stream(b"abcdef"), 3)
+    with body_read(asked):
+        discard(asked)
+        assert asked.body == b"abc"
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_third_large_body_waits_unread(chunked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "TURN", 0.05)
+    third = Stream(b"x" * 2 * MIB)
+    with body_read(request(Stream(b"x" * 2 * MIB), 2 * MIB)):
+        with body_read(request(Stream(b"x" * 2 * MIB), None)):
+            with pytest.raises(Overloaded):
+                read(third, None if chunked else 2 * MIB)
+            assert third.taken <= (MIB + 2**18 if chunked else 0)
+            assert read(Stream(b"small"), 5) == b"small"
+    assert len(read(Stream(b"x" * 2 * MIB), 2 * MIB)) == 2 * MIB
+
+
+def test_many_large_bodies_take_turns() -> None:
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def work(_: int) -> None:
+        with body_read(request(Stream(b"x" * 2 * MIB), 2 * MIB)):
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            with lock:
+                inside[0] -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(16)))
+    assert most[0] <= 2
+
+
+def test_a_place_is_given_back_when_the_view_fails() -> None:
+    for _ in range(5):
+        with pytest.raises(RuntimeError), body_read(request(Stream(b"x" * 2 * MIB), 2 * MIB)):
+            raise RuntimeError("injected")

@@ -1,0 +1,59 @@
+"""A connection that died while it was idle is noticed before a request uses it (PostgreSQL)."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.signals import request_started
+from django.db import connection
+
+from fugata_site.connections import drop_dead
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def ask() -> int:
+    """Return the number of the database process that serves this thread."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def backend() -> Iterator[int]:
+    yield ask()
+    connection.close()
+
+
+def test_a_connection_that_lives_is_kept(backend: int) -> None:
+    for _ in range(3):
+        drop_dead()
+        assert ask() == backend
+
+
+def test_a_connection_that_the_server_ended(backend: int) -> None:
+    parameters = {**connection.get_connection_params()}
+    names = ("dbname", "user", "password", "host", "port")
+    own = {name: parameters[name] for name in names if parameters.get(name)}
+    with psycopg.connect(**own, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 60000)", (backend,))
+    drop_dead()
+    assert ask() != backend
+
+
+def test_a_connection_that_ended_on_our_side(backend: int) -> None:
+    connection.connection.close()
+    drop_dead()
+    assert ask() != backend
+
+
+def test_no_connection_yet() -> None:
+    connection.close()
+    drop_dead()
+    assert connection.connection is None
+
+
+def test_each_request_looks() -> None:
+    assert "fugata.drop_dead" in [receiver[0][0] for receiver in request_started.receivers]
+    assert settings.DATABASES["default"]["CONN_MAX_AGE"] is None

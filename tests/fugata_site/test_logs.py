@@ -1,0 +1,151 @@
+"""Logs tell nothing that opens, deletes or names anybody."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+from gunicorn.config import Config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fugata_site.logs import GunicornLogger, RedactingFormatter, redacted
+from secrets_app import ids
+
+ID = "fug_" + "Ab3" * 8
+TOKEN = "tok_" + "Zy9" * 8
+RANDOM = ("Ab3" * 8, "Zy9" * 8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ID,
+        TOKEN,
+        f"opened {ID}.",
+        f"GET /secrets/{ID} HTTP/1.1",
+        f"GET /s/{ID}/delete HTTP/1.1",
+        f"http://localhost:8080/s/{ID}?x=1",
+        f"Authorization: Bearer {TOKEN}",
+        f'{{"id":"{ID}","deletion_token":"{TOKEN}"}}',
+        f"id={ID}&deletion_token={TOKEN}",
+        f"({ID},{TOKEN})",
+        f"/secrets/{ID}\n/secrets/{ID}",
+        f"/secrets//{ID}",
+        f"/secrets%2F{ID}",
+        f"/nowhere/x%2F{ID}",
+        f"_{ID}",
+        f"id{ID}",
+        f"/secrets/{ID[4:]}",
+        f"/s/{ID[4:]}",
+        f"/secrets/{ID} and /s/{ID}",
+        f"Error handling request /secrets/{ID}",
+        f"Invalid request from ip=192.0.2.1: Invalid HTTP request line: '{ID} {TOKEN}'",
+    ],
+)
+def test_ids_and_tokens(text: str) -> None:
+    assert not any(secret in redacted(text) for secret in RANDOM)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Invalid request from ip=192.0.2.1: Invalid HTTP request line: 's3cret'",
+        "Invalid request from ip=2001:db8::1: Invalid Header\ns3cret\nmore s3cret",
+        "Error handling request /?q=s3cret",
+    ],
+)
+def test_what_gunicorn_quotes(text: str) -> None:
+    cleaned = redacted(f"2026-01-01 WARNING gunicorn.error: {text}")
+    assert "s3cret" not in cleaned
+    assert "192.0.2.1" not in cleaned
+    assert "2001:db8" not in cleaned
+    assert cleaned.startswith("2026-01-01 WARNING gunicorn.error: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Listening at: http://127.0.0.1:8080",
+        "health: Database connection failed",
+        "GET /secrets HTTP/1.1",
+        "GET /static/fugata.css HTTP/1.1",
+        "GET /s HTTP/1.1",
+        "prefug_ is no id",
+    ],
+)
+def test_the_rest_is_left_as_it_is(text: str) -> None:
+    assert redacted(text) == text
+
+
+@given(before=st.text(max_size=20), after=st.text(max_size=20))
+def test_wherever_it_stands(before: str, after: str) -> None:
+    share_id, token = ids.new_share_id(), ids.new_deletion_token()
+    cleaned = redacted(f"{before}{share_id}{after}{token}")
+    assert share_id[4:] not in cleaned
+    assert token[4:] not in cleaned
+
+
+def formatted(message: str, *arguments: object, error: Exception | None = None) -> str:
+    record = logging.LogRecord("name", logging.ERROR, __file__, 1, message, arguments, None)
+    if error is not None:
+        record.exc_info = (type(error), error, error.__traceback__)
+    return RedactingFormatter().format(record)
+
+
+def test_arguments_and_tracebacks_too() -> None:
+    assert ID not in formatted("opened %s", ID)
+    try:
+        raise RuntimeError(f"no route to /secrets/{ID} for {TOKEN}")
+    except RuntimeError as error:
+        text = formatted("failed", error=error)
+    assert "RuntimeError: no route to /secrets/[redacted]" in text
+    assert not any(secret in text for secret in RANDOM)
+
+
+def test_an_exception_that_quotes_the_request_line_is_cut_short() -> None:
+    try:
+        raise ValueError("s3cret")
+    except ValueError as error:
+        text = formatted("Invalid request from ip=192.0.2.1: s3cret", error=error)
+    assert "s3cret" not in text
+
+
+@pytest.fixture
+def gunicorn_logger() -> GunicornLogger:
+    return GunicornLogger(Config())
+
+
+def test_gunicorn_writes_through_the_same_formatter(gunicorn_logger: GunicornLogger) -> None:
+    logs = (gunicorn_logger.error_log, gunicorn_logger.access_log)
+    handlers = [
+        handler for log in logs for handler in log.handlers if hasattr(handler, "_gunicorn")
+    ]
+    assert handlers
+    assert all(isinstance(handler.formatter, RedactingFormatter) for handler in handlers)
+
+
+def test_the_access_log_names_nobody(gunicorn_logger: GunicornLogger) -> None:
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": f"/secrets/{ID}",
+        "RAW_URI": f"/secrets/{ID}?q=s3cret",
+        "QUERY_STRING": "q=s3cret",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "192.0.2.1",
+        "HTTP_REFERER": f"http://localhost/s/{ID}",
+        "HTTP_AUTHORIZATION": "Basic czNjcmV0OnB3",
+        "HTTP_USER_AGENT": "agent",
+    }
+    response = SimpleNamespace(status="200 OK", sent=2, headers=[])
+    request = SimpleNamespace(headers=[])
+    elapsed = SimpleNamespace(seconds=0, microseconds=1, total_seconds=lambda: 0.0)
+    atoms = gunicorn_logger.atoms(response, request, environ, elapsed)
+    from fugata_site import gunicorn_conf
+
+    line = gunicorn_conf.access_log_format % {
+        name: str(value) for name, value in atoms.items() if not name.startswith("{")
+    }
+    assert '"GET /secrets/[redacted] HTTP/1.1" 200' in line
+    for plain in (ID[4:], "s3cret", "192.0.2.1"):
+        assert plain not in line
+        assert plain not in "".join(str(atoms[name]) for name in "hlufqrU")

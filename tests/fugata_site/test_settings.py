@@ -1,0 +1,165 @@
+"""Settings as a process reads them: a wrong one stops it by name and is never repeated."""
+
+import base64
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.support.service import Service
+
+#: Each starts a process of its own, whatever the database in use.
+pytestmark = pytest.mark.processes
+
+SECRET = "hunter2hunter2"
+KEY = base64.b64encode(b"k" * 32).decode()
+PRODUCTION = {
+    "PUBLIC_URL": "https://secrets.example.com",
+    "DATABASE_URL": "postgresql://fugata:pw@db.example/fugata",
+    "REDIS_URL": "redis://redis.example/0",
+    "FUGATA_KEYS": f"one:{KEY}",
+    "TRUSTED_PROXIES": "10.0.0.0/8",
+}
+
+
+def manage(home: Path, *arguments: str, **settings: str) -> CompletedProcess[str]:
+    return Service(home / "home", **settings).manage(*arguments, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("DEBUG", "perhaps"),
+        ("PUBLIC_URL", "secrets.example.com"),
+        ("PUBLIC_URL", "ftp://secrets.example.com"),
+        ("PUBLIC_URL", "https://secrets.example.com/path"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("ALLOWED_ORIGINS", "app.example.com"),
+        ("TTL_PRESETS", "soon"),
+        ("TTL_PRESETS", ","),
+        ("MAX_SECRET_SIZE", "10MB"),
+        ("MAX_SECRET_SIZE", "0"),
+        ("RATE_LIMIT_RPM", "0"),
+        ("RATE_LIMIT_BURST", "-1"),
+        ("REDIS_TIMEOUT_MS", "0"),
+        ("WEB_THREADS", "1"),
+        ("WEB_CONCURRENCY", "2"),
+        ("DATABASE_URL", "mysql://fugata:hunter2hunter2@db/fugata"),
+        ("DATABASE_URL", "hunter2hunter2"),
+        ("DATABASE_URL", "postgresql://fugata:hunter2hunter2#x@db/fugata"),
+        ("DATABASE_URL", "postgresql://fugata:pw@db:hunter2hunter2/fugata"),
+        ("REDIS_URL", "hunter2hunter2"),
+        ("REDIS_URL", "http://:hunter2hunter2@redis/0"),
+        ("REDIS_URL", "redis://:pw@redis:hunter2hunter2/0"),
+        ("FUGATA_KEYS", "hunter2hunter2"),
+        ("FUGATA_KEYS", "one:hunter2hunter2"),
+        ("SECRET_KEY_FILE", "/nowhere/hunter2hunter2"),
+        ("VALUE_STORE", "nowhere.Store"),
+        ("VALUE_STORE", "kept_elsewhere"),
+        ("KMS_PROVIDER", "nowhere.Provider"),
+    ],
+)
+def test_a_wrong_value(tmp_path: Path, name: str, value: str) -> None:
+    ended = manage(tmp_path, "check", **{name: value})
+    assert ended.returncode != 0
+    assert name.removesuffix("_FILE") in ended.stderr
+    assert SECRET not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "FUGATA_KEYS", "DATABASE_URL", "REDIS_URL"])
+def test_a_secret_setting_reads_a_file(tmp_path: Path, name: str) -> None:
+    values = PRODUCTION | {"SECRET_KEY": "s" * 60}
+    (tmp_path / "file").write_text(values[name] + "\n")
+    settings = {f"{name}_FILE": str(tmp_path / "file")}
+    script = f"from django.conf import settings; print(settings.{_setting(name)})"
+    ended = manage(tmp_path, "shell", "--no-imports", "-c", script, **settings)
+    assert ended.returncode == 0, ended.stderr
+    expected = {"DATABASE_URL": "db.example"}.get(name, values[name])
+    assert expected in ended.stdout
+
+
+def _setting(name: str) -> str:
+    return "DATABASES" if name == "DATABASE_URL" else name
+
+
+def test_several_processes_need_redis(tmp_path: Path) -> None:
+    alone = manage(tmp_path, "check", WEB_CONCURRENCY="2")
+    assert alone.returncode != 0
+    assert "fugata.E001" in alone.stderr
+    assert "REDIS_URL" in alone.stderr
+    together = manage(tmp_path, "check", WEB_CONCURRENCY="2", REDIS_URL="redis://localhost/0")
+    assert together.returncode == 0, together.stderr
+
+
+IN_CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "SECRET_KEY": "s" * 60}
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (IN_CLUSTER, "DATABASE_URL"),
+        (IN_CLUSTER | {"DATABASE_URL": "sqlite:///x.sqlite3"}, "DATABASE_URL"),
+        (PRODUCTION | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "SECRET_KEY"),
+    ],
+)
+def test_what_would_vanish_with_the_pod(
+    tmp_path: Path, settings: dict[str, str], named: str
+) -> None:
+    ended = manage(tmp_path, "check", **settings)
+    assert ended.returncode != 0
+    assert f"{named}: must" in ended.stderr
+    assert not (tmp_path / "home" / "secret_key").exists()
+
+
+def test_a_pod_with_all_it_needs(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "check", **PRODUCTION | IN_CLUSTER)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("more", [{}, {"SECRET_KEY": "aB3$x" * 20}], ids=["generated", "given"])
+def test_check_deploy_is_clean_in_production(tmp_path: Path, more: dict[str, str]) -> None:
+    ended = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION, **more)
+    assert ended.returncode == 0, ended.stderr
+    assert "WARNINGS" not in ended.stderr
+
+
+def test_a_fresh_default_checks_clean(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "check", "--fail-level", "WARNING")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_generate_key_makes_what_fugata_keys_takes(tmp_path: Path) -> None:
+    ring = manage(tmp_path, "generate_key").stdout.strip()
+    ended = manage(tmp_path, "prepare", FUGATA_KEYS=ring)
+    assert ended.returncode == 0, ended.stderr
+    assert not (tmp_path / "home" / "keyring").exists()
+
+
+def test_prepare_with_a_lost_keyring_refuses(tmp_path: Path) -> None:
+    assert manage(tmp_path, "prepare").returncode == 0
+    keyring = tmp_path / "home" / "keyring"
+    keyring.unlink()
+    for arguments in (["prepare"], ["prepare", "--check-only"]):
+        ended = manage(tmp_path, *arguments)
+        assert ended.returncode != 0
+        assert str(keyring) in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert not keyring.exists()
+
+
+def test_check_only_refuses_an_empty_database(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "prepare", "--check-only")
+    assert ended.returncode != 0
+    assert "python manage.py prepare" in ended.stderr
+
+
+def test_prepare_without_its_database(tmp_path: Path) -> None:
+    settings = PRODUCTION | {"DATABASE_URL": f"postgresql://fugata:{SECRET}@127.0.0.1:1/fugata"}
+    ended = manage(tmp_path, "prepare", **settings)
+    assert ended.returncode != 0
+    assert "DATABASE_URL" in ended.stderr
+    assert SECRET not in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,155 @@
+"""Health: /healthz and /livez answer whatever the database does, and all recovers by itself."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import MakeService
+from tests.support.parts import wait_until
+from tests.support.restartable import RestartablePostgresql
+from tests.support.service import Service
+from tests.support.sharing import create, create_request, delete_request, open_request, open_share
+from tests.support.wire import Line, exchange
+
+#: A probe's patience (contract: "timeout=5").
+TIMEOUT = 5.0
+UNHEALTHY = {"status": "unhealthy", "error": "Database connection failed"}
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[RestartablePostgresql]:
+    """A PostgreSQL server that the test may freeze and stop."""
+    server = RestartablePostgresql()
+    yield server
+    server.thaw()
+    server.close()
+
+
+class _Hanging:
+    """Forty clients at a time whose requests hang; each that gives up is followed by another."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(40)]
+        self.statuses: set[int] = set()
+
+    def __enter__(self) -> "_Hanging":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            with contextlib.suppress(OSError), Line(self._port, seconds=2) as line:
+                self.statuses.add(line.send(create_request("hangs")).answer().status)
+
+
+def _health(service: Service) -> httpx.Response:
+    return httpx.get(f"{service.url}/healthz", timeout=TIMEOUT)
+
+
+def _lives(service: Service) -> bool:
+    return httpx.get(f"{service.url}/livez", timeout=TIMEOUT).status_code == 200
+
+
+def _works(service: Service) -> bool:
+    """Return whether a run of creates, which different processes answer, succeeds."""
+    statuses = [exchange(service.port, create_request("again")).status for _ in range(10)]
+    print(f"after the database is back: {statuses}")
+    return set(statuses) == {201}
+
+
+def _all_unhealthy(service: Service) -> bool:
+    """Return whether a run of probes, which different processes answer, finds it unhealthy."""
+    return all(_health(service).status_code == 503 for _ in range(12))
+
+
+def _assert_unhealthy(service: Service) -> None:
+    answer = _health(service)
+    assert (answer.status_code, answer.json()) == (503, UNHEALTHY)
+    assert _lives(service)
+
+
+@pytest.mark.parametrize("processes", ["1", "3"])
+def test_a_frozen_database(
+    make_service: MakeService, own_postgresql: RestartablePostgresql, processes: str
+) -> None:
+    url = own_postgresql.new_database()
+    service = make_service(DATABASE_URL=url, redis=True, WEB_CONCURRENCY=processes)
+    share = create(service.port, "before")
+    own_postgresql.freeze()
+    with _Hanging(service.port) as hanging:
+        wait_until(lambda: _all_unhealthy(service), "processes that all know")
+        wait_until(lambda: 503 in hanging.statuses, "requests refused for want of a place")
+        for _ in range(15):
+            _assert_unhealthy(service)
+    assert hanging.statuses == {503}
+    own_postgresql.thaw()
+    service.wait_until_well()
+    wait_until(lambda: _works(service), "a working service")
+    assert open_share(service.port, share).json()["content"] == "before"
+
+
+def test_attempts_to_connect_are_not_kept(
+    make_service: MakeService, own_postgresql: RestartablePostgresql
+) -> None:
+    """Each attempt that timed out is closed; else they take all of a database's places at once
+    as soon as it is back, and keep them.
+    """
+    threads = 16
+    url = own_postgresql.new_database()
+    service = make_service(DATABASE_URL=url, WEB_THREADS=str(threads))
+    own_postgresql.freeze()
+    with _Hanging(service.port):
+        timed_out = threads // 2 * 4  # four times all that may wait for the database
+        failed = "the database failed"
+        wait_until(lambda: service.logged().count(failed) >= timed_out, "attempts that time out")
+        (worker,) = service.workers()
+        held = len(worker.net_connections(kind="unix"))
+    own_postgresql.thaw()
+    assert held <= threads // 2 + 3, "one for each that may wait, and the health probe's"
+    wait_until(lambda: _works(service), "a working service")
+
+
+def test_a_stopped_database(
+    make_service: MakeService, own_postgresql: RestartablePostgresql
+) -> None:
+    service = make_service(
+        DATABASE_URL=own_postgresql.new_database(), redis=True, WEB_CONCURRENCY="3"
+    )
+    shares = [create(service.port, f"before {n}") for n in range(20)]
+    own_postgresql.stop()
+    for share in shares:
+        for data in (open_request(share), create_request("never"), delete_request(share)):
+            answer = exchange(service.port, data)
+            assert (answer.status, answer.json()) == (503, {"error": "Database unavailable"})
+            assert int(answer.headers["retry-after"]) > 0
+    wait_until(lambda: _all_unhealthy(service), "processes that all know")
+    _assert_unhealthy(service)
+    own_postgresql.start()
+    service.wait_until_well()
+    wait_until(lambda: _works(service), "a working service")
+    for share in shares:
+        assert open_share(service.port, share).json()["content"] == share.content
+    assert "Traceback" not in service.logged()
+
+
+def test_a_restart_of_the_database_between_two_requests(
+    make_service: MakeService, own_postgresql: RestartablePostgresql
+) -> None:
+    """Connections that the server closed are replaced; no request pays for them for long."""
+    service = make_service(DATABASE_URL=own_postgresql.new_database())
+    share = create(service.port, "before")
+    own_postgresql.stop()
+    own_postgresql.start()
+    wait_until(lambda: _works(service), "a working service")
+    assert open_share(service.port, share).json()["content"] == "before"

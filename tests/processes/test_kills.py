@@ -1,0 +1,59 @@
+"""Kills: nothing acknowledged is lost, nothing is handed out twice, whatever dies when."""
+
+import contextlib
+import random
+
+import psutil
+import pytest
+
+from tests.conftest import MakeService
+from tests.support.ledger import Stream
+from tests.support.parts import wait_until
+from tests.support.service import Service
+
+
+def _kill_a_worker(service: Service, choice: random.Random) -> None:
+    wait_until(lambda: bool(service.workers()), "a gunicorn worker")
+    with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+        choice.choice(service.workers()).kill()
+
+
+def _kill_all(service: Service) -> None:
+    processes = service.processes()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
+    assert service.process is not None
+    service.process.wait()
+
+
+@pytest.mark.soak
+def test_gunicorn_workers_are_killed(
+    make_service: MakeService, any_database: str, rounds: int
+) -> None:
+    service = make_service(any_database, redis=True, WEB_CONCURRENCY="3")
+    choice = random.Random(1)
+    with Stream(service) as stream:
+        for _ in range(max(rounds // 2, 1)):
+            stream.await_more(20)
+            _kill_a_worker(service, choice)
+        stream.await_more(20)
+    service.wait_until_well()
+    stream.settle()
+
+
+@pytest.mark.soak
+def test_everything_is_killed_and_started_again(
+    make_service: MakeService, any_database: str, rounds: int
+) -> None:
+    service = make_service(any_database, redis=True, WEB_CONCURRENCY="3")
+    streams = []
+    for _ in range(max(rounds // 15, 1)):
+        with Stream(service) as stream:
+            stream.await_more(200)
+            _kill_all(service)
+        streams.append(stream)
+        service.start()
+    for stream in streams:
+        stream.settle()

@@ -1,0 +1,1 @@
+"""The sharing app's tests; the folders mirror the package."""

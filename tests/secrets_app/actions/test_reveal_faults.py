@@ -1,0 +1,147 @@
+"""A failure while a share is opened consumes nothing: it opens once the fault is gone."""
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from secrets_app import ids
+from secrets_app.actions.delete import delete_share
+from secrets_app.actions.reveal import reveal_share
+from secrets_app.audit import SERVICE
+from secrets_app.errors import DecryptFailed, ShareNotFound
+from secrets_app.models import Share
+from secrets_app.vault.models import StoredValue
+from tests.secrets_app.doubles import FaultyKeys, MemoryStore
+from tests.secrets_app.support import expire, kinds, row_of, share
+
+pytestmark = pytest.mark.django_db
+
+both_kinds = pytest.mark.parametrize("one_time", [True, False])
+
+
+def assert_fails(share_id: str) -> None:
+    with pytest.raises(DecryptFailed) as raised:
+        reveal_share(share_id, SERVICE)
+    assert (raised.value.status, raised.value.sentence) == (500, "Failed to decrypt secret")
+    assert kinds(ids.digest(share_id)) == ["created"]
+
+
+@both_kinds
+def test_the_key_provider_fails(faulty_keys: FaultyKeys, one_time: bool) -> None:
+    created = share("s3cret", one_time=one_time)
+    faulty_keys.failing = {"unwrap"}
+    for _ in range(3):
+        assert_fails(created.share_id)
+    faulty_keys.failing = set()
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+
+
+@both_kinds
+def test_the_store_fails(remote_store: MemoryStore, one_time: bool) -> None:
+    created = share("s3cret", one_time=one_time)
+    remote_store.failing = {"get"}
+    for _ in range(3):
+        assert_fails(created.share_id)
+    remote_store.failing = set()
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+
+
+def test_the_key_is_not_at_hand(settings: Settings) -> None:
+    created, ring = share("s3cret"), settings.FUGATA_KEYS
+    settings.FUGATA_KEYS = "other:" + "B" * 43 + "="
+    assert_fails(created.share_id)
+    settings.FUGATA_KEYS = f"other:{'B' * 43}=,{ring}"
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+
+
+def test_the_value_is_damaged(remote_store: MemoryStore) -> None:
+    created = share("s3cret")
+    name = row_of(created).value_name
+    whole = remote_store.values[name]
+    remote_store.values[name] = whole[:-1] + bytes([whole[-1] ^ 1])
+    assert_fails(created.share_id)
+    remote_store.values[name] = whole
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+
+
+def test_the_value_is_missing_with_its_row_there(remote_store: MemoryStore) -> None:
+    created = share("s3cret")
+    name = row_of(created).value_name
+    sealed = remote_store.values.pop(name)
+    assert_fails(created.share_id)
+    remote_store.values[name] = sealed
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+
+
+def test_the_value_is_missing_from_the_database() -> None:
+    created = share("s3cret")
+    value = StoredValue.objects.get()
+    value.delete()
+    assert_fails(created.share_id)
+    value.name = row_of(created).value_name
+    value.save(force_insert=True)
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+
+
+@pytest.mark.parametrize("how", ["opened", "deleted", "expired"])
+def test_the_row_goes_while_the_value_is_fetched(remote_store: MemoryStore, how: str) -> None:
+    """Another reader was faster: that is a 404, not a failure."""
+    created = share("s3cret")
+
+    def end() -> None:
+        remote_store.before.clear()
+        if how == "opened":
+            reveal_share(created.share_id, SERVICE)
+        elif how == "deleted":
+            delete_share(created.share_id, created.deletion_token, SERVICE)
+        else:
+            expire(created)
+            remote_store.values.clear()
+
+    remote_store.before["get"] = end
+    with pytest.raises(ShareNotFound):
+        reveal_share(created.share_id, SERVICE)
+
+
+@both_kinds
+def test_the_row_goes_between_the_value_and_the_claim(
+    remote_store: MemoryStore, faulty_keys: FaultyKeys, one_time: bool
+) -> None:
+    """The plaintext is dropped by whoever does not get the claim."""
+    created = share("s3cret", one_time=one_time)
+    sealed = dict(remote_store.values)
+
+    def end() -> None:
+        delete_share(created.share_id, created.deletion_token, SERVICE)
+        remote_store.values |= sealed
+
+    remote_store.before["get"] = end
+    with pytest.raises(ShareNotFound):
+        reveal_share(created.share_id, SERVICE)
+    assert "unwrap" in faulty_keys.calls
+    assert kinds(ids.digest(created.share_id)) == ["created", "deleted"]
+
+
+def test_the_value_is_deleted_after_the_claim(remote_store: MemoryStore) -> None:
+    created = share("s3cret")
+    rows_left: list[int] = []
+    remote_store.before["delete"] = lambda: rows_left.append(Share.objects.count())
+    reveal_share(created.share_id, SERVICE)
+    assert remote_store.calls == ["put", "get", "delete"]
+    assert rows_left == [0]
+    assert remote_store.values == {}
+
+
+def test_a_delete_that_fails_does_not_change_the_answer(remote_store: MemoryStore) -> None:
+    created = share("s3cret")
+    remote_store.failing = {"delete"}
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+    assert len(remote_store.values) == 1
+    with pytest.raises(ShareNotFound):
+        reveal_share(created.share_id, SERVICE)
+
+
+def test_a_share_that_stays_keeps_its_value(remote_store: MemoryStore) -> None:
+    created = share("s3cret", one_time=False)
+    for _ in range(2):
+        assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+    assert remote_store.calls == ["put", "get", "get"]

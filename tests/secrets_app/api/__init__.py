@@ -1,0 +1,1 @@
+"""The API's tests, through Django's test client."""

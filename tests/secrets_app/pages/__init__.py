@@ -1,0 +1,1 @@
+"""The pages' tests, by status and consumption."""

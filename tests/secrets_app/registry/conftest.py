@@ -1,0 +1,21 @@
+"""The register, in each implementation that the database in use can run."""
+
+import pytest
+from django.db import connection
+
+from secrets_app.registry import Registry
+from secrets_app.registry.portable import PortableRegistry
+from secrets_app.registry.postgresql import PostgresqlRegistry
+
+REGISTRIES: list[type[Registry]] = [PortableRegistry]
+if connection.vendor == "postgresql":
+    REGISTRIES.append(PostgresqlRegistry)
+
+collect_ignore = [] if connection.vendor == "postgresql" else ["test_skip_locked.py"]
+
+
+@pytest.fixture(params=REGISTRIES)
+def registry(request: pytest.FixtureRequest) -> Registry:
+    """The implementation under test."""
+    made: Registry = request.param()
+    return made

@@ -1,0 +1,35 @@
+"""A purge on PostgreSQL passes over what somebody else holds (SQLite has one writer at a time)."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+
+from secrets_app.models import Share
+from secrets_app.registry import Registry
+from tests.secrets_app.support import put
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_purge_passes_over_a_row_that_somebody_holds(registry: Registry) -> None:
+    held, free = put(registry, -2), put(registry, -1)
+    holds, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Share.objects.select_for_update().get(digest=held.digest)
+            holds.set()
+            may_end.wait(60)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        holder = pool.submit(hold)
+        assert holds.wait(60)
+        try:
+            assert registry.purge(10) == [free.value_name]
+        finally:
+            may_end.set()
+        holder.result()
+    assert registry.purge(10) == [held.value_name]

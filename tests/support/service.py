@@ -1,0 +1,97 @@
+"""Fugata itself, started as its users start it: `manage.py serve`, in processes of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.support.parts import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+#: The rate limits are out of the way unless a test is about them.
+OPEN_DOOR = {"RATE_LIMIT_RPM": "1000000", "RATE_LIMIT_BURST": "1000000"}
+_OURS = ("FUGATA_", "DATABASE_", "REDIS_", "WEB_", "RATE_", "DJANGO_", "PORT", "HOST", "PUBLIC_")
+
+
+class Service:
+    """One installation with a home of its own. It can be started, stopped and started again."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home, self.settings = home, settings
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = home.parent / f"{home.name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that the service and its commands run in."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
+        ours = {"FUGATA_HOME": str(self.home), "PORT": str(self.port)}
+        return clean | OPEN_DOOR | ours | self.settings
+
+    def start(self, wait: bool = True) -> "Service":
+        """Start it and wait until it is well."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        if wait:
+            self.wait_until_well()
+        return self
+
+    def wait_until_well(self) -> None:
+        """Return as soon as /healthz says so."""
+        wait_until(self.is_well, "a healthy service")
+
+    def is_well(self) -> bool:
+        """Return whether /healthz answers 200."""
+        if self.process is not None and self.process.poll() is not None:
+            raise AssertionError(f"the service ended: {self.logged()[-2000:]}")
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of the service, the parent first."""
+        assert self.process is not None
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def workers(self) -> list[psutil.Process]:
+        """Return gunicorn's worker processes."""
+        masters = [p for p in self.processes()[1:] if "gunicorn" in " ".join(p.cmdline())]
+        pids = {p.pid for p in masters}
+        return [p for p in masters if p.ppid() in pids]
+
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a management command against this installation."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=check,
+        )
+
+    def logged(self) -> str:
+        """Return everything that the processes wrote."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask the parent to end and return its exit status."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=30)

@@ -1,0 +1,15 @@
+"""A beat schedule that is told to end while it is being made."""
+
+import os
+import signal
+from typing import Any
+
+from celery.beat import PersistentScheduler
+
+
+class SignalledScheduler(PersistentScheduler):
+    """Sends SIGTERM to its own process, as a parent that ends just then would."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        super().__init__(*args, **kwargs)
