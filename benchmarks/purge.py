@@ -27,8 +27,10 @@ RESULT = Path(__file__).parent / "results" / "purge.json"
 
 _FILL_SHARES = """
 INSERT INTO secrets_app_share
-    (digest, deletion_digest, wrapped_key, value_name, size, label, one_time, expires_at)
-SELECT sha256(int4send(n)), sha256(int4send(-n)), decode(repeat('aa', 82), 'hex'), md5(n::text),
+    (digest, deletion_digest, wrapped_key, key_id, value_name, size, label, one_time,
+     expires_at)
+SELECT sha256(int4send(n)), sha256(int4send(-n)), decode(repeat('aa', 82), 'hex'),
+       (SELECT id FROM vault_keyencryptionkey LIMIT 1), md5(n::text),
        200, 'bench', true, now() - interval '1 hour'
 FROM generate_series(1, %s) n
 """

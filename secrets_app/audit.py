@@ -9,12 +9,15 @@ from django.http import HttpRequest
 @dataclass(frozen=True, slots=True)
 class Actor:
     """`address_hash`: keyed hash of the client's address (16 bytes), or none for the service;
-    `bucket`: the name under which its wrong guesses are counted.
+    `bucket`: the name under which its wrong guesses are counted; `username`, `token`: who signed
+    in, and the beginning of the access token that did.
     """
 
     address_hash: bytes | None = None
     request_id: str = ""
     bucket: str = ""
+    username: str = ""
+    token: str = ""
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:

@@ -8,6 +8,8 @@ from typing import Self
 from django.db import models
 from django.db.models.functions import Now
 
+from secrets_app.vault.models import Sealed
+
 
 class ShareQuerySet(models.QuerySet["Share"]):
     """The vocabulary of expiry, by the database's clock."""
@@ -21,16 +23,11 @@ class ShareQuerySet(models.QuerySet["Share"]):
         return self.filter(expires_at__lte=Now())
 
 
-class Share(models.Model):
+class Share(Sealed):
     """A secret that waits behind a link."""
 
     digest = models.BinaryField(max_length=32, unique=True)
     deletion_digest = models.BinaryField(max_length=32)
-    #: The data key as the key provider wrapped it; it names the key that did.
-    wrapped_key = models.BinaryField()
-    #: Where the value store keeps the sealed content.
-    value_name = models.CharField(max_length=64)
-    size = models.PositiveIntegerField(help_text="bytes of UTF-8")
     label = models.TextField(null=True)
     one_time = models.BooleanField()
     created_at = models.DateTimeField(db_default=Now())
@@ -43,17 +40,31 @@ class Share(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Something that happened to a share, written in the transaction that made it happen."""
+    """Something that happened, written in the transaction that made it happen.
+
+    It names what it is about by text, so that it outlives the share, the repository and the user.
+    """
 
     class Kind(models.TextChoices):
         CREATED = "created"
         OPENED = "opened"
+        OPEN_FAILED = "open failed"
         DELETED = "deleted"
         EXPIRED = "expired"
+        SET = "set"
+        READ = "read"
+        READ_FAILED = "read failed"
+        REMOVED = "removed"
+        REFUSED = "refused"
 
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=16, choices=Kind)
-    share_digest = models.BinaryField(max_length=32)
+    share_digest = models.BinaryField(max_length=32, null=True)
+    repository = models.CharField(max_length=100, db_default="")
+    secret_key = models.CharField(max_length=253, db_default="")
+    username = models.CharField(max_length=150, db_default="")
+    #: The beginning of the access token, as lists of tokens show it.
+    token = models.CharField(max_length=16, db_default="")
     address_hash = models.BinaryField(max_length=16, null=True)
     request_id = models.CharField(max_length=64)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from django.db.models.signals import post_migrate
+from django.dispatch import receiver
 
 from tests.support.parts import PostgresqlServer, RedisServer
 from tests.support.service import Service
@@ -125,6 +127,15 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
     if database["ENGINE"].endswith("sqlite3"):
         name = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
         database.setdefault("TEST", {})["NAME"] = name
+
+
+@receiver(post_migrate)
+def record_the_key(sender: object, **_: object) -> None:
+    """Let an empty test database know the key that tests seal with, as `prepare` does."""
+    if getattr(sender, "label", "") == "vault":
+        from secrets_app.vault.models import KeyEncryptionKey
+
+        KeyEncryptionKey.objects.get_or_create(id="test", defaults={"check_value": b"unchecked"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

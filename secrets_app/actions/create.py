@@ -14,7 +14,7 @@ from secrets_app.errors import BadRequest, EncryptFailed, SecretTooLarge
 from secrets_app.registry import NewShare, registry
 from secrets_app.sealing import share_terms
 from secrets_app.vault import envelope
-from secrets_app.vault.backends import value_store
+from secrets_app.vault.backends import key_provider, value_store
 from secrets_app.vault.errors import VaultError
 
 MAX_LABEL = 1024
@@ -63,6 +63,7 @@ def create_share(draft: Draft, actor: Actor) -> Created:
         digest=digest,
         deletion_digest=ids.digest(created.deletion_token),
         wrapped_key=wrapped,
+        key_id=key_provider().key_of(wrapped),
         value_name=name,
         size=len(content),
         label=draft.label,

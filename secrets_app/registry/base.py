@@ -15,6 +15,7 @@ class NewShare:
     digest: bytes
     deletion_digest: bytes
     wrapped_key: bytes
+    key_id: str
     value_name: str
     size: int
     label: str | None

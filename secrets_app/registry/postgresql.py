@@ -22,9 +22,10 @@ WITH value AS (
     {_EVENT} VALUES ('created', %(digest)s, %(address)s, %(request)s)
 )
 INSERT INTO secrets_app_share
-    (digest, deletion_digest, wrapped_key, value_name, size, label, one_time, expires_at)
-VALUES (%(digest)s, %(deletion_digest)s, %(wrapped_key)s, %(value_name)s, %(size)s, %(label)s,
-        %(one_time)s, %(expires_at)s)
+    (digest, deletion_digest, wrapped_key, key_id, value_name, size, label, one_time,
+     expires_at)
+VALUES (%(digest)s, %(deletion_digest)s, %(wrapped_key)s, %(key_id)s, %(value_name)s, %(size)s,
+        %(label)s, %(one_time)s, %(expires_at)s)
 """
 
 _LOAD = """
@@ -76,6 +77,7 @@ class PostgresqlRegistry(Registry):
             "digest": share.digest,
             "deletion_digest": share.deletion_digest,
             "wrapped_key": share.wrapped_key,
+            "key_id": share.key_id,
             "value_name": share.value_name,
             "size": share.size,
             "label": share.label,

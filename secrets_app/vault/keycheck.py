@@ -8,7 +8,7 @@ from django.conf import settings
 
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.errors import VaultError
-from secrets_app.vault.models import KeyCheck
+from secrets_app.vault.models import KeyEncryptionKey
 
 _KNOWN = b"fugata key check constant, v1..."
 _CONTEXT = b"fugata/key-check"
@@ -20,7 +20,7 @@ class KeyCheckFailed(Exception):
 
 def is_new() -> bool:
     """Return whether the database has never been used with a key."""
-    return not KeyCheck.objects.exists()
+    return not KeyEncryptionKey.objects.exists()
 
 
 def verify() -> None:
@@ -28,31 +28,31 @@ def verify() -> None:
 
     Records the primary key when it is new here.
     """
-    for record in KeyCheck.objects.all():
+    for record in KeyEncryptionKey.objects.all():
         _verify_one(record)
     _record_primary()
 
 
-def _verify_one(record: KeyCheck) -> None:
+def _verify_one(record: KeyEncryptionKey) -> None:
     try:
-        opened = key_provider().unwrap(bytes(record.wrapped), _CONTEXT)
+        opened = key_provider().unwrap(bytes(record.check_value), _CONTEXT)
     except VaultError as error:
         raise KeyCheckFailed(
-            f"The database holds values sealed under key {record.key_id!r}, and that key is not at"
+            f"The database holds values sealed under key {record.id!r}, and that key is not at"
             f" hand ({error}). Restore it: {_where()}. Fugata makes no new key in its place,"
             " because what was sealed could then never be opened again."
         ) from error
     if opened != _KNOWN:
-        raise KeyCheckFailed(f"Key {record.key_id!r} does not open its own check value.")
+        raise KeyCheckFailed(f"Key {record.id!r} does not open its own check value.")
 
 
 def _record_primary() -> None:
     provider = key_provider()
     try:
         primary = provider.primary
-        if not KeyCheck.objects.filter(key_id=primary).exists():
+        if not KeyEncryptionKey.objects.filter(id=primary).exists():
             wrapped = provider.wrap(_KNOWN, _CONTEXT)
-            KeyCheck.objects.get_or_create(key_id=primary, defaults={"wrapped": wrapped})
+            KeyEncryptionKey.objects.get_or_create(id=primary, defaults={"check_value": wrapped})
     except VaultError as error:
         raise KeyCheckFailed(f"No key to seal with ({error}). {_where()}.") from error
 

@@ -1,4 +1,4 @@
-"""The vault's tables."""
+"""The vault's tables, and the columns that every row with a sealed value has."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -14,12 +14,36 @@ class StoredValue(models.Model):
         return f"value {self.name}"
 
 
-class KeyCheck(models.Model):
-    """A known constant wrapped by a key-encryption key: proves at start-up that the key is it."""
+class KeyEncryptionKey(models.Model):
+    """A key that data keys are wrapped under, by its id; its bytes are the key provider's alone.
 
-    key_id = models.CharField(max_length=64, primary_key=True)
-    wrapped = models.BinaryField()
+    `check_value`: a known constant wrapped by it, which proves at start-up that the key is it.
+    """
+
+    id = models.CharField(max_length=200, primary_key=True)
+    check_value = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
-        return f"check value of key {self.key_id}"
+        return self.id
+
+
+class Sealed(models.Model):
+    """A row whose value is sealed under a data key of its own.
+
+    The reference to the key is the database's word that no key goes while a row needs it.
+    """
+
+    #: The data key as the key provider wrapped it; it names the key that did.
+    wrapped_key = models.BinaryField()
+    key = models.ForeignKey(
+        KeyEncryptionKey, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    #: Where the value store keeps the sealed content.
+    value_name = models.CharField(max_length=64)
+    size = models.PositiveIntegerField(help_text="bytes of UTF-8")
+
+    class Meta:
+        abstract = True
+        # Not by db_index: on PostgreSQL that brings a second index, for LIKE.
+        indexes = [models.Index(fields=["key"], name="%(class)s_key")]

@@ -44,6 +44,7 @@ def new_share(seconds: float = 3600, *, one_time: bool = True) -> NewShare:
         digest=secrets.token_bytes(32),
         deletion_digest=secrets.token_bytes(32),
         wrapped_key=b"wrapped",
+        key_id="test",
         value_name=secrets.token_hex(16),
         size=3,
         label="label",

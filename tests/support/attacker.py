@@ -15,7 +15,7 @@ from secrets_app.models import AuditEvent, Share
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.envelope import Terms, unseal
 from secrets_app.vault.errors import VaultError
-from secrets_app.vault.models import KeyCheck, StoredValue
+from secrets_app.vault.models import KeyEncryptionKey, StoredValue
 
 _LINK = 22  # characters of a link's random part
 
@@ -44,14 +44,14 @@ def _pieces() -> Iterator[bytes]:
     yield b""
     yield settings.SECRET_KEY.encode()
     yield settings.KEYRING_FILE.read_bytes()
-    for model in (Share, StoredValue, KeyCheck, AuditEvent):
+    for model in (Share, StoredValue, KeyEncryptionKey, AuditEvent):
         for row in model._default_manager.all():
             yield from (_bytes(getattr(row, name)) for name in _columns(row))
     for share in Share.objects.all():
         yield _data_key(share)
 
 
-def _columns(row: Share | StoredValue | KeyCheck | AuditEvent) -> list[str]:
+def _columns(row: Share | StoredValue | KeyEncryptionKey | AuditEvent) -> list[str]:
     return [field.attname for field in row._meta.concrete_fields]
 
 

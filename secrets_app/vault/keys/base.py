@@ -26,5 +26,9 @@ class KeyProvider(ABC):
         """
 
     @abstractmethod
+    def key_of(self, wrapped: bytes) -> str:
+        """Return the id of the key that a wrapped data key names. Raises Unopenable."""
+
+    @abstractmethod
     def check(self) -> None:
         """Raise KeyUnavailable unless keys can be wrapped just now."""

@@ -49,22 +49,19 @@ class LocalKeyring(KeyProvider):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, by the key that the wrapped form names."""
-        wrapped = bytes(wrapped)
-        if len(wrapped) < 2 or wrapped[0] != FORMAT:
-            raise Unopenable("the wrapped data key has an unknown format")
-        end = 2 + wrapped[1]
-        header, nonce, ciphertext = (
-            wrapped[:end],
-            wrapped[end : end + _NONCE],
-            wrapped[end + _NONCE :],
-        )
+        header = _header_of(wrapped)
+        nonce, ciphertext = _split(wrapped[len(header) :], _NONCE)
         try:
-            return self._cipher(header[2:]).decrypt(nonce, ciphertext, header + context)
+            return self._cipher(_key_id(header)).decrypt(nonce, ciphertext, header + context)
         except (InvalidTag, ValueError):
             raise Unopenable("the wrapped data key does not open") from None
 
-    def _cipher(self, key_id: bytes) -> AESGCM:
-        cipher = self._ciphers.get(key_id.decode("ascii", "replace"))
+    def key_of(self, wrapped: bytes) -> str:
+        """Return the id of the key that wrapped it."""
+        return _key_id(_header_of(wrapped))
+
+    def _cipher(self, key_id: str) -> AESGCM:
+        cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise KeyUnavailable("the keyring lacks the key that wrapped this data key")
         return cipher
@@ -76,6 +73,20 @@ class LocalKeyring(KeyProvider):
 
 def _header(key_id: str) -> bytes:
     return bytes([FORMAT, len(key_id)]) + key_id.encode("ascii")
+
+
+def _header_of(wrapped: bytes) -> bytes:
+    if len(wrapped) < 2 or wrapped[0] != FORMAT:
+        raise Unopenable("the wrapped data key has an unknown format")
+    return bytes(wrapped[: 2 + wrapped[1]])
+
+
+def _key_id(header: bytes) -> str:
+    return header[2:].decode("ascii", "replace")
+
+
+def _split(data: bytes, at: int) -> tuple[bytes, bytes]:
+    return data[:at], data[at:]
 
 
 def _contents(path: Path) -> str:

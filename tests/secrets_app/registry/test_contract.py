@@ -39,9 +39,9 @@ def test_insert_writes_row_value_and_event(registry: Registry, actor: Actor) -> 
     row, event = Share.objects.get(), AuditEvent.objects.get()
     for name in ("digest", "deletion_digest", "wrapped_key"):
         assert bytes(getattr(row, name)) == getattr(share, name)
-    for name in ("value_name", "size", "label", "one_time", "expires_at"):
+    for name in ("key_id", "value_name", "size", "label", "one_time", "expires_at"):
         assert getattr(row, name) == getattr(share, name)
-    assert (event.kind, bytes(event.share_digest)) == ("created", share.digest)
+    assert (event.kind, bytes(event.share_digest or b"")) == ("created", share.digest)
     assert (bytes(event.address_hash or b""), event.request_id) == (
         actor.address_hash,
         actor.request_id,

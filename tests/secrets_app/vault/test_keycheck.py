@@ -2,18 +2,21 @@
 
 import base64
 import stat
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models.signals import post_migrate
 from pytest_django.fixtures import Settings
 
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
 from secrets_app.vault import keycheck
 from secrets_app.vault.keycheck import KeyCheckFailed
-from secrets_app.vault.models import KeyCheck
+from secrets_app.vault.models import KeyEncryptionKey
+from tests.conftest import record_the_key
 from tests.secrets_app.support import share
 
 pytestmark = pytest.mark.django_db
@@ -21,8 +24,17 @@ pytestmark = pytest.mark.django_db
 A, B = (base64.b64encode(bytes([byte]) * 32).decode() for byte in b"AB")
 
 
+@pytest.fixture(autouse=True)
+def new_database(db: None) -> Iterator[None]:
+    """Forget the key that the other tests' database knows."""
+    KeyEncryptionKey.objects.all().delete()
+    post_migrate.disconnect(record_the_key)
+    yield
+    post_migrate.connect(record_the_key)
+
+
 def recorded() -> set[str]:
-    return set(KeyCheck.objects.values_list("key_id", flat=True))
+    return set(KeyEncryptionKey.objects.values_list("id", flat=True))
 
 
 def test_the_first_use_records_the_key(settings: Settings) -> None:
@@ -36,15 +48,15 @@ def test_the_first_use_records_the_key(settings: Settings) -> None:
 def test_the_same_key_passes(settings: Settings) -> None:
     settings.FUGATA_KEYS = f"one:{A}"
     keycheck.verify()
-    before = KeyCheck.objects.get()
+    before = KeyEncryptionKey.objects.get()
     keycheck.verify()
-    assert bytes(KeyCheck.objects.get().wrapped) == bytes(before.wrapped)
+    assert bytes(KeyEncryptionKey.objects.get().check_value) == bytes(before.check_value)
 
 
 def test_the_check_value_does_not_hold_the_key(settings: Settings) -> None:
     settings.FUGATA_KEYS = f"one:{A}"
     keycheck.verify()
-    assert base64.b64decode(A) not in bytes(KeyCheck.objects.get().wrapped)
+    assert base64.b64decode(A) not in bytes(KeyEncryptionKey.objects.get().check_value)
 
 
 @pytest.mark.parametrize(
