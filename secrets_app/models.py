@@ -8,7 +8,9 @@ from typing import Self
 from django.db import models
 from django.db.models.functions import Now
 
+from secrets_app.sealing import share_terms
 from secrets_app.vault.models import Sealed
+from secrets_app.vault.terms import Terms
 
 
 class ShareQuerySet(models.QuerySet["Share"]):
@@ -37,6 +39,10 @@ class Share(Sealed):
 
     def __str__(self) -> str:
         return f"share {self.pk}"
+
+    def terms(self) -> Terms:
+        """Return what the content is sealed to, besides the link."""
+        return share_terms(bytes(self.digest), self.expires_at, self.one_time)
 
 
 class AuditEvent(models.Model):

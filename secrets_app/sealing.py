@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from secrets_app.vault.envelope import Terms
+from secrets_app.vault.terms import Terms
 
 _PURPOSE = b"fugata/share"
 

@@ -6,7 +6,6 @@ for a share, what is stored lacks the link's half.
 """
 
 import os
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,34 +14,16 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.errors import Unopenable
+from secrets_app.vault.terms import FORMAT, Terms
 
-FORMAT = 1
 _NONCE = 12
 _KEY = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a ciphertext is bound to; none of it can be changed without failing to open.
-
-    `purpose`: what kind of value; `subject`: whose (the share's lookup digest); `details`: the
-    rest (expiry, one-time).
-    """
-
-    purpose: bytes
-    subject: bytes
-    details: bytes
-
-    def associated_data(self) -> bytes:
-        """Return the terms as bytes, each part with its length, so that none runs into another."""
-        parts = (bytes([FORMAT]), self.purpose, self.subject, self.details)
-        return b"".join(len(part).to_bytes(4) + part for part in parts)
 
 
 def seal(content: bytes, terms: Terms, link_secret: bytes = b"") -> tuple[bytes, bytes]:
     """Return (sealed value, wrapped data key). Raises KeyUnavailable."""
     data_key = os.urandom(_KEY)
-    wrapped = key_provider().wrap(data_key, terms.purpose + terms.subject)
+    wrapped = key_provider().wrap(data_key, terms.wrap_context())
     nonce = os.urandom(_NONCE)
     cipher = AESGCM(_content_key(data_key, link_secret, terms.purpose))
     ciphertext = cipher.encrypt(nonce, content, terms.associated_data())
@@ -53,7 +34,7 @@ def unseal(sealed: bytes, wrapped: bytes, terms: Terms, link_secret: bytes = b""
     """Return the content. Raises KeyUnavailable, or Unopenable where anything does not fit."""
     if len(sealed) < 1 + _NONCE or sealed[0] != FORMAT:
         raise Unopenable("the sealed value has an unknown format")
-    data_key = key_provider().unwrap(wrapped, terms.purpose + terms.subject)
+    data_key = key_provider().unwrap(wrapped, terms.wrap_context())
     cipher = AESGCM(_content_key(data_key, link_secret, terms.purpose))
     view = memoryview(sealed)
     try:

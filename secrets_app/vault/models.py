@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from secrets_app.vault.terms import Terms
+
 
 class StoredValue(models.Model):
     """A sealed value, kept by DatabaseStore. Never changed, only made and deleted."""
@@ -42,6 +44,10 @@ class Sealed(models.Model):
     #: Where the value store keeps the sealed content.
     value_name = models.CharField(max_length=64)
     size = models.PositiveIntegerField(help_text="bytes of UTF-8")
+
+    def terms(self) -> Terms:
+        """Return what the row's value is sealed to, as the row stands."""
+        raise NotImplementedError
 
     class Meta:
         abstract = True

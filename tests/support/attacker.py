@@ -13,9 +13,10 @@ from django.conf import settings
 
 from secrets_app.models import AuditEvent, Share
 from secrets_app.vault.backends import key_provider
-from secrets_app.vault.envelope import Terms, unseal
+from secrets_app.vault.envelope import unseal
 from secrets_app.vault.errors import VaultError
 from secrets_app.vault.models import KeyEncryptionKey, StoredValue
+from secrets_app.vault.terms import Terms
 
 _LINK = 22  # characters of a link's random part
 

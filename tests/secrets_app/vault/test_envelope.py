@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from secrets_app.sealing import share_terms
 from secrets_app.vault import envelope
 from secrets_app.vault.backends import key_provider
-from secrets_app.vault.envelope import Terms
 from secrets_app.vault.errors import KeyUnavailable, Unopenable
+from secrets_app.vault.terms import Terms
 
 TERMS = Terms(b"purpose", b"subject", b"details")
 LINK = b"0123456789abcdefghijkl"

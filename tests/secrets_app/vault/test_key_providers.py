@@ -45,7 +45,9 @@ def test_each_wrapping_is_another(provider: KeyProvider) -> None:
 
 
 def test_the_wrapped_form_names_its_key(provider: KeyProvider) -> None:
-    assert provider.primary.encode() in provider.wrap(DATA_KEY, b"context")
+    assert provider.key_of(provider.wrap(DATA_KEY, b"context")) == provider.primary
+    with pytest.raises(Unopenable):
+        provider.key_of(b"")
 
 
 @given(wrapped=st.binary(max_size=120))

@@ -1,0 +1,32 @@
+"""What a sealed value is bound to."""
+
+from dataclasses import dataclass
+
+#: The sealed form's version: its first byte, and a part of what it is bound to.
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a ciphertext is bound to; none of it can be changed without failing to open.
+
+    `purpose`: what kind of value; `subject`: whose (the share's lookup digest; repository, key and
+    object name); `details`: the rest (expiry, one-time).
+    """
+
+    purpose: bytes
+    subject: bytes
+    details: bytes = b""
+
+    def associated_data(self) -> bytes:
+        """Return the terms as bytes, each part with its length, so that none runs into another."""
+        return lengthened(bytes([FORMAT]), self.purpose, self.subject, self.details)
+
+    def wrap_context(self) -> bytes:
+        """Return what the data key's wrapping is bound to."""
+        return self.purpose + self.subject
+
+
+def lengthened(*parts: bytes) -> bytes:
+    """Return the parts in a row, each behind its length, so that none runs into another."""
+    return b"".join(len(part).to_bytes(4) + part for part in parts)
