@@ -45,11 +45,11 @@ class Sealed(models.Model):
     value_name = models.CharField(max_length=64)
     size = models.PositiveIntegerField(help_text="bytes of UTF-8")
 
-    def terms(self) -> Terms:
-        """Return what the row's value is sealed to, as the row stands."""
-        raise NotImplementedError
-
     class Meta:
         abstract = True
         # Not by db_index: on PostgreSQL that brings a second index, for LIKE.
         indexes = [models.Index(fields=["key"], name="%(class)s_key")]
+
+    def terms(self) -> Terms:
+        """Return what the row's value is sealed to, as the row stands."""
+        raise NotImplementedError
