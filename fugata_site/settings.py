@@ -176,6 +176,7 @@ CELERY_BEAT_SCHEDULE = {
 
 INSTALLED_APPS = [
     "fugata_site.apps.FugataSiteConfig",
+    "repositories_app",
     "secrets_app",
     "secrets_app.vault",
     "django.contrib.contenttypes",

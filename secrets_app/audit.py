@@ -1,9 +1,15 @@
-"""Who did it: what an audit event records of a request."""
+"""The trail: who did what. An event is written in the transaction of its effect."""
 
+import logging
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+from django.db import DatabaseError
 from django.http import HttpRequest
+
+from secrets_app.models import AuditEvent
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,31 @@ class Actor:
     def of(cls, request: HttpRequest) -> Self:
         """Return who sent `request`, as the middleware found out."""
         return cls(request.client_hash, request.request_id, request.client_bucket)  # type: ignore[attr-defined]
+
+
+def event(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> AuditEvent:
+    """Return an event that is not written yet; `subject`: share_digest, or repository and key."""
+    return AuditEvent(
+        kind=kind,
+        username=actor.username,
+        token=actor.token,
+        address_hash=actor.address_hash,
+        request_id=actor.request_id,
+        **subject,
+    )
+
+
+def record(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
+    """Write an event, in the caller's transaction if there is one."""
+    event(kind, actor, **subject).save(force_insert=True)
+
+
+def record_failure(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
+    """Write the event of something that failed anyway: an error of the database is logged."""
+    try:
+        record(kind, actor, **subject)
+    except DatabaseError as error:
+        logger.error("a failure was not recorded: %s", type(error).__name__)
 
 
 #: The service itself: beat's purge, a command at the terminal.

@@ -19,20 +19,20 @@ _DELETION_TOKEN = re.compile(r"tok_[0-9A-Za-z]{22,64}", re.ASCII)
 
 def new_share_id() -> str:
     """Return a new share id; it is also half of the key that the share is sealed with."""
-    return "fug_" + _random()
+    return "fug_" + random_letters(_RANDOM)
 
 
 def new_deletion_token() -> str:
     """Return a new deletion token."""
-    return "tok_" + _random()
+    return "tok_" + random_letters(_RANDOM)
 
 
-def _random() -> str:
-    """Return random letters, each as likely as any other."""
+def random_letters(count: int) -> str:
+    """Return `count` random letters and digits, each as likely as any other."""
     letters = b""
-    while len(letters) < _RANDOM:
-        letters += secrets.token_bytes(2 * _RANDOM).translate(_LETTER_OF, _UNFAIR)
-    return letters[:_RANDOM].decode()
+    while len(letters) < count:
+        letters += secrets.token_bytes(2 * count).translate(_LETTER_OF, _UNFAIR)
+    return letters[:count].decode()
 
 
 def is_share_id(text: str) -> bool:

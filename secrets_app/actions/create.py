@@ -1,20 +1,18 @@
 """Create a share: check the input, seal, keep the value, then write the row."""
 
 import logging
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
 from secrets_app import ids
+from secrets_app.actions.values import checked_content, keep_value
 from secrets_app.audit import Actor
 from secrets_app.clock import expiry
-from secrets_app.errors import BadRequest, EncryptFailed, SecretTooLarge
+from secrets_app.errors import BadRequest, EncryptFailed
 from secrets_app.registry import NewShare, registry
 from secrets_app.sealing import share_terms
-from secrets_app.vault import envelope
-from secrets_app.vault.backends import key_provider, value_store
 from secrets_app.vault.errors import VaultError
 
 MAX_LABEL = 1024
@@ -46,31 +44,28 @@ def create_share(draft: Draft, actor: Actor) -> Created:
 
     Raises BadRequest, SecretTooLarge, EncryptFailed.
     """
-    lifetime, content = _lifetime(draft.duration), _content(draft.content)
+    lifetime, content = _lifetime(draft.duration), checked_content(draft.content, "content")
     _check_label(draft.label)
     created = Created(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
     digest = ids.digest(created.share_id)
-    name, store = secrets.token_hex(16), value_store()
+    terms = share_terms(digest, created.expires_at, draft.one_time)
     try:
-        terms = share_terms(digest, created.expires_at, draft.one_time)
-        sealed, wrapped = envelope.seal(content, terms, ids.link_secret(created.share_id))
-        if not store.transactional:
-            store.put(name, sealed)
+        value = keep_value("shares", content, lambda _: terms, ids.link_secret(created.share_id))
     except VaultError as error:
         logger.error("a share could not be sealed or kept: %s", error)
         raise EncryptFailed() from error
     share = NewShare(
         digest=digest,
         deletion_digest=ids.digest(created.deletion_token),
-        wrapped_key=wrapped,
-        key_id=key_provider().key_of(wrapped),
-        value_name=name,
-        size=len(content),
+        wrapped_key=value.wrapped_key,
+        key_id=value.key_id,
+        value_name=value.name,
+        size=value.size,
         label=draft.label,
         one_time=draft.one_time,
         expires_at=created.expires_at,
     )
-    registry().insert(share, sealed if store.transactional else None, actor)
+    registry().insert(share, value.sealed, actor)
     return created
 
 
@@ -80,20 +75,6 @@ def _lifetime(duration: str) -> timedelta:
     if lifetime is None:
         raise BadRequest(f"Invalid duration: must be one of {', '.join(settings.TTL_PRESETS)}")
     return lifetime
-
-
-def _content(text: str) -> bytes:
-    if not text:
-        raise BadRequest("Invalid content: must not be empty")
-    if len(text) > settings.MAX_SECRET_SIZE:
-        raise SecretTooLarge()
-    try:
-        content = text.encode()
-    except UnicodeEncodeError:
-        raise BadRequest("Invalid content: a lone surrogate is no Unicode text") from None
-    if len(content) > settings.MAX_SECRET_SIZE:
-        raise SecretTooLarge()
-    return content
 
 
 def _check_label(label: str | None) -> None:

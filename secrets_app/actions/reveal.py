@@ -6,7 +6,7 @@ from datetime import datetime
 
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
-from secrets_app.audit import Actor
+from secrets_app.audit import Actor, record_failure
 from secrets_app.errors import DecryptFailed, ShareNotFound
 from secrets_app.models import AuditEvent
 from secrets_app.registry import LoadedShare, registry
@@ -36,7 +36,11 @@ def reveal_share(share_id: str, actor: Actor) -> Opened:
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
     digest = ids.digest(share_id)
-    share, content = _read(share_id, digest)
+    try:
+        share, content = _read(share_id, digest)
+    except DecryptFailed:
+        record_failure(AuditEvent.Kind.OPEN_FAILED, actor, share_digest=digest)
+        raise
     if not _claim(share, digest, actor):
         raise ShareNotFound()
     return Opened(content, share.label, share.expires_at, share.one_time)

@@ -1,16 +1,76 @@
-"""Deleting a value whose row is gone: an answer never waits on it, nor changes because of it."""
+"""Values beside their rows: sealed and kept before the row is written, deleted after it is gone."""
 
 import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from secrets_app.vault.backends import value_store
+from django.conf import settings
+
+from secrets_app.errors import BadRequest, SecretTooLarge
+from secrets_app.vault import envelope
+from secrets_app.vault.backends import key_provider, value_store
 from secrets_app.vault.errors import VaultError
+from secrets_app.vault.terms import Terms
 
 logger = logging.getLogger(__name__)
 
 
-def delete_quietly(name: str) -> None:
-    """Delete a remote value whose row is deleted; on failure reconciliation finishes the job."""
-    store = value_store()
+@dataclass(frozen=True, slots=True)
+class KeptValue:
+    """A sealed value on its way to its row.
+
+    `sealed` is for the caller to write in the row's transaction; None where a remote store has it.
+    """
+
+    name: str
+    wrapped_key: bytes
+    key_id: str
+    size: int
+    sealed: bytes | None
+
+
+def checked_content(text: str, field: str) -> bytes:
+    """Return the secret of that field as UTF-8. Raises BadRequest, SecretTooLarge."""
+    if not text:
+        raise BadRequest(f"Invalid {field}: must not be empty")
+    if len(text) > settings.MAX_SECRET_SIZE:
+        raise SecretTooLarge()
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise BadRequest(f"Invalid {field}: a lone surrogate is no Unicode text") from None
+    if len(content) > settings.MAX_SECRET_SIZE:
+        raise SecretTooLarge()
+    return content
+
+
+def keep_value(
+    app: str, content: bytes, terms_of: Callable[[str], Terms], link_secret: bytes = b""
+) -> KeptValue:
+    """Seal `content` to the terms that `terms_of` gives for its name; a remote store keeps it.
+
+    Raises VaultError.
+    """
+    store, name = value_store(app), secrets.token_hex(16)
+    sealed, wrapped = envelope.seal(content, terms_of(name), link_secret)
+    if not store.transactional:
+        store.put(name, sealed)
+    return KeptValue(
+        name=name,
+        wrapped_key=wrapped,
+        key_id=key_provider().key_of(wrapped),
+        size=len(content),
+        sealed=sealed if store.transactional else None,
+    )
+
+
+def delete_quietly(name: str, app: str = "shares") -> None:
+    """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
+
+    An answer never waits on it for long, nor changes because of it.
+    """
+    store = value_store(app)
     if store.transactional:
         return  # it went with its row
     try:

@@ -1,6 +1,6 @@
-"""The body of an opened share: JSON, and a large one piece by piece."""
+"""JSON answers that hold a secret: a large one goes out piece by piece."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from django.http import HttpResponse, StreamingHttpResponse
@@ -15,21 +15,29 @@ _PIECE = 64 * 1024
 
 def opened_answer(opened: Opened) -> HttpResponseBase:
     """Return `opened` as the contract writes it."""
-    if len(opened.content) <= _PIECE:
-        return HttpResponse(b"".join(_json(opened)), content_type=JSON)
-    return StreamingHttpResponse(_json(opened), content_type=JSON)
-
-
-def _json(opened: Opened) -> Iterator[bytes]:
-    yield b'{"content":"'
-    for piece in _pieces(opened.content):
-        yield msgspec.json.encode(piece)[1:-1]
     rest = {
         "metadata": opened.label,
         "expires_at": iso(opened.expires_at),
         "one_time": opened.one_time,
     }
-    yield b'",' + msgspec.json.encode(rest)[1:]
+    return secret_answer("content", opened.content, rest)
+
+
+def secret_answer(
+    field: str, content: bytes, rest: Mapping[str, object] | None = None
+) -> HttpResponseBase:
+    """Return a JSON object of `content` (UTF-8) in `field`, and then the fields of `rest`."""
+    pieces = _json(field, content, rest or {})
+    if len(content) <= _PIECE:
+        return HttpResponse(b"".join(pieces), content_type=JSON)
+    return StreamingHttpResponse(pieces, content_type=JSON)
+
+
+def _json(field: str, content: bytes, rest: Mapping[str, object]) -> Iterator[bytes]:
+    yield b"{" + msgspec.json.encode(field) + b':"'
+    for piece in _pieces(content):
+        yield msgspec.json.encode(piece)[1:-1]
+    yield b'",' + msgspec.json.encode(rest)[1:] if rest else b'"}'
 
 
 def _pieces(content: bytes) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""The body of a create: decoded straight into four fields, so that nothing else takes memory."""
+"""JSON bodies: decoded straight into the fields asked for, so that nothing else takes memory."""
 
 import codecs
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 from rest_framework.parsers import BaseParser
@@ -10,16 +10,47 @@ from rest_framework.parsers import BaseParser
 from secrets_app.errors import BadRequest, MalformedJson, UnsupportedMediaType
 
 _STEP = 2**18
-_RULES = {
-    "content": "Invalid content: required, a string that is not empty",
-    "duration": "Invalid duration: required, a string such as 1h",
-    "one_time": "Invalid one_time: must be true or false",
-    "metadata": "Invalid metadata: must be a string or null",
-}
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class JsonDecoder(Generic[T]):
+    """Decodes bodies of one shape; fields it does not know are passed over.
+
+    `rules`: what is said of each field that is wrong; the first is the one that holds the secret.
+    """
+
+    def __init__(self, shape: type[T], rules: dict[str, str]) -> None:
+        self._decoder, self._rules = msgspec.json.Decoder(shape), rules
+
+    def decode(self, body: bytes) -> T:
+        """Return the fields of a JSON body. Raises BadRequest, naming the field that is wrong."""
+        try:
+            _check_utf8(body)
+            return self._decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise self._wrong_field(str(error)) from None
+        except RecursionError:
+            raise BadRequest("Malformed JSON: nested too deep") from None
+        except msgspec.DecodeError as error:
+            raise self._undecodable(str(error)) from None
+        except UnicodeDecodeError:
+            raise MalformedJson() from None
+
+    def _wrong_field(self, message: str) -> BadRequest:
+        for field, rule in self._rules.items():
+            if f"`$.{field}`" in message or f"`{field}`" in message:
+                return BadRequest(rule)
+        return MalformedJson()
+
+    def _undecodable(self, message: str) -> BadRequest:
+        if "surrogate" not in message:
+            return MalformedJson()
+        return BadRequest(f"Invalid {next(iter(self._rules))}: a lone surrogate is no Unicode text")
 
 
 class CreateBody(msgspec.Struct):
-    """Contract: "Create Secret". Fields it does not know are passed over."""
+    """Contract: "Create Secret"."""
 
     content: str
     duration: str
@@ -27,24 +58,16 @@ class CreateBody(msgspec.Struct):
     metadata: str | None = None
 
 
-_decoder = msgspec.json.Decoder(CreateBody)
-
-
-def decode(body: bytes) -> CreateBody:
-    """Return the fields of a JSON body. Raises BadRequest, naming the field that is wrong."""
-    try:
-        _check_utf8(body)
-        return _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _wrong_field(str(error)) from None
-    except RecursionError:
-        raise BadRequest("Malformed JSON: nested too deep") from None
-    except msgspec.DecodeError as error:
-        if "surrogate" in str(error):
-            raise BadRequest("Invalid content: a lone surrogate is no Unicode text") from None
-        raise MalformedJson() from None
-    except UnicodeDecodeError:
-        raise MalformedJson() from None
+_create = JsonDecoder(
+    CreateBody,
+    {
+        "content": "Invalid content: required, a string that is not empty",
+        "duration": "Invalid duration: required, a string such as 1h",
+        "one_time": "Invalid one_time: must be true or false",
+        "metadata": "Invalid metadata: must be a string or null",
+    },
+)
+decode = _create.decode
 
 
 def _check_utf8(body: bytes) -> None:
@@ -57,26 +80,26 @@ def _check_utf8(body: bytes) -> None:
     decoder.decode(b"", final=True)
 
 
-def _wrong_field(message: str) -> BadRequest:
-    for field, rule in _RULES.items():
-        if f"`$.{field}`" in message or f"`{field}`" in message:
-            return BadRequest(rule)
-    return MalformedJson()
-
-
-class CreateParser(BaseParser):
-    """DRF's parser of a create's JSON."""
+class JsonParser(BaseParser, Generic[T]):
+    """DRF's parser of such bodies; a subclass names its decoder."""
 
     media_type = "application/json"
+    decoder: JsonDecoder[T]
 
     def parse(  # type: ignore[override]  # the stubs know no typed body
         self,
         stream: IO[Any],
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
-    ) -> CreateBody:
-        """Return the body as CreateBody."""
+    ) -> T:
+        """Return the body's fields."""
         request = (parser_context or {})["request"]._request
         if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
             raise UnsupportedMediaType("Unsupported content encoding: send the body as it is")
-        return decode(request.body)
+        return self.decoder.decode(request.body)
+
+
+class CreateParser(JsonParser[CreateBody]):
+    """The parser of a create."""
+
+    decoder = _create

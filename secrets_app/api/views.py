@@ -1,6 +1,5 @@
 """The sharing API's viewset: a thin shell over the actions."""
 
-import re
 from typing import cast
 
 import msgspec
@@ -13,6 +12,7 @@ from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.api.answers import JSON, opened_answer
+from secrets_app.api.bearer import bearer_token
 from secrets_app.api.negotiation import wants_page
 from secrets_app.api.parsers import CreateBody, CreateParser
 from secrets_app.audit import Actor
@@ -25,8 +25,6 @@ from secrets_app.errors import (
     Unauthorized,
 )
 from secrets_app.pages.views import waiting_page
-
-_BEARER = re.compile(r"bearer +([^\s]{1,4096})", re.IGNORECASE)
 
 
 class ShareViewSet(ViewSet):
@@ -78,9 +76,9 @@ class ShareViewSet(ViewSet):
 
     def destroy(self, request: Request, share_id: str) -> HttpResponse:
         """DELETE /secrets/{id} with the deletion token."""
-        bearer = _BEARER.fullmatch(request.META.get("HTTP_AUTHORIZATION", "").strip())
-        if bearer is None:
+        token = bearer_token(request._request)
+        if token is None:
             raise Unauthorized()
-        delete_share(share_id, bearer[1], Actor.of(request._request))
+        delete_share(share_id, token, Actor.of(request._request))
         message = {"message": "Secret deleted successfully"}
         return HttpResponse(msgspec.json.encode(message), content_type=JSON)

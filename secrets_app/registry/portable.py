@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from django.db import transaction
 
-from secrets_app.audit import SERVICE, Actor
+from secrets_app.audit import SERVICE, Actor, event, record
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry.base import LoadedShare, NewShare, Registry
 from secrets_app.vault.models import StoredValue
@@ -22,7 +22,7 @@ class PortableRegistry(Registry):
             if sealed is not None:
                 StoredValue.objects.create(name=share.value_name, sealed=sealed)
             Share.objects.create(**asdict(share))
-            _event(AuditEvent.Kind.CREATED, share.digest, actor).save(force_insert=True)
+            record(AuditEvent.Kind.CREATED, actor, share_digest=share.digest)
 
     def load(self, digest: bytes) -> LoadedShare | None:
         share = Share.objects.live().filter(digest=digest).first()
@@ -45,14 +45,14 @@ class PortableRegistry(Registry):
             if share is None or not Share.objects.filter(pk=share.pk).delete()[0]:
                 return False
             StoredValue.objects.filter(name=share.value_name).delete()
-            _event(kind, digest, actor).save(force_insert=True)
+            record(kind, actor, share_digest=digest)
             return True
 
     def note_opening(self, digest: bytes, actor: Actor) -> bool:
         with transaction.atomic():
             if not Share.objects.live().filter(digest=digest).exists():
                 return False
-            _event(AuditEvent.Kind.OPENED, digest, actor).save(force_insert=True)
+            record(AuditEvent.Kind.OPENED, actor, share_digest=digest)
             return True
 
     def purge(self, limit: int) -> list[str]:
@@ -64,7 +64,8 @@ class PortableRegistry(Registry):
             StoredValue.objects.filter(name__in=names).delete()
             Share.objects.filter(pk__in=[share.pk for share in shares]).delete()
             AuditEvent.objects.bulk_create(
-                _event(AuditEvent.Kind.EXPIRED, bytes(share.digest), SERVICE) for share in shares
+                event(AuditEvent.Kind.EXPIRED, SERVICE, share_digest=bytes(share.digest))
+                for share in shares
             )
         return names
 
@@ -79,12 +80,3 @@ def _within_budget(shares: Iterable[Share]) -> list[Share]:
         taken.append(share)
         room -= share.size
     return taken
-
-
-def _event(kind: AuditEvent.Kind, digest: bytes, actor: Actor) -> AuditEvent:
-    return AuditEvent(
-        kind=kind,
-        share_digest=digest,
-        address_hash=actor.address_hash,
-        request_id=actor.request_id,
-    )

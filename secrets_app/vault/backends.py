@@ -11,16 +11,16 @@ from secrets_app.vault.keys.base import KeyProvider
 from secrets_app.vault.stores.base import ValueStore
 
 
-def load(setting: str) -> Any:
+def load(setting: str, **more: Any) -> Any:
     """Return a new backend as `setting` ({"BACKEND": dotted path, "OPTIONS": {…}}) names it."""
     configured = getattr(settings, setting)
-    return import_string(configured["BACKEND"])(**configured["OPTIONS"])
+    return import_string(configured["BACKEND"])(**configured["OPTIONS"], **more)
 
 
 @cache
-def value_store() -> ValueStore:
-    """Return this process's value store."""
-    return cast(ValueStore, load("VALUE_STORE"))
+def value_store(app: str = "shares") -> ValueStore:
+    """Return this process's value store for the values of `app`: shares, or repositories."""
+    return cast(ValueStore, load("VALUE_STORE", app=app))
 
 
 @cache

@@ -12,7 +12,7 @@ from secrets_app.vault.stores.base import StoredObject, ValueStore
 T = TypeVar("T")
 
 
-def given(it: T) -> T:
+def given(it: T, app: str = "") -> T:
     """Return the backend that a test made (backends are named by dotted path)."""
     return it
 
@@ -26,6 +26,7 @@ class MemoryStore(ValueStore):
     transactional = False
 
     def __init__(self) -> None:
+        super().__init__()
         self.values: dict[str, bytes] = {}
         self.failing: set[str] = set()
         self.before: dict[str, Callable[[], None]] = {}

@@ -17,11 +17,14 @@ class StoredObject:
 class ValueStore(ABC):
     """Keeps sealed bytes under opaque names. Values are immutable: made, read, deleted.
 
-    `transactional`: values live in the application's database, so that a row and its value are
-    written and deleted by one statement and `put` and `delete` are not called for them.
+    `app`: whose values these are ("shares", "repositories"). `transactional`: values live in the
+    application's database, so that a row and its value are written and deleted in one transaction.
     """
 
     transactional = False
+
+    def __init__(self, app: str = "shares") -> None:
+        self.app = app
 
     @abstractmethod
     def put(self, name: str, sealed: bytes) -> None:

@@ -1,0 +1,1 @@
+"""The secrets of repositories, behind bearer tokens (contract: repository-secrets-api.md)."""

@@ -1,0 +1,7 @@
+"""The repositories app."""
+
+from django.apps import AppConfig
+
+
+class RepositoriesAppConfig(AppConfig):
+    name = "repositories_app"

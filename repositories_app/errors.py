@@ -1,0 +1,15 @@
+"""What can go wrong with repositories, besides what the whole service knows."""
+
+from secrets_app.errors import NotFound
+
+
+class RepositoryNotFound(NotFound):
+    """It does not exist, or the token may not see it: nobody can tell which (design.md)."""
+
+    sentence = "Repository not found"
+
+
+class SecretNotFound(NotFound):
+    """The repository has no secret of that key (contract: 404)."""
+
+    sentence = "Secret not found"

@@ -1,0 +1,125 @@
+"""Repositories, who may use them, the tokens that prove it, and the keys of their secrets.
+
+Values are in the value store, tokens are kept as digests: neither is ever in these tables.
+"""
+
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from repositories_app.names import REPOSITORY_RULE
+from repositories_app.sealing import secret_terms
+from secrets_app.vault.models import Sealed
+from secrets_app.vault.terms import Terms
+
+_name_rule = RegexValidator(
+    r"\A[-._a-zA-Z0-9]{1,100}\Z", f"A repository's id is {REPOSITORY_RULE}."
+)
+
+
+class Repository(models.Model):
+    """A repository; `name` is the id that clients know it by."""
+
+    name = models.CharField("id", max_length=100, unique=True, validators=[_name_rule])
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "repositories"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """What a user may do in a repository."""
+
+    class Role(models.TextChoices):
+        READER = "reader"
+        WRITER = "writer"
+        OWNER = "owner"
+
+    repository = models.ForeignKey(
+        Repository, on_delete=models.CASCADE, related_name="memberships", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=8, choices=Role, default=Role.READER)
+
+    class Meta:
+        verbose_name = "member"
+        constraints = [models.UniqueConstraint(fields=["repository", "user"], name="member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.repository}"
+
+
+class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
+    """The vocabulary of tokens that are good, by the database's clock."""
+
+    def live(self) -> Self:
+        """Tokens that are neither revoked nor past their end, of users who may sign in."""
+        return self.filter(
+            Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, user__is_active=True
+        )
+
+
+class AccessToken(models.Model):
+    """A bearer token of a user, kept as its digest; it may be narrower than its user."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens"
+    )
+    digest = models.BinaryField(max_length=32, unique=True)
+    #: The beginning of the token, by which people tell it from others.
+    prefix = models.CharField(max_length=16)
+    label = models.CharField(max_length=200, blank=True)
+    read_only = models.BooleanField(default=False)
+    #: Whether it is good for `repositories` alone. A word of its own: when the last of them is
+    #: deleted, the token is good for nothing, not for everything.
+    narrowed = models.BooleanField(default=False)
+    repositories = models.ManyToManyField(Repository, blank=True, related_name="access_tokens")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+    #: Within a few minutes: not every request writes it.
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    objects = AccessTokenQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… of {self.user}"
+
+    def state(self, now: datetime) -> str:
+        """Return `live`, `revoked` or `expired`."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= now else "live"
+
+
+class RepositorySecret(Sealed):
+    """A key of a repository; the sealed value is in the value store, under `value_name`."""
+
+    repository = models.ForeignKey(
+        Repository, on_delete=models.PROTECT, related_name="secrets", db_index=False
+    )
+    secret_key = models.CharField(max_length=253)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta(Sealed.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["repository", "secret_key"], name="secret_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.secret_key
+
+    def terms(self) -> Terms:
+        """Return what the value is sealed to."""
+        return secret_terms(self.repository.name, self.secret_key, self.value_name)

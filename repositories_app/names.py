@@ -1,0 +1,22 @@
+"""What a repository and a secret's key may be called (design: "What the contracts leave open")."""
+
+import re
+
+_REPOSITORY = re.compile(r"[-._a-zA-Z0-9]{1,100}", re.ASCII)
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
+
+REPOSITORY_RULE = "1 to 100 of the characters a-z, A-Z, 0-9, '-', '_' and '.'"
+KEY_RULE = (
+    "1 to 253 of the characters a-z, A-Z, 0-9, '-', '_' and '.', "
+    "neither '.' nor beginning with '..'"
+)
+
+
+def is_repository_name(text: str) -> bool:
+    """Return whether `text` may be a repository's id."""
+    return _REPOSITORY.fullmatch(text) is not None
+
+
+def is_secret_key(text: str) -> bool:
+    """Return whether `text` may be a secret's key: Kubernetes' rule for data keys."""
+    return _KEY.fullmatch(text) is not None and text != "." and not text.startswith("..")

@@ -1,0 +1,28 @@
+"""Access tokens: made, recognised, and looked up by digest.
+
+`fgt_` and 36 characters from a 62-letter alphabet. Lists show the beginning, which leaves more
+than 170 random bits to guess.
+"""
+
+import re
+
+from secrets_app import ids
+
+_RANDOM = 36
+_SHOWN = 10
+_TOKEN = re.compile(r"fgt_[0-9A-Za-z]{36}", re.ASCII)
+
+
+def new_access_token() -> str:
+    """Return a new access token."""
+    return "fgt_" + ids.random_letters(_RANDOM)
+
+
+def is_access_token(text: str) -> bool:
+    """Return whether `text` could be an access token; what could not is never looked up."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def shown(token: str) -> str:
+    """Return the beginning of a token, by which people tell it from others."""
+    return token[:_SHOWN]
