@@ -54,12 +54,12 @@ class Buckets(Protocol):
         """Take a token from `bucket`, if there is one."""
 
 
-def configured() -> Buckets:
-    """Return the buckets that the settings ask for."""
-    interval = _MINUTE / settings.RATE_LIMIT_RPM
+def configured(rpm: int, burst: int) -> Buckets:
+    """Return buckets of `burst` tokens and `rpm` new ones a minute, kept where the settings say."""
+    interval = _MINUTE / rpm
     if settings.REDIS_URL:
-        return RedisBuckets(settings.REDIS_URL, interval, settings.RATE_LIMIT_BURST)
-    return MemoryBuckets(interval, settings.RATE_LIMIT_BURST)
+        return RedisBuckets(settings.REDIS_URL, interval, burst)
+    return MemoryBuckets(interval, burst)
 
 
 def _result(allowed: bool, now: int, full_at: int, interval: int, burst: int) -> Taken:

@@ -4,7 +4,6 @@ the setting.
 
 import ipaddress
 import os
-import re
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,12 +13,13 @@ from typing import TypeVar
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
 
+from secrets_app.durations import duration
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 T = TypeVar("T")
 
 env = FileAwareEnv(strip_whitespace=True)
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=366)
 
 
@@ -74,8 +74,7 @@ def durations(name: str, default: list[str]) -> dict[str, timedelta]:
 
 
 def _duration(name: str, text: str) -> timedelta:
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
-    length = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+    length = duration(text)
     if length is None or length > _LONGEST:
         raise ImproperlyConfigured(
             f"{name}: each entry is a whole number and s, m, h or d, of at most 366 days,"

@@ -6,10 +6,10 @@ from typing import Any
 
 from gunicorn import glogging
 
-_SECRETS = re.compile(r"(fug|tok)_\w+", re.ASCII)
-_PLACES = re.compile(r"/(secrets|s)/[^\s?#\"']+")
+_SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
+_PLACES = re.compile(r"/(secrets|s|repositories)/[^\s?#\"']+")
 _KNOWN = re.compile(
-    r"/|/healthz|/livez|/secrets|/(secrets|s)/.*|/static/[-._/0-9A-Za-z]*", re.DOTALL
+    r"/|/healthz|/livez|/secrets|/(secrets|s|repositories)/.*|/static/[-._/0-9A-Za-z]*", re.DOTALL
 )
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 # gunicorn quotes what it could not parse, which may be a piece of a body.

@@ -59,7 +59,7 @@ CORS_EXPOSE_HEADERS = [
     "X-RateLimit-Reset",
     "X-Request-ID",
 ]
-CORS_URLS_REGEX = r"^/secrets(/|$)"
+CORS_URLS_REGEX = r"^/(secrets|repositories)(/|$)"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
 # --- Limits --------------------------------------------------------------------------------------
@@ -70,6 +70,9 @@ MAX_SECRET_SIZE = whole_number("MAX_SECRET_SIZE", 10 * 2**20, 1, 2**28)
 MAX_BODY_SIZE = 6 * MAX_SECRET_SIZE + 64 * 1024
 RATE_LIMIT_RPM = whole_number("RATE_LIMIT_RPM", 60, 1, 10**9)
 RATE_LIMIT_BURST = whole_number("RATE_LIMIT_BURST", 10, 1, 10**9)
+#: For requests with a live access token, which are counted by token: agents poll.
+TOKEN_RATE_LIMIT_RPM = whole_number("TOKEN_RATE_LIMIT_RPM", 600, 1, 10**9)
+TOKEN_RATE_LIMIT_BURST = whole_number("TOKEN_RATE_LIMIT_BURST", 100, 1, 10**9)
 GUESS_RATE = "30/5m"
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
 # A form field is never spooled to disk, and files are not accepted at all.

@@ -6,6 +6,7 @@ from fugata_site import errors
 
 urlpatterns = [
     path("", include("secrets_app.api.urls")),
+    path("", include("repositories_app.api.urls")),
     path("", include("secrets_app.pages.urls")),
 ]
 

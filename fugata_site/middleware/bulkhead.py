@@ -5,7 +5,9 @@ hang, and the next ones are refused at once until somebody leaves.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -16,20 +18,21 @@ from secrets_app.errors import Overloaded
 PATIENCE = 1.0
 
 
-class BulkheadMiddleware:
-    """Lets half of the process's threads through to what needs a backend."""
+class Bulkhead:
+    """So many places for what needs a backend."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-        self._places = threading.BoundedSemaphore(max(settings.WEB_THREADS // 2, 1))
+    def __init__(self, places: int) -> None:
+        self._places = threading.BoundedSemaphore(places)
         self._hanging = False
         self._left = 0
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place while the block runs. Raises Overloaded when there is none in time."""
         if not self._enter():
-            return errors.answer(request, Overloaded())
+            raise Overloaded()
         try:
-            return self.get_response(request)
+            yield
         finally:
             self._places.release()
             self._left += 1
@@ -44,3 +47,24 @@ class BulkheadMiddleware:
                 return True
             self._hanging = self._left == left_before
         return False
+
+
+@cache
+def shared(threads: int) -> Bulkhead:
+    """Return the one bulkhead of a process with `threads` request threads."""
+    return Bulkhead(max(threads // 2, 1))
+
+
+class BulkheadMiddleware:
+    """Lets half of the process's threads through to what needs a backend."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._bulkhead = shared(settings.WEB_THREADS)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            with self._bulkhead.place():
+                return self.get_response(request)
+        except Overloaded as error:
+            return errors.answer(request, error)

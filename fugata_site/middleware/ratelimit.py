@@ -1,31 +1,76 @@
-"""The token bucket at the door: three headers on every answer, 429 when the bucket is empty."""
+"""The token bucket at the door: three headers on every answer, 429 when the bucket is empty.
+
+Requests with a live access token are counted by token, all others by client (design: "rate
+limits").
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from fugata_site import buckets, errors
+from fugata_site import errors
 from fugata_site.body import discard
-from secrets_app.errors import RateLimited
+from fugata_site.buckets import Buckets, Taken, configured
+from fugata_site.middleware.bulkhead import shared
+from repositories_app.authentication import Caller, find_caller
+from secrets_app.errors import FugataError, RateLimited, database_unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """Buckets of one size; `rpm`: requests a minute."""
+
+    rpm: int
+    buckets: Buckets
 
 
 class RateLimitMiddleware:
-    """Takes one token a request from the client's bucket (contract: "Rate Limiting")."""
+    """Takes one token a request (contract: "Rate Limiting"); sets `request.caller`."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        self._buckets = buckets.configured()
+        self._by_client = _limit(settings.RATE_LIMIT_RPM, settings.RATE_LIMIT_BURST)
+        self._by_token = _limit(settings.TOKEN_RATE_LIMIT_RPM, settings.TOKEN_RATE_LIMIT_BURST)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        taken = self._buckets.take(request.client_bucket)  # type: ignore[attr-defined]
-        if taken.allowed:
-            response = self.get_response(request)
-        else:
-            discard(request, most=2**20, seconds=1)
-            response = errors.answer(request, RateLimited(retry_after=taken.retry_after))
+        caller, problem = _identified(request)
+        request.caller = caller  # type: ignore[attr-defined]
+        limit = self._by_token if caller else self._by_client
+        bucket = f"token:{caller.token_id}" if caller else request.client_bucket  # type: ignore[attr-defined]
+        taken = limit.buckets.take(bucket)
+        response = self._answer(request, taken, problem)
         headers = response.headers
-        headers["X-RateLimit-Limit"] = str(settings.RATE_LIMIT_RPM)
+        headers["X-RateLimit-Limit"] = str(limit.rpm)
         headers["X-RateLimit-Remaining"] = str(taken.remaining)
         headers["X-RateLimit-Reset"] = str(taken.full_at)
         return response
+
+    def _answer(
+        self, request: HttpRequest, taken: Taken, problem: FugataError | None
+    ) -> HttpResponse:
+        if taken.allowed and problem is None:
+            return self.get_response(request)
+        discard(request, most=2**20, seconds=1)
+        refusal = problem if taken.allowed else RateLimited(retry_after=taken.retry_after)
+        assert refusal is not None
+        return errors.answer(request, refusal)
+
+
+def _limit(rpm: int, burst: int) -> _Limit:
+    return _Limit(rpm, configured(rpm, burst))
+
+
+def _identified(request: HttpRequest) -> tuple[Caller | None, FugataError | None]:
+    """Return who asks, and what kept us from finding out; neither where no token is asked for."""
+    if not request.path_info.startswith("/repositories/"):
+        return None, None
+    try:
+        with shared(settings.WEB_THREADS).place():
+            return find_caller(request), None
+    except FugataError as error:
+        return None, error
+    except (OperationalError, InterfaceError) as error:
+        return None, database_unavailable(error)

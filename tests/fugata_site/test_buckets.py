@@ -106,9 +106,8 @@ def test_the_names_of_buckets_are_kept_apart(make: Make) -> None:
 
 def test_the_settings_choose(settings: Settings, redis_server: RedisServer) -> None:
     settings.REDIS_URL = ""
-    settings.RATE_LIMIT_RPM, settings.RATE_LIMIT_BURST = 60, 2
-    memory = buckets.configured()
+    memory = buckets.configured(60, 2)
     assert isinstance(memory, MemoryBuckets)
     assert [one.allowed for one in take(memory, 3)] == [True, True, False]
     settings.REDIS_URL = redis_server.url()
-    assert isinstance(buckets.configured(), RedisBuckets)
+    assert isinstance(buckets.configured(60, 10), RedisBuckets)

@@ -31,6 +31,7 @@ def ours(settings: Settings) -> Iterator[None]:
     """A keyring of the test's own; rate limits, and what was guessed before, out of the way."""
     settings.FUGATA_KEYS = "test:" + "A" * 43 + "="
     settings.RATE_LIMIT_RPM = settings.RATE_LIMIT_BURST = 1_000_000
+    settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
     cache.clear()
     yield
     forget()

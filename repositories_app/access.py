@@ -1,0 +1,52 @@
+"""Who may do what: seen at all, and then allowed (design: "who may do what")."""
+
+from dataclasses import dataclass
+
+from repositories_app.authentication import Caller
+from repositories_app.errors import RepositoryNotFound
+from repositories_app.models import Membership
+from repositories_app.names import is_repository_name
+from secrets_app.audit import Actor, record
+from secrets_app.errors import Forbidden
+from secrets_app.models import AuditEvent
+
+_MAY_WRITE = (Membership.Role.WRITER, Membership.Role.OWNER)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A repository that the caller may use."""
+
+    id: int
+    name: str
+
+
+def readable(caller: Caller, name: str, actor: Actor) -> Opened:
+    """Return the repository for reading. Raises RepositoryNotFound; a refusal is recorded."""
+    return _seen(caller, name, actor)[0]
+
+
+def writable(caller: Caller, name: str, actor: Actor) -> Opened:
+    """Return the repository for writing. Raises RepositoryNotFound, Forbidden."""
+    repository, role = _seen(caller, name, actor)
+    if caller.read_only or role not in _MAY_WRITE:
+        record(AuditEvent.Kind.REFUSED, actor, repository=name)
+        raise Forbidden()
+    return repository
+
+
+def _seen(caller: Caller, name: str, actor: Actor) -> tuple[Opened, str]:
+    """Return the repository and the caller's role in it.
+
+    One query, whether it is missing or may not be seen: not even the time tells which.
+    """
+    if not is_repository_name(name):
+        raise RepositoryNotFound()
+    memberships = Membership.objects.filter(user=caller.user_id, repository__name=name)
+    if caller.narrowed:
+        memberships = memberships.filter(repository__access_tokens=caller.token_id)
+    found = next(iter(memberships.values_list("repository_id", "role")[:1]), None)
+    if found is None:
+        record(AuditEvent.Kind.REFUSED, actor, repository=name)
+        raise RepositoryNotFound()
+    return Opened(found[0], name), found[1]

@@ -1,0 +1,1 @@
+"""One function for each thing that changes repositories. API, admin and commands call these."""

@@ -1,0 +1,1 @@
+"""The repositories API (contract: repository-secrets-api.md)."""

@@ -1,0 +1,72 @@
+"""The repositories API's viewset: a thin shell over the actions."""
+
+from typing import cast
+
+import msgspec
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.viewsets import ViewSet
+
+from repositories_app.access import readable, writable
+from repositories_app.actions.secrets import (
+    find_secret,
+    read_secret,
+    remove_secret,
+    secret_keys,
+    set_secret,
+)
+from repositories_app.api.parsers import SetBody, SetParser
+from repositories_app.authentication import BearerAuthentication, Caller
+from secrets_app.api.answers import JSON, secret_answer
+from secrets_app.audit import Actor
+from secrets_app.errors import MalformedJson
+
+
+class SecretViewSet(ViewSet):
+    """`/repositories/{repoID}/secrets` and one secret of it (contract: "Endpoints").
+
+    First who asks (401), then what they may see (404), then what they may do (403), and only then
+    the request itself.
+    """
+
+    authentication_classes = [BearerAuthentication]
+    parser_classes = [SetParser]
+    http_method_names = ["get", "head", "post", "delete"]
+    #: DRF would name the allowed methods on every answer; a 405 names them where it matters.
+    default_response_headers: dict[str, str] = {}
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        """Authenticate; pass over versions, renderers and DRF's own throttles."""
+        self.perform_authentication(request)
+        self._caller = cast(Caller, request.auth)
+        self._actor: Actor = self._caller.actor(request._request)
+
+    def list(self, request: Request, repository: str) -> HttpResponse:
+        """GET: the keys, sorted by code point."""
+        keys = secret_keys(readable(self._caller, repository, self._actor))
+        return HttpResponse(msgspec.json.encode(keys), content_type=JSON)
+
+    def set(self, request: Request, repository: str) -> HttpResponse:
+        """POST: 201 with no body, for a new secret and for a new value alike."""
+        opened = writable(self._caller, repository, self._actor)
+        body = cast(object, request.data)
+        if not isinstance(body, SetBody):  # DRF calls no parser where there is no body
+            raise MalformedJson()
+        set_secret(opened, body.secret_key, body.secret_value, self._actor)
+        return HttpResponse(status=201, content_type=JSON)
+
+    def retrieve(self, request: Request, repository: str, secret_key: str) -> HttpResponseBase:
+        """GET: the value."""
+        opened = readable(self._caller, repository, self._actor)
+        return secret_answer("secret_value", read_secret(opened, secret_key, self._actor))
+
+    def exists(self, request: Request, repository: str, secret_key: str) -> HttpResponse:
+        """HEAD: 200 or 404; reads no value."""
+        find_secret(readable(self._caller, repository, self._actor), secret_key)
+        return HttpResponse(content_type=JSON)
+
+    def destroy(self, request: Request, repository: str, secret_key: str) -> HttpResponse:
+        """DELETE: 204."""
+        remove_secret(writable(self._caller, repository, self._actor), secret_key, self._actor)
+        return HttpResponse(status=204)

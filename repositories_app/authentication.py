@@ -1,0 +1,77 @@
+"""Who asks: the access token of a request, looked up once, by its digest."""
+
+import hmac
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from repositories_app.models import AccessToken
+from repositories_app.tokens import is_access_token
+from secrets_app import ids
+from secrets_app.api.bearer import bearer_token
+from secrets_app.audit import Actor
+from secrets_app.errors import Unauthorized
+from secrets_app.guessing import wrong_guess
+
+#: How old `last_used_at` may get before a request writes it.
+USE_NOTED_EVERY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A live access token and whose it is; `narrowed`: good for its own repositories alone."""
+
+    token_id: int
+    user_id: int
+    username: str
+    prefix: str
+    read_only: bool
+    narrowed: bool
+
+    def actor(self, request: HttpRequest) -> Actor:
+        """Return what the trail records of this caller's request."""
+        return replace(Actor.of(request), username=self.username, token=self.prefix)
+
+
+def find_caller(request: HttpRequest) -> Caller | None:
+    """Return who sent `request`; None without a live access token."""
+    token = bearer_token(request)
+    return caller_of(token) if token and is_access_token(token) else None
+
+
+def caller_of(token: str) -> Caller | None:
+    """Return whose token that is; None for one that is unknown, revoked or past its end."""
+    digest = ids.digest(token)
+    columns = ("pk", "user_id", "user__username", "prefix", "read_only", "narrowed")
+    found = AccessToken.objects.live().filter(digest=digest)
+    row = next(iter(found.values_list("digest", "last_used_at", Now(), *columns)[:1]), None)
+    if row is None or not hmac.compare_digest(bytes(row[0]), digest):
+        return None
+    caller = Caller(*row[3:])
+    _note_use(caller, last=row[1], now=row[2])
+    return caller
+
+
+def _note_use(caller: Caller, last: datetime | None, now: datetime) -> None:
+    """Write when the token was used, unless that was done a short while ago."""
+    if last is None or now - last > USE_NOTED_EVERY:
+        unchanged = AccessToken.objects.filter(pk=caller.token_id, last_used_at=last)
+        unchanged.update(last_used_at=Now())
+
+
+class BearerAuthentication(BaseAuthentication):
+    """DRF's word for it; the middleware that counts requests by token has looked it up already."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, Caller]:
+        """Return the caller. Raises Unauthorized, or RateLimited for a guesser."""
+        caller: Caller | None = request._request.caller  # type: ignore[attr-defined]
+        if caller is not None:
+            return caller, caller
+        token = bearer_token(request._request)
+        if token is None:
+            raise Unauthorized()
+        raise wrong_guess(Actor.of(request._request), counts=is_access_token(token))

@@ -1,0 +1,27 @@
+"""`manage.py create_repository REPO_ID --owner USER`."""
+
+from typing import Any
+
+from django.core.management import CommandParser
+
+from repositories_app.actions.repositories import create_repository
+from repositories_app.management.commands._output import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = "Make a repository. Its owner is made too, without a password, when new."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("repository", metavar="REPO_ID")
+        parser.add_argument("--owner", required=True, metavar="USER")
+
+    def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return what was made."""
+        name, owner = options["repository"], options["owner"]
+        create_repository(name, owner)
+        said = (
+            f"Repository {name} was made, owned by {owner}."
+            f" A token for it: python manage.py create_access_token {owner}"
+        )
+        return said, {"repository": name, "owner": owner}

@@ -1,0 +1,20 @@
+"""Fixtures of the repositories app's tests."""
+
+import pytest
+
+from tests.repositories_app.support import Api, people, token_of
+from tests.secrets_app.conftest import actor, faulty_keys, frozen_guesses, ours, remote_store
+
+__all__ = ["actor", "faulty_keys", "frozen_guesses", "ours", "remote_store"]
+
+
+@pytest.fixture
+def members(db: None) -> None:
+    """Alice, Bob, Wendy, Rita and Charlie."""
+    people()
+
+
+@pytest.fixture
+def api(members: None) -> Api:
+    """Alice's repository in Alice's name."""
+    return Api(token_of("alice"))
