@@ -12,7 +12,7 @@ from tests.support.parts import wait_until
 from tests.support.service import Service
 
 
-def _kill_a_worker(service: Service, choice: random.Random) -> None:
+def kill_a_worker(service: Service, choice: random.Random) -> None:
     wait_until(lambda: bool(service.workers()), "a gunicorn worker")
     with contextlib.suppress(psutil.NoSuchProcess, IndexError):
         choice.choice(service.workers()).kill()
@@ -37,7 +37,7 @@ def test_gunicorn_workers_are_killed(
     with Stream(service) as stream:
         for _ in range(max(rounds // 2, 1)):
             stream.await_more(20)
-            _kill_a_worker(service, choice)
+            kill_a_worker(service, choice)
         stream.await_more(20)
     service.wait_until_well()
     stream.settle()

@@ -119,7 +119,7 @@ def _needles(shares: list[Share]) -> Iterator[bytes]:
         yield base64.b64encode(raw)[:-4]
 
 
-def _assert_no_trace(where: list[tuple[str, bytes]], needles: list[bytes]) -> None:
+def assert_no_trace(where: list[tuple[str, bytes]], needles: list[bytes]) -> None:
     found = [_around(place, text, n) for place, text in where for n in needles]
     assert not list(filter(None, found))
 
@@ -130,7 +130,7 @@ def _around(place: str, text: bytes, needle: bytes) -> str:
     return f"{place}: {text[max(at - 80, 0) : at + 80]!r}" if at >= 0 else ""
 
 
-def _everything(service: Service) -> list[tuple[str, bytes]]:
+def everything(service: Service) -> list[tuple[str, bytes]]:
     places = [*stored.files(service, *KEYS), ("log", service.logged().encode())]
     if "DATABASE_URL" in service.settings:
         places += stored.tables(service)
@@ -147,9 +147,9 @@ def test_nothing_is_written_down(make_service: MakeService, any_database: str) -
     _error_paths(service.port, shares[3])
     _broken_requests(service.port, shares[3])
     needles = list(_needles(shares))
-    _assert_no_trace(_everything(service), needles)  # with what lies in the write-ahead log
+    assert_no_trace(everything(service), needles)  # with what lies in the write-ahead log
     assert service.stop() == 0
-    _assert_no_trace(_everything(service), needles)
+    assert_no_trace(everything(service), needles)
     assert "/secrets/[redacted]" in service.logged(), "the access log was on"
     assert "Invalid request refused" in service.logged(), "gunicorn's log was there"
 
@@ -164,9 +164,9 @@ def test_no_injected_failure_is_written_down(make_service: MakeService) -> None:
     answer = exchange(service.port, _from_client("POST", "/secrets", _body(CONTENT)))
     assert answer.status == 500
     assert answer.json() == {"error": "Failed to encrypt secret"}
-    places = _everything(service)
+    places = everything(service)
     needles = [CONTENT.encode(), CLIENT.encode(), LEAKED_ID[4:].encode(), LEAKED_TOKEN[4:].encode()]
-    _assert_no_trace(places, needles)
+    assert_no_trace(places, needles)
     assert "RuntimeError" in service.logged(), "the failure itself is in the log"
 
 
@@ -184,7 +184,7 @@ def test_no_content_that_looks_like_a_request_is_written_down(
         assert connection.answer().status == 400
         assert connection.answer().status >= 400
     service.stop()
-    _assert_no_trace(_everything(service), [content.encode()])
+    assert_no_trace(everything(service), [content.encode()])
 
 
 def test_a_damaged_share_is_not_written_down(crowd: Service) -> None:
@@ -194,4 +194,4 @@ def test_a_damaged_share_is_not_written_down(crowd: Service) -> None:
     stored.query(crowd, statement, b"\x01" + bytes(60), sha256(share.id.encode()).digest())
     answer = open_share(crowd.port, share)
     assert (answer.status, answer.json()) == (500, {"error": "Failed to decrypt secret"})
-    _assert_no_trace(_everything(crowd), list(_needles([share])))
+    assert_no_trace(everything(crowd), list(_needles([share])))

@@ -10,8 +10,14 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
 from fugata_site.supervisor import Child, supervise
+from repositories_app.models import Repository
 
 _CELERY = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet"]
+
+
+_NO_REPOSITORY = """\
+To keep a repository's secrets, make it and a token for it, in another terminal and with the same
+settings: {python} manage.py create_repository my-repo --owner me --token"""
 
 
 class Command(BaseCommand):
@@ -19,13 +25,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("prepare", stdout=self.stdout)
-        connections.close_all()
         _refuse_a_taken_port()
         # Large blocks go back to the system when they are freed, also after many of them.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
         address = settings.PUBLIC_URL or f"http://{_shown(settings.HOST)}:{settings.PORT}"
         self.stdout.write(f"Fugata is starting on {address} (Ctrl-C ends it)")
+        if not Repository.objects.exists():
+            self.stdout.write(_NO_REPOSITORY.format(python=os.path.relpath(sys.executable)))
         self.stdout.flush()
+        connections.close_all()
         sys.exit(supervise(children()))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management import CommandParser
 
 from repositories_app.actions.repositories import create_repository
+from repositories_app.actions.tokens import TokenTerms, create_access_token
 from repositories_app.management.commands._output import OperatorCommand
 
 
@@ -15,13 +16,18 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("repository", metavar="REPO_ID")
         parser.add_argument("--owner", required=True, metavar="USER")
+        parser.add_argument(
+            "--token",
+            action="store_true",
+            help="make a token for it too, and print that",
+        )
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return what was made."""
         name, owner = options["repository"], options["owner"]
         create_repository(name, owner)
-        said = (
-            f"Repository {name} was made, owned by {owner}."
-            f" A token for it: python manage.py create_access_token {owner}"
-        )
-        return said, {"repository": name, "owner": owner}
+        result = {"repository": name, "owner": owner}
+        if not options["token"]:
+            return f"Repository {name} was made, owned by {owner}.", result
+        token, _ = create_access_token(owner, TokenTerms(repositories=[name]))
+        return token, result | {"token": token}

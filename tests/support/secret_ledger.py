@@ -1,0 +1,105 @@
+"""A stream of sets, reads and removals, and the ledger of what the service acknowledged."""
+
+import random
+import threading
+from dataclasses import dataclass, field
+from typing import Self
+
+import httpx
+
+from tests.support.keeping import Keeper
+from tests.support.parts import wait_until
+from tests.support.service import Service
+
+
+@dataclass
+class _Key:
+    """A key that one thread alone writes: `acknowledged` (None: removed), and what may be since."""
+
+    name: str
+    acknowledged: str | None = None
+    possible: set[str | None] = field(default_factory=lambda: {None})
+
+
+class SecretStream:
+    """Threads that each set, read and remove keys of their own, until the block ends."""
+
+    def __init__(self, service: Service, keep: Keeper, threads: int = 4) -> None:
+        self._client = {"base_url": service.url, "timeout": 60}
+        self._headers = {"Authorization": f"Bearer {keep.token}"}
+        self._keep = keep
+        self._end = threading.Event()
+        self._keys = [[_Key(f"k-{n}-{m}") for m in range(3)] for n in range(threads)]
+        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
+        self._lock = threading.Lock()
+        self.complaints: list[str] = []
+        self.done = 0
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def await_more(self, count: int) -> None:
+        """Return when `count` more requests were answered."""
+        target = self.done + count
+        wait_until(lambda: self.done >= target, f"{count} more answers", seconds=60)
+
+    def _run(self, number: int) -> None:
+        choice = random.Random(number)
+        with httpx.Client(headers=self._headers, **self._client) as client:  # type: ignore[arg-type]
+            while not self._end.is_set():
+                key = choice.choice(self._keys[number])
+                act = choice.choice([self._set, self._set, self._read, self._remove])
+                try:
+                    act(client, key, choice)
+                except httpx.HTTPError:
+                    self._end.wait(0.02)
+                else:
+                    self._count()
+
+    def _count(self) -> None:
+        with self._lock:
+            self.done += 1
+
+    def _set(self, client: httpx.Client, key: _Key, choice: random.Random) -> None:
+        value = f"{choice.random()}" * choice.choice([1, 1000])
+        key.possible.add(value)
+        body = {"secret_key": key.name, "secret_value": value}
+        self._expect(client.post(self._keep.place, json=body), 201)
+        key.acknowledged, key.possible = value, {value}
+
+    def _remove(self, client: httpx.Client, key: _Key, choice: random.Random) -> None:
+        key.possible.add(None)
+        expected = 204 if key.possible == {key.acknowledged, None} and key.acknowledged else 404
+        answer = client.delete(f"{self._keep.place}/{key.name}")
+        if len(key.possible) > 2:  # an outcome before is unknown
+            expected = answer.status_code if answer.status_code in (204, 404) else 204
+        self._expect(answer, expected)
+        key.acknowledged, key.possible = None, {None}
+
+    def _read(self, client: httpx.Client, key: _Key, choice: random.Random) -> None:
+        answer = client.get(f"{self._keep.place}/{key.name}")
+        found = answer.json()["secret_value"] if answer.status_code == 200 else None
+        if answer.status_code not in (200, 404) or found not in key.possible:
+            self.complaints.append(f"a read was answered {answer.status_code}, not as set")
+        else:
+            # What was read is what is there: an outcome that was unknown is known now.
+            key.acknowledged, key.possible = found, {found}
+
+    def _expect(self, answer: httpx.Response, status: int) -> None:
+        if answer.status_code != status:
+            self.complaints.append(f"{answer.request.method}: {answer.status_code}, not {status}")
+
+    def settle(self) -> None:
+        """Read everything once more, and see that the ledger holds. Call it after the block."""
+        assert not self.complaints
+        with httpx.Client(headers=self._headers, **self._client) as client:  # type: ignore[arg-type]
+            for key in (key for keys in self._keys for key in keys):
+                self._read(client, key, random.Random())
+        assert not self.complaints
