@@ -83,6 +83,17 @@ def _duration(name: str, text: str) -> timedelta:
     return length
 
 
+def time_span(name: str) -> timedelta | None:
+    """Return a duration such as `400d`; None where the setting is not set."""
+    text = read(name, env.str, "")
+    length = duration(text)
+    if text and length is None:
+        raise ImproperlyConfigured(
+            f"{name}: must be a whole number and s, m, h or d, for instance 400d."
+        )
+    return length
+
+
 def networks(name: str) -> list[Network]:
     """Return a list of addresses and CIDR blocks as networks."""
     try:

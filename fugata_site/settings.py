@@ -13,6 +13,7 @@ from fugata_site.environment import (
     names,
     networks,
     read,
+    time_span,
     whole_number,
 )
 
@@ -173,7 +174,31 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 55},
     },
+    "seal-audit-events": {
+        "task": "secrets_app.tasks.seal_audit_events",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
+    "prune-audit-events": {
+        "task": "secrets_app.tasks.prune_audit_events",
+        "schedule": 3600.0,
+        "options": {"expires": 3500},
+    },
 }
+
+# --- The audit trail -----------------------------------------------------------------------------
+
+AUDIT_KEY = read("AUDIT_KEY", env.str, "")
+if not AUDIT_KEY and IN_CLUSTER:
+    raise ImproperlyConfigured(
+        "AUDIT_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
+    )
+AUDIT_KEY = AUDIT_KEY or generated_secret(FUGATA_HOME / "audit_key")
+AUDIT_HEAD_PATH = read("AUDIT_HEAD_PATH", env.str, "")
+AUDIT_WEBHOOK_URL = read("AUDIT_WEBHOOK_URL", env.str, "")
+if AUDIT_WEBHOOK_URL and urlsplit(AUDIT_WEBHOOK_URL).scheme not in ("http", "https"):
+    raise ImproperlyConfigured("AUDIT_WEBHOOK_URL: must be an http:// or https:// address.")
+AUDIT_RETENTION = time_span("AUDIT_RETENTION")
 
 # --- The application -----------------------------------------------------------------------------
 
