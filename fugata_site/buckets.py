@@ -27,6 +27,7 @@ _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+full_at = math.min(full_at, now + ARGV[1] * ARGV[2]) -- the clock was set back, or the burst lowered
 local after = full_at + ARGV[1]
 if after - now > ARGV[1] * ARGV[2] then return {0, now, full_at} end
 redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1)
@@ -88,6 +89,8 @@ class MemoryBuckets:
         now = int(time.time() * 1e6)
         with self._lock:
             full_at = max(self._full_at.get(bucket, 0), now)
+            # The clock may have been set back: an empty bucket is the worst that there is.
+            full_at = min(full_at, now + self._interval * self._burst)
             allowed = full_at + self._interval - now <= self._interval * self._burst
             if allowed:
                 full_at += self._interval
