@@ -30,7 +30,8 @@ local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
 local most = now + ARGV[1] * ARGV[2]
 if full_at > most then -- the clock was set back, or the burst lowered: an empty bucket is the worst
     full_at = most
-    redis.call('SET', KEYS[1], string.format('%.0f', most), 'PX', math.ceil(ARGV[1] * ARGV[2] / 1000))
+    local lasts = math.ceil(ARGV[1] * ARGV[2] / 1000)
+    redis.call('SET', KEYS[1], string.format('%.0f', most), 'PX', lasts)
 end
 local after = full_at + ARGV[1]
 if after > most then return {0, now, full_at} end

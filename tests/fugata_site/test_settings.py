@@ -121,6 +121,12 @@ def test_a_home_that_takes_no_file(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
 
 
+def test_ctrl_c_before_there_is_anything_to_end(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "shell", "--no-imports", "-c", "raise KeyboardInterrupt")
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr
+
+
 def test_how_sqlite_keeps_its_promises(tmp_path: Path) -> None:
     """WAL, every commit on the disk, deleted rows overwritten, one writer at a time (design)."""
     script = (
