@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -17,6 +18,7 @@ from secrets_app.errors import (
     MalformedJson,
     MethodNotAllowed,
     NotFound,
+    UnknownHost,
     UnsupportedMediaType,
     database_unavailable,
 )
@@ -77,7 +79,7 @@ def _is_for_people(request: HttpRequest) -> bool:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses: an unknown Host, too many form fields."""
-    return answer(request, BadRequest())
+    return answer(request, UnknownHost() if isinstance(exception, DisallowedHost) else BadRequest())
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
