@@ -4,6 +4,7 @@ the setting.
 
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -142,6 +143,12 @@ def generated_secret(path: Path) -> str:
     if not path.exists():
         write_once(path, secrets.token_urlsafe(48) + "\n")
     return path.read_text().strip()
+
+
+def long_enough(name: str, secret: str) -> None:
+    """Refuse a short secret: it could be found by trying, from any hash that it keys."""
+    if len(secret) < 32:
+        raise ImproperlyConfigured(f"{name}: must be at least 32 random characters.")
 
 
 def write_once(path: Path, text: str) -> None:

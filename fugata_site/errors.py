@@ -22,6 +22,7 @@ from secrets_app.errors import (
     UnsupportedMediaType,
     database_unavailable,
 )
+from secrets_app.pages.views import offer_again
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,12 @@ def translated(error: Exception, failure: str = InternalError.sentence) -> Fugat
 
 
 def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
-    """Return `error` as JSON, or as a page where the reader is a person."""
+    """Return `error` as JSON, or as a page where the reader is a person.
+
+    Who filled in the form gets it back as it was, so that what was typed is not lost.
+    """
+    if request.path_info == "/" and request.method == "POST" and getattr(request, "_body", None):
+        return offer_again(request, error)
     if _is_for_people(request):
         context = {
             "title": error.title,

@@ -11,6 +11,7 @@ from fugata_site.environment import (
     env,
     generated_secret,
     hosts,
+    long_enough,
     names,
     networks,
     origin,
@@ -38,6 +39,7 @@ try:
     SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")
 except OSError:
     raise _NO_HOME from None
+long_enough("SECRET_KEY", SECRET_KEY)
 
 # --- What is served, and to whom -----------------------------------------------------------------
 
@@ -199,6 +201,7 @@ if not AUDIT_KEY and IN_CLUSTER:
         "AUDIT_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
     )
 AUDIT_KEY = AUDIT_KEY or generated_secret(FUGATA_HOME / "audit_key")
+long_enough("AUDIT_KEY", AUDIT_KEY)
 AUDIT_HEAD_PATH = read("AUDIT_HEAD_PATH", env.str, "")
 AUDIT_WEBHOOK_URL = read("AUDIT_WEBHOOK_URL", env.str, "")
 if AUDIT_WEBHOOK_URL and urlsplit(AUDIT_WEBHOOK_URL).scheme not in ("http", "https"):

@@ -63,8 +63,7 @@ def new(request: HttpRequest) -> HttpResponse:
         return _form_page(request, form, status=error.status)
     except (FugataError, OperationalError, InterfaceError) as error:
         refusal = error if isinstance(error, FugataError) else database_unavailable(error)
-        form.add_error(None, refusal.for_people or refusal.sentence)
-        return _form_page(request, form, refusal.status, refusal.headers)
+        return offer_again(request, refusal)
     context = {
         "link": _address(request, reverse("pages:share", args=[created.share_id])),
         "expires_at": created.expires_at,
@@ -74,6 +73,14 @@ def new(request: HttpRequest) -> HttpResponse:
         "deletion_token": created.deletion_token,
     }
     return render(request, "shares/created.html", context)
+
+
+def offer_again(request: HttpRequest, refusal: FugataError) -> HttpResponse:
+    """Return the form as it was filled in, with what kept it from being taken."""
+    form = NewShareForm(request.POST)
+    form.is_valid()
+    form.add_error(None, refusal.for_people or refusal.sentence)
+    return _form_page(request, form, refusal.status, refusal.headers)
 
 
 def _form_page(

@@ -83,7 +83,17 @@ def test_a_request_id_is_accepted(client: Client, post: Post, given: str) -> Non
 
 @pytest.mark.parametrize(
     "given",
-    ["", "abc", "a" * 65, "with space", "a;b=c;d=e", "a" * 10 + "\n", "<script>x", "éééééééé"],
+    [
+        "",
+        "abc",
+        "a" * 65,
+        "with space",
+        "a;b=c;d=e",
+        "a" * 10 + "\n",
+        "<script>x",
+        "éééééééé",
+        AN_ID,
+    ],
 )
 def test_another_request_id_is_replaced(client: Client, given: str) -> None:
     answer = client.get(f"/secrets/{AN_ID}", headers={"x-request-id": given})
