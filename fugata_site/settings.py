@@ -98,7 +98,7 @@ except ValueError:
 if not _usable or (REDIS_URL and not _redis.scheme):
     raise ImproperlyConfigured("REDIS_URL: must be a URL such as redis://host:6379/0.")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
-WEB_THREADS = whole_number("WEB_THREADS", 16, 2, 512)
+WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
 
 # --- Where things are kept -----------------------------------------------------------------------

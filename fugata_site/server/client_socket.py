@@ -1,7 +1,7 @@
 """A client's connection, on which no thread waits for long, and few threads wait at all.
 
 Reading has a deadline. Writing has one too, by the bytes that the reader takes; and a thread that
-waits for a reader needs one of a quarter of the threads' places.
+waits for a reader needs one of half the threads' places.
 """
 
 import errno
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
-sending = Bulkhead(max(settings.WEB_THREADS // 4, 1))
+sending = Bulkhead(settings.WEB_THREADS // 2)
 
 
 class ClientSocket(socket.socket):
