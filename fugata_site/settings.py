@@ -56,7 +56,7 @@ TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 CORS_ALLOWED_ORIGINS = names("ALLOWED_ORIGINS", [])
 for _origin in CORS_ALLOWED_ORIGINS:
     origin("ALLOWED_ORIGINS", _origin)
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "x-request-id"]
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
 CORS_EXPOSE_HEADERS = [
     "Link",
@@ -81,6 +81,7 @@ RATE_LIMIT_BURST = whole_number("RATE_LIMIT_BURST", 10, 1, 10**9)
 #: For requests with a live access token, which are counted by token: agents poll.
 TOKEN_RATE_LIMIT_RPM = whole_number("TOKEN_RATE_LIMIT_RPM", 600, 1, 10**9)
 TOKEN_RATE_LIMIT_BURST = whole_number("TOKEN_RATE_LIMIT_BURST", 100, 1, 10**9)
+IDEMPOTENCY_GRACE_SECONDS = whole_number("IDEMPOTENCY_GRACE_SECONDS", 60, 1, 3600)
 GUESS_RATE = "30/5m"
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
 # A form field is never spooled to disk, and files are not accepted at all.

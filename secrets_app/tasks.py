@@ -11,6 +11,7 @@ from secrets_app.actions.purge import purge_expired as purge
 from secrets_app.audit.prune import ChainBroken, prune_events
 from secrets_app.audit.publish import publish
 from secrets_app.audit.seal import AuditKeyChanged, seal_events
+from secrets_app.idempotency import purge_kept_answers
 
 #: Seconds after which a run leaves the rest to the next one (beat starts one every minute).
 BUDGET = 50.0
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 @shared_task
 def purge_expired() -> int:
     """Purge expired shares; returns how many."""
+    purge_kept_answers()
     deadline, purged = time.monotonic() + BUDGET, 0
     for count in purge():
         purged += count
