@@ -59,7 +59,7 @@ class _PageMetadata(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    items: list[_Listed]
+    items: list[_Listed] | None  # null when there is none
     metadata: _PageMetadata
 
 
@@ -157,7 +157,7 @@ class SecretsApi:
         if answer.status == 410:
             return Page([], _date(answer), _newer(answer.body))
         page = _decoded(answer.body, _Page)
-        return Page([item.metadata for item in page.items], _date(answer), page.metadata.next)
+        return Page([item.metadata for item in page.items or ()], _date(answer), page.metadata.next)
 
     def _named(self, name: str) -> str:
         return f"{self._path}/{quote(name, safe='')}"
