@@ -11,6 +11,7 @@ from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from pytest_django.fixtures import Settings
 
+from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import HOW, KubernetesServer, assets
 from tests.support.parts import PostgresqlServer, RedisServer
 from tests.support.service import Service
@@ -87,6 +88,14 @@ def own_kubernetes(require: Require) -> Iterator[KubernetesServer]:
     server = KubernetesServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def faulty(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
+    """A way to the API server that fails as the test wants it to."""
+    proxy = FaultyProxy(kubernetes)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A proxy in front of the Kubernetes API server that fails as a test wants it to."""
 
 import contextlib
-import itertools
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,10 +58,11 @@ class FaultyProxy:
         self._pool = urllib3.PoolManager(ca_certs=str(server.authority), maxsize=64, retries=False)
         self._lock = threading.Lock()
         self._fault: Fault | None = None
-        self._mended = threading.Event()
+        self.mended = threading.Event()
         self.seen: list[Request] = []
-        self.struck = 0
-        self._http = _Listener(("127.0.0.1", 0), _handler(self))
+        self.struck = self.held = 0
+        self._http = _Listener(("127.0.0.1", 0), _Handler)
+        self._http.proxy = self
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -70,14 +70,14 @@ class FaultyProxy:
     def fail(self, kind: str, method: str = "", **more: Any) -> None:
         """Let requests fail from now on."""
         with self._lock:
-            self._fault, self.struck = Fault(kind, method, **more), 0
-            self._mended.clear()
+            self._fault, self.struck, self.held = Fault(kind, method, **more), 0, 0
+            self.mended.clear()
 
     def mend(self) -> None:
         """Let everything through again; what hangs is cut off."""
         with self._lock:
             self._fault = None
-            self._mended.set()
+            self.mended.set()
 
     def wait_until_struck(self, times: int = 1) -> None:
         """Return when the fault has happened to that many requests."""
@@ -98,89 +98,85 @@ class FaultyProxy:
             self.struck += 1
             return self._fault
 
-    def wait_until_mended(self) -> None:
-        """Keep a request hanging."""
-        self._mended.wait(120)
+    def note_held(self) -> None:
+        """Note that a request was done whose answer is held back."""
+        self.held += 1
 
     def forward(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
-        """Have the API server answer."""
+        """Have the API server answer, and note the request."""
         url = self._server.url + path
-        return self._pool.request(method, url, body=body or None, headers=headers)
+        answer = self._pool.request(method, url, body=body or None, headers=headers)
+        self.seen.append(Request(method, path, headers.get("Accept", ""), len(answer.data)))
+        return answer
 
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    proxy: FaultyProxy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed or gave up is what tests are about."""
 
 
-def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Listener
 
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fault = proxy.fault_for(self.command)
-            if fault is None:
-                self._pass_on(body)
-            else:
-                getattr(self, fault.kind)(fault, body)
-
-        def _pass_on(self, body: bytes) -> None:
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.server.proxy.fault_for(self.command)
+        if fault is None:
             self._send(*self._ask(body))
+        else:
+            getattr(self, fault.kind)(fault, body)
 
-        def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-            kept = ("Authorization", "Accept", "Content-Type")
-            headers = {name: self.headers[name] for name in kept if name in self.headers}
-            answer = proxy.forward(self.command, self.path, body, headers)
-            seen = Request(self.command, self.path, self.headers["Accept"], len(answer.data))
-            proxy.seen.append(seen)
-            kept = ("Content-Type", "Date", "Retry-After")
-            passed = {name: answer.headers[name] for name in kept if name in answer.headers}
-            return answer.status, passed, answer.data
+    def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        kept = ("Authorization", "Accept", "Content-Type")
+        headers = {name: self.headers[name] for name in kept if name in self.headers}
+        answer = self.server.proxy.forward(self.command, self.path, body, headers)
+        kept = ("Content-Type", "Date", "Retry-After")
+        passed = {name: answer.headers[name] for name in kept if name in answer.headers}
+        return answer.status, passed, answer.data
 
-        def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
-            self._head(status, headers, len(data))
-            self.wfile.write(data)
+    def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
+        self._head(status, headers, len(data))
+        self.wfile.write(data)
 
-        def _head(self, status: int, headers: dict[str, str], length: int) -> None:
-            self.send_response_only(status)
-            for name, value in ({"Content-Length": str(length)} | headers).items():
-                self.send_header(name, value)
-            self.end_headers()
+    def _head(self, status: int, headers: dict[str, str], length: int) -> None:
+        self.send_response_only(status)
+        for name, value in ({"Content-Length": str(length)} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
 
-        def answer(self, fault: Fault, body: bytes) -> None:
-            self._send(fault.status, fault.headers, b'{"kind":"Status","status":"Failure"}')
+    def answer(self, fault: Fault, body: bytes) -> None:
+        self._send(fault.status, fault.headers, b'{"kind":"Status","status":"Failure"}')
 
-        def hang(self, fault: Fault, body: bytes) -> None:
-            proxy.wait_until_mended()
-            self.close_connection = True
+    def hang(self, fault: Fault, body: bytes) -> None:
+        self.server.proxy.mended.wait(120)
+        self.close_connection = True
 
-        def lose(self, fault: Fault, body: bytes) -> None:
-            self._ask(body)
-            self.close_connection = True
+    def lose(self, fault: Fault, body: bytes) -> None:
+        self._ask(body)
+        self.close_connection = True
 
-        def hold(self, fault: Fault, body: bytes) -> None:
-            self._ask(body)
-            self.hang(fault, body)
+    def hold(self, fault: Fault, body: bytes) -> None:
+        self._ask(body)
+        self.server.proxy.note_held()
+        self.hang(fault, body)
 
-        def drip(self, fault: Fault, body: bytes) -> None:
-            status, headers, data = self._ask(body)
-            self._head(status, headers, len(data))
-            with contextlib.suppress(OSError):
-                for byte in itertools.chain(data):
-                    self.wfile.write(bytes([byte]))
-                    if proxy._mended.wait(0.2):
-                        break
-            self.close_connection = True
+    def drip(self, fault: Fault, body: bytes) -> None:
+        status, headers, data = self._ask(body)
+        self._head(status, headers, len(data))
+        with contextlib.suppress(OSError):
+            for byte in data:
+                self.wfile.write(bytes([byte]))
+                if self.server.proxy.mended.wait(0.2):
+                    break
+        self.close_connection = True
 
-        do_GET = do_POST = do_DELETE = do_HEAD = do_PUT = do_PATCH = handle_any  # noqa: N815
+    do_GET = do_POST = do_DELETE = do_HEAD = do_PUT = do_PATCH = handle_any  # noqa: N815
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    return Handler
-
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""

@@ -244,11 +244,15 @@ class KubernetesServer:
 
 
 def _put(namespace: str, manifest: Json) -> Json:
-    whole = {"kind": "Secret", "apiVersion": "v1", "type": "Opaque"} | manifest
-    whole["metadata"] |= {"namespace": namespace}
-    key = f"/registry/secrets/{namespace}/{whole['metadata']['name']}"
-    encoded = (base64.b64encode(text.encode()).decode() for text in (key, json.dumps(whole)))
-    return {"request_put": dict(zip(("key", "value"), encoded, strict=True))}
+    metadata = manifest["metadata"] | {"namespace": namespace}
+    whole = {"kind": "Secret", "apiVersion": "v1", "type": "Opaque", **manifest}
+    whole |= {"metadata": metadata}
+    key = f"/registry/secrets/{namespace}/{metadata['name']}"
+    return {"request_put": {"key": _base64(key), "value": _base64(json.dumps(whole))}}
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 # --- credentials ---
