@@ -197,8 +197,14 @@ def record_the_key(sender: object, **_: object) -> None:
         KeyEncryptionKey.objects.get_or_create(id="test", defaults={"check_value": b"unchecked"})
 
 
+#: The share suite and the repository suite, which `make test` runs over both stores.
+_OVER_EVERY_STORE = ("actions", "api", "pages")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What starts processes of its own is marked by its folder."""
+    """What starts processes of its own, and what runs over every store, is marked by its folder."""
     for item in items:
         if item.path.parent.name in ("processes", "browser", "clients"):
             item.add_marker("processes")
+        if item.path.parent.name in _OVER_EVERY_STORE:
+            item.add_marker("values")
