@@ -25,6 +25,7 @@ class Fault:
     method: str = ""
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b'{"kind":"Status","status":"Failure"}'
     times: int | None = None
     #: The number of such requests that are let through first.
     spare: int = 0
@@ -60,7 +61,7 @@ class FaultyProxy:
         self._fault: Fault | None = None
         self.mended = threading.Event()
         self.seen: list[Request] = []
-        self.struck = self.held = 0
+        self.struck = self.held = self.connections = 0
         self._http = _Listener(("127.0.0.1", 0), _Handler)
         self._http.proxy = self
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -124,6 +125,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Listener
 
+    def setup(self) -> None:
+        super().setup()
+        self.server.proxy.connections += 1
+
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.proxy.fault_for(self.command)
@@ -151,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def answer(self, fault: Fault, body: bytes) -> None:
-        self._send(fault.status, fault.headers, b'{"kind":"Status","status":"Failure"}')
+        self._send(fault.status, fault.headers, fault.body)
 
     def hang(self, fault: Fault, body: bytes) -> None:
         self.server.proxy.mended.wait(120)

@@ -218,6 +218,14 @@ class KubernetesServer:
         """Return the names of all Secrets of a namespace, sorted."""
         return sorted(item["metadata"]["name"] for item in self.secrets(namespace))
 
+    def age(self, namespace: str, stamp: str = "2020-01-01T00:00:00Z") -> None:
+        """Have all Secrets of a namespace made long ago: reconciliation leaves new ones alone."""
+        old = ({"creationTimestamp": stamp, "managedFields": None},)
+        aged = self.secrets(namespace)
+        for item in aged:
+            item["metadata"] |= old[0]
+        self.plant(namespace, aged)
+
     def delete_secret(self, namespace: str, name: str) -> None:
         """Delete a Secret past Fugata."""
         path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
