@@ -129,9 +129,8 @@ def _objects(name: str) -> list[str]:
 
 
 def _deadline(within: float | None = None) -> float:
-    return time.monotonic() + min(
-        within or settings.KUBERNETES_TIMEOUT, settings.KUBERNETES_TIMEOUT
-    )
+    limit: float = settings.KUBERNETES_TIMEOUT
+    return time.monotonic() + (limit if within is None else min(within, limit))
 
 
 def _forget(**_: Any) -> None:
