@@ -4,6 +4,7 @@ the setting.
 
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable
 from datetime import timedelta

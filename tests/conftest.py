@@ -99,6 +99,13 @@ def faulty(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture
+def database_store(settings: Settings) -> None:
+    """Values in the database, whatever the run keeps them in."""
+    backend = "secrets_app.vault.stores.database.DatabaseStore"
+    settings.VALUE_STORE = {"BACKEND": backend, "OPTIONS": {}}
+
+
+@pytest.fixture
 def kubernetes_namespace(kubernetes: KubernetesServer, settings: Settings) -> str:
     """Have this test's values kept in an empty namespace, with the shipped Role's rights alone."""
     name = kubernetes.new_namespace()

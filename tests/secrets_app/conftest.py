@@ -52,13 +52,6 @@ def remote_store(settings: Settings) -> MemoryStore:
 
 
 @pytest.fixture
-def database_store(settings: Settings) -> None:
-    """Values in the database, whatever the run keeps them in."""
-    backend = "secrets_app.vault.stores.database.DatabaseStore"
-    settings.VALUE_STORE = {"BACKEND": backend, "OPTIONS": {}}
-
-
-@pytest.fixture
 def faulty_keys(settings: Settings) -> FaultyKeys:
     """A key provider that can be made to fail."""
     keys = FaultyKeys()
