@@ -51,7 +51,7 @@ def register(app: str, in_use: InUse) -> None:
 
 def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
     """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable."""
-    for app, in_use in _reconcilers.items():
+    for app, in_use in sorted(_reconcilers.items()):
         yield app, reconcile(value_store(app), in_use, dry_run=dry_run, force=force)
 
 

@@ -177,6 +177,16 @@ class KubernetesServer:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def may(self, namespace: str, verb: str) -> bool:
+        """Return whether the service may do that with Secrets."""
+        attributes = {"namespace": namespace, "verb": verb, "resource": "secrets"}
+        groups = _GROUPS.split(",")
+        review = {
+            "spec": {"user": SERVICE_USER, "groups": groups, "resourceAttributes": attributes}
+        }
+        made = self.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return bool(made["status"]["allowed"])
+
     def new_namespace(self) -> str:
         """Return an empty namespace of values, with the shipped Role and RoleBinding in it.
 
@@ -188,6 +198,7 @@ class KubernetesServer:
             manifest = yaml.safe_load((MANIFESTS / file).read_text())
             manifest["metadata"]["namespace"] = name
             self.create(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{name}/{kind}", manifest)
+        wait_until(lambda: self.may(name, "create"), "rights in a new namespace")
         return name
 
     def settings(self, namespace: str | None = None, url: str | None = None) -> dict[str, str]:
@@ -224,21 +235,21 @@ class KubernetesServer:
         aged = self.secrets(namespace)
         for item in aged:
             item["metadata"] |= old[0]
-        self.plant(namespace, aged)
+        self.plant(namespace, aged, together=1)
 
     def delete_secret(self, namespace: str, name: str) -> None:
         """Delete a Secret past Fugata."""
         path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
         assert self.admin.delete(path).status_code == 200
 
-    def plant(self, namespace: str, manifests: Iterable[Json]) -> None:
+    def plant(self, namespace: str, manifests: Iterable[Json], together: int = 100) -> None:
         """Write Secrets into etcd past the API server, which dates objects itself.
 
-        `creationTimestamp` is the manifests' own; a hundred go in one transaction.
+        `creationTimestamp` is the manifests' own; so many go `together` in one transaction.
         """
         with httpx.Client(base_url=self._etcd_url, timeout=60) as etcd:
             puts = (_put(namespace, manifest) for manifest in manifests)
-            while batch := list(itertools.islice(puts, 100)):
+            while batch := list(itertools.islice(puts, together)):
                 answer = etcd.post("/v3/kv/txn", json={"success": batch})
                 assert answer.status_code == 200, answer.text
 
