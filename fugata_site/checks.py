@@ -31,7 +31,7 @@ def backends_load(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Che
     problems: list[CheckMessage] = []
     for number, name in enumerate(("VALUE_STORE", "KMS_PROVIDER"), start=2):
         try:
-            load(name)
+            load(name, **({"app": "shares"} if name == "VALUE_STORE" else {}))
         except Exception as error:  # whatever an import or a constructor raises
             problems.append(
                 Error(

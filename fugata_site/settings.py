@@ -11,6 +11,7 @@ from fugata_site.environment import (
     env,
     generated_secret,
     hosts,
+    kubernetes_name,
     long_enough,
     names,
     networks,
@@ -134,9 +135,17 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 #: The value store and the key provider, by dotted path with options, as STORAGES are.
-_STORES = {"database": "secrets_app.vault.stores.database.DatabaseStore"}
+_STORES = {
+    "database": "secrets_app.vault.stores.database.DatabaseStore",
+    "kubernetes": "secrets_app.vault.stores.kubernetes.KubernetesStore",
+}
 _store = read("VALUE_STORE", env.str, "database")
 VALUE_STORE = {"BACKEND": _STORES.get(_store, _store), "OPTIONS": {}}
+#: Values in Kubernetes: the kubeconfig (unless inside a cluster), the namespace, which holds
+#: nothing else, and the seconds that keeping, reading or deleting a value may take.
+KUBECONFIG = read("KUBECONFIG", env.str, "")
+KUBERNETES_NAMESPACE = kubernetes_name("KUBERNETES_NAMESPACE", "fugata-values")
+KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
 _PROVIDERS = {"local": "secrets_app.vault.keys.local.LocalKeyring"}
 _provider = read("KMS_PROVIDER", env.str, "local")
 KMS_PROVIDER = {"BACKEND": _PROVIDERS.get(_provider, _provider), "OPTIONS": {}}
@@ -191,6 +200,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "secrets_app.tasks.prune_audit_events",
         "schedule": 3600.0,
         "options": {"expires": 3500},
+    },
+    "reconcile-values": {
+        "task": "secrets_app.tasks.reconcile_values",
+        "schedule": 3600.0,
+        "options": {"expires": 3000},
     },
 }
 

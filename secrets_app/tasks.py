@@ -12,6 +12,8 @@ from secrets_app.audit.prune import ChainBroken, prune_events
 from secrets_app.audit.publish import publish
 from secrets_app.audit.seal import AuditKeyChanged, seal_events
 from secrets_app.idempotency import purge_kept_answers
+from secrets_app.vault.errors import StoreUnavailable
+from secrets_app.vault.reconcile import reconcile_all
 
 #: Seconds after which a run leaves the rest to the next one (beat starts one every minute).
 BUDGET = 50.0
@@ -56,3 +58,23 @@ def prune_audit_events() -> int:
     except ChainBroken as error:
         logger.error("the audit trail is not pruned: %s", error)
         return 0
+
+
+@shared_task
+def reconcile_values() -> int:
+    """Delete values that nothing points to, of all apps; returns how many."""
+    deleted = 0
+    try:
+        for app, report in reconcile_all():
+            deleted += report.deleted
+            if report.refused:
+                logger.error(
+                    "reconciliation of %s stopped: nothing points to %d of %d values, which is"
+                    " more than a tenth; manage.py reconcile_values --force deletes them",
+                    app,
+                    report.orphans,
+                    report.values,
+                )
+    except StoreUnavailable as error:
+        logger.warning("reconciliation broke off: %s", error)
+    return deleted

@@ -1,5 +1,7 @@
 """The vault's tables, and the columns that every row with a sealed value has."""
 
+import uuid
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -14,6 +16,26 @@ class StoredValue(models.Model):
 
     def __str__(self) -> str:
         return f"value {self.name}"
+
+
+class Installation(models.Model):
+    """This installation: one row, made at the first need.
+
+    `identity` labels what it keeps outside the database, so that nobody takes another's.
+    """
+
+    _THE_ONE = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=_THE_ONE)
+    uuid = models.UUIDField(default=uuid.uuid4)
+
+    def __str__(self) -> str:
+        return f"installation {self.uuid}"
+
+    @classmethod
+    def identity(cls) -> str:
+        """Return the installation's random identity, the same for all processes."""
+        return str(cls.objects.get_or_create(pk=cls._THE_ONE)[0].uuid)
 
 
 class KeyEncryptionKey(models.Model):

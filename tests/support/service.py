@@ -30,6 +30,8 @@ _OURS = (
     "RATE_",
     "TOKEN_",
     "DJANGO_",
+    "KUBE",
+    "VALUE_",
     "PORT",
     "HOST",
     "PUBLIC_",
