@@ -166,8 +166,18 @@ def rate_of(site: Site, connections: int, requests: Sequence[bytes]) -> tuple[fl
     return figure.rate, sum(done.errors().values())
 
 
-def measure(fugata: Fugata, floor: Site, raw: Raw, size: str, connections: int, count: int) -> Row:
+@dataclass(frozen=True)
+class Sites:
+    """What is measured."""
+
+    fugata: Fugata
+    floor: Site
+    raw: Raw
+
+
+def measure(sites: Sites, size: str, connections: int, count: int) -> Row:
     """Measure all five, one after the other, and their ratios."""
+    fugata, floor, raw = sites.fugata, sites.floor, sites.raw
     numbers = [next(_numbers) for _ in range(count)]
     names = [f"raw-{number}" for number in numbers]
     value = "v" * SIZES[size]
