@@ -75,3 +75,12 @@ class Sealed(models.Model):
     def terms(self) -> Terms:
         """Return what the row's value is sealed to, as the row stands."""
         raise NotImplementedError
+
+
+class DeletionHold(models.Model):
+    """While one lasts, no value is deleted from a remote store (see hold.py)."""
+
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"hold until {self.until}"

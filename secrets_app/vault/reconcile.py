@@ -14,6 +14,7 @@ from functools import partial
 
 from secrets_app.vault.backends import value_store
 from secrets_app.vault.errors import StoreUnavailable
+from secrets_app.vault.hold import is_held
 from secrets_app.vault.stores.base import ValueStore
 
 #: Returns those of the names that a row points to.
@@ -74,7 +75,7 @@ def reconcile(
         survey.note(found.name, found.age is not None and found.age >= min_age)
     survey.compare()
     report = partial(Report, survey.values, survey.count)
-    if dry_run or not survey.count:
+    if dry_run or not survey.count or is_held():
         return report()
     if survey.count * 10 > survey.values and not force:
         return report(refused=True)
