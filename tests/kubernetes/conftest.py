@@ -7,9 +7,12 @@ from pytest_django.fixtures import Settings
 
 from secrets_app.vault.backends import forget
 from secrets_app.vault.stores.kubernetes import KubernetesStore
+from tests.secrets_app.conftest import ours
 from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import KubernetesServer
 from tests.support.service import Service
+
+__all__ = ["ours"]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import pytest
 
@@ -57,14 +58,15 @@ class Scene:
         self.service.start()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scene(
-    make_service: MakeService, kubernetes: KubernetesServer, faulty: FaultyProxy
+    kubernetes: KubernetesServer, proxy: FaultyProxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
-    settings = kubernetes.settings(url=faulty.url) | {"KUBERNETES_TIMEOUT": "60"}
-    service = make_service(**settings)
-    yield Scene(service, faulty, keeper(service))
-    faulty.mend()
+    settings = kubernetes.settings(url=proxy.url) | {"KUBERNETES_TIMEOUT": "60"}
+    service = Service(tmp_path_factory.mktemp("scene") / "home", **settings).start()
+    yield Scene(service, proxy, keeper(service))
+    proxy.mend()
+    service.stop()
 
 
 def settled(scene: Scene, kubernetes: KubernetesServer) -> None:
@@ -83,40 +85,41 @@ def opens(scene: Scene, share: Share) -> None:
 @pytest.mark.parametrize("kind", ["hang", "hold"])
 def test_while_values_are_written(scene: Scene, kubernetes: KubernetesServer, kind: str) -> None:
     """Before and after the API server has them. Nothing was acknowledged, so nothing is there."""
-    kept = create(scene.service.port, "kept")
-    scene.keep.set("old", "old")
-    creating = create_request("never")
-    setting = [scene.keep.set_request(key, "new") for key in ("old", "new")]
-    scene.hold_up(kind, "POST", creating, *setting)
+    kept, old, new = create(scene.service.port, "kept"), f"old-{kind}", f"new-{kind}"
+    scene.keep.set(old, "old")
+    shares = stored.count(scene.service, "secrets_app_share")
+    setting = [scene.keep.set_request(key, "new") for key in (old, new)]
+    scene.hold_up(kind, "POST", create_request("never"), *setting)
     scene.kill_and_restart()
-    assert stored.count(scene.service, "secrets_app_share") == 1
-    assert scene.keep.list().json() == ["old"]
-    assert scene.keep.read("old").json() == {"secret_value": "old"}
+    assert stored.count(scene.service, "secrets_app_share") == shares
+    assert scene.keep.read(new).status == 404
+    assert scene.keep.read(old).json() == {"secret_value": "old"}
     settled(scene, kubernetes)
-    assert scene.keep.read("old").json() == {"secret_value": "old"}
+    assert scene.keep.read(old).json() == {"secret_value": "old"}
     opens(scene, kept)
 
 
 def test_while_a_value_in_pieces_is_written(scene: Scene, kubernetes: KubernetesServer) -> None:
+    before = stored.values(scene.service)
     scene.proxy.fail("hang", "POST", spare=2)
     scene.lines.append(Line(scene.service.port).send(create_request("p" * 4_000_000)))
     scene.proxy.wait_until_struck()
     scene.kill_and_restart()
-    assert stored.values(scene.service) == 2
+    assert stored.values(scene.service) == before + 2
     settled(scene, kubernetes)
-    assert stored.values(scene.service) == 0
+    assert stored.values(scene.service) == before
 
 
 @pytest.mark.parametrize("kind", ["hang", "hold"])
 def test_while_values_are_read(scene: Scene, kubernetes: KubernetesServer, kind: str) -> None:
     """Nothing was claimed, so everything is still there."""
     shares = [create(scene.service.port, f"s {n}", one_time=not n) for n in range(2)]
-    scene.keep.set("key", "value")
-    reading = scene.keep.request("GET", "key")
+    scene.keep.set("read", kind)
+    reading = scene.keep.request("GET", "read")
     # The health probe's question waits too.
     scene.hold_up(kind, "GET", *map(open_request, shares), reading, more=1)
     scene.kill_and_restart()
-    assert scene.keep.read("key").json() == {"secret_value": "value"}
+    assert scene.keep.read("read").json() == {"secret_value": kind}
     settled(scene, kubernetes)
     for share in shares:
         opens(scene, share)
@@ -130,15 +133,15 @@ def test_while_values_are_deleted(scene: Scene, kubernetes: KubernetesServer, ki
     for key in ("replaced", "removed"):
         scene.keep.set(key, "old")
     acts = [open_request(opened), delete_request(deleted)]
-    acts += [scene.keep.set_request("replaced", "new"), scene.keep.request("DELETE", "removed")]
+    acts += [scene.keep.set_request("replaced", kind), scene.keep.request("DELETE", "removed")]
     scene.hold_up(kind, "DELETE", *acts)
     scene.kill_and_restart()
     for share in (opened, deleted):
         assert open_share(scene.service.port, share).status == 404
-    assert scene.keep.list().json() == ["replaced"]
-    assert scene.keep.read("replaced").json() == {"secret_value": "new"}
+    assert scene.keep.read("removed").status == 404
+    assert scene.keep.read("replaced").json() == {"secret_value": kind}
     settled(scene, kubernetes)
-    assert scene.keep.read("replaced").json() == {"secret_value": "new"}
+    assert scene.keep.read("replaced").json() == {"secret_value": kind}
     opens(scene, kept)
 
 
@@ -148,9 +151,9 @@ def test_while_expired_shares_are_purged(
 ) -> None:
     shares = [create(scene.service.port, f"s {n}") for n in range(5)]
     kept = create(scene.service.port, "kept")
-    digests = "SELECT digest FROM secrets_app_share ORDER BY id LIMIT 5"
-    past = "UPDATE secrets_app_share SET expires_at = '2020-01-01 00:00:00'"
-    stored.query(scene.service, f"{past} WHERE digest IN ({digests})")
+    past = "UPDATE secrets_app_share SET expires_at = '2020-01-01 00:00:00' WHERE digest = ?"
+    for share in shares:
+        stored.query(scene.service, past, sha256(share.id.encode()).digest())
     scene.proxy.fail(kind, "DELETE")
     environment, command = scene.service.environment, [sys.executable, "manage.py", "purge_expired"]
     purge = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)

@@ -1,6 +1,7 @@
 """The API server itself is killed, and hangs; the service goes on by itself when it is back."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -27,9 +28,8 @@ def fragile() -> Iterator[KubernetesServer]:
     server.close()
 
 
-OUTAGES: dict[
-    str, tuple[Callable[[KubernetesServer], None], Callable[[KubernetesServer], None]]
-] = {
+Act = Callable[[KubernetesServer], None]
+OUTAGES: dict[str, tuple[Act, Act]] = {
     "killed": (KubernetesServer.kill, KubernetesServer.start),
     "hanging": (KubernetesServer.freeze, KubernetesServer.thaw),
 }
@@ -43,7 +43,8 @@ def _unwell(service: Service) -> bool:
 @pytest.mark.parametrize("how", OUTAGES)
 def test_an_outage(make_service: MakeService, fragile: KubernetesServer, how: str) -> None:
     begin, end = OUTAGES[how]
-    service = make_service(**fragile.settings(), KUBERNETES_TIMEOUT="2")
+    settings: dict[str, Any] = fragile.settings()
+    service = make_service(**settings, KUBERNETES_TIMEOUT="2")
     keep = keeper(service)
     share, doomed = create(service.port, "before"), create(service.port, "doomed")
     keep.set("key", "value")
@@ -77,7 +78,7 @@ def test_a_start_during_an_outage(
 ) -> None:
     """It starts, says that it is not well, and needs nobody when that is over."""
     begin, end = OUTAGES[how]
-    settings = fragile.settings()
+    settings: dict[str, Any] = fragile.settings()
     begin(fragile)
     service = make_service(start=False, **settings, KUBERNETES_TIMEOUT="2").start(wait=False)
     try:
