@@ -153,6 +153,7 @@ def test_health(shaky: Service, proxy: FaultyProxy, fail: Callable[[str], None])
     for _ in range(5):
         answer = httpx.get(f"{shaky.url}/healthz", timeout=2)
         assert (answer.status_code, answer.json()) == (503, unwell)
+    assert "health: Value store unavailable (the Kubernetes API server" in shaky.logged()
     proxy.mend()
     shaky.wait_until_well()
 
