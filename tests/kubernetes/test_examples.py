@@ -41,13 +41,15 @@ def test_the_examples(service: Service, token: str, require: Require, tmp_path: 
     pod = yaml.safe_load((EXAMPLES / "pod.yaml").read_text())
     (container,) = pod["spec"]["initContainers"]
     (script,) = container["args"]
-    for folder in ("token", "secrets"):
+    for folder in ("token", "values"):
         (tmp_path / folder).mkdir()
-        script = script.replace(f"/{folder}/", f"{tmp_path}/{folder}/", script.count("/" + folder))
+        script = script.replace(f" /{folder}/", f" {tmp_path}/{folder}/")
+        script = script.replace(f">/{folder}/", f">{tmp_path}/{folder}/")
+        script = script.replace(f"@/{folder}/", f"@{tmp_path}/{folder}/")
     (tmp_path / "token" / "token").write_text(token)
     environment = os.environ | {"FUGATA": service.url}
     subprocess.run([*container["command"], script], env=environment, check=True)
-    written = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    written = {path.name: path.read_text() for path in (tmp_path / "values").iterdir()}
     assert {name: json.loads(text) for name, text in written.items()} == {
         "answer.json": {"secret_value": VALUE}
     }

@@ -5,13 +5,13 @@
 #   manage.py create_access_token USER --repository my-repo --read-only --expires 90d
 set -eu
 
-# secret KEY: prints the value. The token comes in a file of headers on standard input, so that no
+# secret KEY: prints the value, or fails. The token comes as a header on standard input, so that no
 # list of processes shows it.
 secret() {
-    printf 'Authorization: Bearer %s\n' "$FUGATA_TOKEN" |
+    answer="$(printf 'Authorization: Bearer %s\n' "$FUGATA_TOKEN" |
         curl --fail --silent --show-error --retry 5 --max-time 30 --header @- \
-            "$FUGATA_URL/repositories/${REPOSITORY:-my-repo}/secrets/$1" |
-        jq --raw-output --join-output .secret_value
+            "$FUGATA_URL/repositories/${REPOSITORY:-my-repo}/secrets/$1")" || return
+    printf '%s' "$answer" | jq --join-output .secret_value
 }
 
 DATABASE_URL="$(secret DATABASE_URL)"
