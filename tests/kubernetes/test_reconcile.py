@@ -90,7 +90,7 @@ def test_twenty_thousand_objects(
     assert len(reads) <= MANY // 500 + 1
     assert all("PartialObjectMetadataList" in request.accept for request in reads)
     print(f"peak {peak / 2**20:.1f} MiB")
-    assert peak < 16 * 2**20, f"{peak / 2**20:.0f} MiB"
+    assert peak < 8 * 2**20, f"{peak / 2**20:.0f} MiB"
 
 
 def test_what_is_younger_than_a_day_stays(

@@ -17,8 +17,8 @@ class Fault:
     """What happens to requests of a method ("" is any), `times` times at most.
 
     `kind`: "answer" (with `status`), "hang" (until the proxy is mended), "lose" (the request is
-    done and its answer dropped), "hold" (like "hang", after it was done), "drip" (a byte of the
-    answer now and then).
+    done and its answer dropped), "drop" (it is not done either), "hold" (like "hang", after it was
+    done), "drip" (a byte of the answer now and then).
     """
 
     kind: str
@@ -74,6 +74,11 @@ class FaultyProxy:
             self._fault, self.struck, self.held = Fault(kind, method, **more), 0, 0
             self.mended.clear()
 
+    def spare(self, count: int) -> None:
+        """Let so many requests through before the fault that was asked for begins."""
+        assert self._fault
+        self._fault.spare = count
+
     def mend(self) -> None:
         """Let everything through again; what hangs is cut off."""
         with self._lock:
@@ -83,6 +88,10 @@ class FaultyProxy:
     def wait_until_struck(self, times: int = 1) -> None:
         """Return when the fault has happened to that many requests."""
         wait_until(lambda: self.struck >= times, f"{times} requests that fail")
+
+    def wait_until_held(self, times: int = 1) -> None:
+        """Return when that many requests were done whose answers are held back."""
+        wait_until(lambda: self.held >= times, f"{times} answers that are held back")
 
     def close(self) -> None:
         """Stop listening."""
@@ -160,6 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def hang(self, fault: Fault, body: bytes) -> None:
         self.server.proxy.mended.wait(120)
+        self.close_connection = True
+
+    def drop(self, fault: Fault, body: bytes) -> None:
         self.close_connection = True
 
     def lose(self, fault: Fault, body: bytes) -> None:
