@@ -7,7 +7,7 @@ show what belongs together, and not whose it is.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore import exceptions
@@ -20,8 +20,6 @@ from secrets_app.vault.keys.base import KeyProvider
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
-
-T = TypeVar("T")
 
 #: What KMS says of bytes that it did not make, or not with this key or context.
 _UNFIT = {"InvalidCiphertextException", "IncorrectKeyException"}
@@ -86,14 +84,13 @@ class AwsKms(KeyProvider):
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key, wrapped by KMS under the first key."""
         header = form.header(self.primary)
-        answer = _ask(
+        return header + _ask(
             lambda: self._client.encrypt(
                 KeyId=self._keys[self.primary],
                 Plaintext=data_key,
                 EncryptionContext=_bound(header, context),
-            )
+            )["CiphertextBlob"]
         )
-        return header + answer["CiphertextBlob"]
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, unwrapped by KMS."""
@@ -103,12 +100,11 @@ class AwsKms(KeyProvider):
             raise KeyUnavailable("AWS_KMS_KEY_ID does not list the key")
         if not rest:
             raise Unopenable("the wrapped data key is too short")
-        answer = _ask(
+        return _ask(
             lambda: self._client.decrypt(
                 KeyId=key, CiphertextBlob=rest, EncryptionContext=_bound(header, context)
-            )
+            )["Plaintext"]
         )
-        return answer["Plaintext"]
 
     def check(self) -> None:
         """Raise KeyUnavailable unless KMS wraps just now."""
@@ -124,8 +120,8 @@ def _bound(header: bytes, context: bytes) -> dict[str, str]:
     return {"fugata": hashlib.sha256(header + context).hexdigest()}
 
 
-def _ask(call: Callable[[], T]) -> T:
-    """Return KMS's answer, asking again if an idle connection was closed. Raises VaultErrors."""
+def _ask(call: Callable[[], bytes]) -> bytes:
+    """Return what KMS answered; ask again if a connection broke. Raises VaultErrors."""
     try:
         try:
             return call()
@@ -135,6 +131,8 @@ def _ask(call: Callable[[], T]) -> T:
         raise _translated(error) from None
     except (exceptions.NoCredentialsError, exceptions.CredentialRetrievalError):
         raise KeyUnavailable("there are no AWS credentials") from None
+    except KeyError:
+        raise KeyUnavailable("AWS KMS's answer makes no sense; see AWS_KMS_ENDPOINT") from None
     except (exceptions.BotoCoreError, OSError):
         raise KeyUnavailable("AWS KMS can't be reached; see AWS_REGION") from None
 

@@ -33,10 +33,12 @@ _NO_KEY = {
     "encryption key not found": "Vault has no such key; see VAULT_TRANSIT_KEY",
     "disallowed by policy": "Vault no longer opens that version of the key",
     "version is too new": "Vault does not know that version of the key",
-    "non-AEAD": "VAULT_TRANSIT_KEY: the key's type binds no associated data; use aes256-gcm96",
+    "non-AEAD": "VAULT_TRANSIT_KEY: the key must be of an AEAD type such as aes256-gcm96",
 }
 _REFUSALS: dict[type[exceptions.VaultError], str] = {
-    exceptions.Forbidden: "Vault refused: VAULT_TOKEN is wrong, expired, or may not use the key",
+    exceptions.Forbidden: (
+        "Vault refused: VAULT_TOKEN is wrong or expired, may not use the key, or there is none"
+    ),
     exceptions.InvalidPath: "Vault has no Transit engine there; see VAULT_TRANSIT_MOUNT",
     exceptions.RateLimitExceeded: "Vault is asked too often",
     exceptions.VaultDown: "Vault is sealed or down",
@@ -97,12 +99,13 @@ class VaultTransit(KeyProvider):
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, unwrapped by Vault."""
         key_id, header, rest = form.split(wrapped)
-        if len(rest) < 5:
-            raise Unopenable("the wrapped data key is too short")
+        version = int.from_bytes(rest[:4])
+        if len(rest) < 5 or version == 0:  # Vault takes 0 for 1
+            raise Unopenable("the wrapped data key has an unknown format")
         answer = self._ask(
             self._client.secrets.transit.decrypt_data,
             name=self._key_named(key_id),
-            ciphertext=f"vault:v{int.from_bytes(rest[:4])}:{_text(rest[4:])}",
+            ciphertext=f"vault:v{version}:{_text(rest[4:])}",
             associated_data=_text(header + context),
         )
         return _bytes(str(answer.get("plaintext")))
