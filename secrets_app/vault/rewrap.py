@@ -141,8 +141,10 @@ def answer(seconds: float) -> int:
     What is left is done by the next call. Raises KeyUnavailable.
     """
     asked = KeyEncryptionKey.objects.aggregate(at=models.Max("rewrap_asked_at"))["at"]
+    if asked is None:
+        return 0
     deadline, moved = time.monotonic() + seconds, 0
-    for batch in rewrap(other_keys(), settle=SETTLE) if asked else ():
+    for batch in rewrap(other_keys(), settle=SETTLE):
         moved += batch.moved
         if time.monotonic() > deadline:
             return moved

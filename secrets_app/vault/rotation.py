@@ -124,22 +124,23 @@ def _retire(key_id: str, file: KeyringFile | None) -> bool:
     if key_id == key_provider().primary:
         raise KeyInUse("It is the primary key, which wraps. Rotate first: manage.py rotate_key")
     keys = file.keys() if file else {}
-    if not _forget(key_id) and key_id not in keys:
+    if key_id not in keys and not KeyEncryptionKey.objects.filter(id=key_id).exists():
         raise UnknownKey("There is no key of that id. manage.py list_keys shows those there are.")
+    _forget(key_id)
     if file is None or keys.pop(key_id, None) is None:
         return False
     file.write(keys)
     return True
 
 
-def _forget(key_id: str) -> bool:
-    """Delete the database's record of a key that no row needs; return whether there was one."""
+def _forget(key_id: str) -> None:
+    """Delete the database's record of a key that no row needs."""
     _refuse_within_grace()
     try:
         with transaction.atomic():
             _wait_for_writers()
             _refuse_while_needed(key_id)
-            return KeyEncryptionKey.objects.filter(id=key_id).delete()[0] > 0
+            KeyEncryptionKey.objects.filter(id=key_id).delete()
     except (models.ProtectedError, DatabaseError) as error:
         raise KeyInUse(
             f"Rows are being written just now ({type(error).__name__}). Try again in a moment."
