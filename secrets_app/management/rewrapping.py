@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -81,13 +81,12 @@ def _show(command: BaseCommand, moved: int, total: int) -> None:
     command.stderr.write(f"\r[{bar}] {moved} of {total} data keys re-wrapped", ending="")
 
 
-def move(
-    command: BaseCommand, keys: Collection[str], batch: int, pause: float, settle: float = 0.0
-) -> Outcome:
-    """Re-wrap what is under `keys`, showing how far it is. Raises CommandError."""
-    total = rewrap.waiting(keys)
-    moved, damaged = run(command, rewrap.rewrap(keys, batch, settle), total, pause)
-    return Outcome(moved, damaged, rewrap.waiting(keys) - damaged)
+def move(command: BaseCommand, batch: int, pause: float, source: str | None = None) -> Outcome:
+    """Re-wrap what is not under the primary, showing how far it is. Raises CommandError."""
+    total = rewrap.waiting(source)
+    # However this primary came to be: it may have been a moment ago.
+    moved, damaged = run(command, rewrap.rewrap(source, batch, rewrap.SETTLE), total, pause)
+    return Outcome(moved, damaged, rewrap.waiting(source) - damaged)
 
 
 def tell(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) -> None:
@@ -120,7 +119,7 @@ def hand_over(command: BaseCommand, as_json: bool, **more: object) -> None:
     except OperationalError:
         command.stderr.write("The task queue can't be reached; beat hands it over once it is.")
     if as_json:
-        left = rewrap.waiting(rewrap.other_keys())
+        left = rewrap.waiting()
         fields = {"primary": key_provider().primary, "background": True, "left": left}
         command.stdout.write(json.dumps(more | fields))
     else:

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.errors import Unopenable
 from secrets_app.vault.keys.local import LOOK
+from secrets_app.vault.keys.wrapped import provider_of
 from secrets_app.vault.models import KeyEncryptionKey, Sealed
 
 #: Rows read, re-wrapped and written together, in one short transaction.
@@ -48,30 +49,39 @@ def sealed_models() -> list[type[Sealed]]:
     return [model for model in apps.get_models() if issubclass(model, Sealed)]
 
 
-def other_keys() -> list[str]:
-    """Return the ids of the keys that the database knows, without the primary."""
+def other_keys(source: str | None = None) -> list[str]:
+    """Return the ids of the keys that the database knows, without the primary.
+
+    `source`: of that provider alone.
+    """
     known = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
-    return list(known.values_list("id", flat=True))
+    return [
+        key
+        for key in known.values_list("id", flat=True)
+        if source is None or provider_of(key) == source
+    ]
 
 
-def waiting(keys: Collection[str]) -> int:
-    """Return how many data keys are under one of `keys`."""
+def waiting(source: str | None = None) -> int:
+    """Return how many data keys are not under the primary; `source`: of that provider alone."""
+    keys = other_keys(source)
     return sum(_under(model, keys).count() for model in sealed_models())
 
 
-def rewrap(keys: Collection[str], batch: int = BATCH, settle: float = 0.0) -> Iterator[Batch]:
-    """Re-wrap under the primary what is under one of `keys`, until nothing is left; yield batches.
+def rewrap(source: str | None = None, batch: int = BATCH, settle: float = 0.0) -> Iterator[Batch]:
+    """Re-wrap under the primary what is not, until nothing is left; yield batches.
 
-    Goes on looking for `settle` seconds, for rows of processes that do not know the primary yet.
-    Raises KeyUnavailable: what was done stays done, and another call goes on.
+    `source`: only what that provider wrapped. Goes on looking for `settle` seconds, for rows of
+    processes that do not know the primary yet. Raises KeyUnavailable: what was done stays done,
+    and another call goes on.
     """
     settled, damaged = time.monotonic() + settle, 0
     for _ in range(LOOKS):
         damaged = 0
-        for done in _once(keys, batch):
+        for done in _once(other_keys(source), batch):
             damaged += done.damaged
             yield Batch(done.moved, 0)
-        if time.monotonic() >= settled and waiting(keys) <= damaged:
+        if time.monotonic() >= settled and waiting(source) <= damaged:
             break
         time.sleep(PAUSE)
     if damaged:
@@ -144,7 +154,7 @@ def answer(seconds: float) -> int:
     if asked is None:
         return 0
     deadline, moved = time.monotonic() + seconds, 0
-    for batch in rewrap(other_keys(), settle=SETTLE):
+    for batch in rewrap(settle=SETTLE):
         moved += batch.moved
         if time.monotonic() > deadline:
             return moved

@@ -116,7 +116,7 @@ def test_an_unfinished_rotation_is_finished_first(keyring: KeyringFile) -> None:
     for _ in range(3):
         share("s3cret")
     new = rotation.make_primary()
-    next(rewrap.rewrap(rewrap.other_keys(), batch=1))
+    next(rewrap.rewrap(batch=1))
     said = run("rotate_key")
     assert "finishing that rotation" in said
     assert "2 data keys re-wrapped" in said
@@ -253,7 +253,7 @@ def test_a_migration_goes_on_where_it_ended(settings: Settings, transit: Transit
         share("s3cret")
     vault_beside_local(settings, transit, "vault")
     keycheck.verify()
-    next(rewrap.rewrap(["old"], batch=3))
+    next(rewrap.rewrap("local", batch=3))
     assert told("migrate_keys", "--from", "local", "--to", "vault")["moved"] == 1
 
 

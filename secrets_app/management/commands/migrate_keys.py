@@ -7,7 +7,6 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from secrets_app.management import rewrapping
 from secrets_app.vault import rewrap
 from secrets_app.vault.backends import key_provider
-from secrets_app.vault.keys.wrapped import provider_of
 
 PROVIDERS = ("local", "vault", "aws")
 
@@ -32,8 +31,8 @@ class Command(BaseCommand):
         """Raises CommandError with a sentence that says what to do."""
         _refuse_what_can_not_work(source, target)
         rewrapping.verify_keys()
-        keys = [key for key in rewrap.other_keys() if provider_of(key) == source]
-        outcome = rewrapping.move(self, keys, options["batch"], options["pause"], rewrap.SETTLE)
+        outcome = rewrapping.move(self, options["batch"], options["pause"], source)
+        keys = rewrap.other_keys(source)
         rewrapping.tell(self, outcome, json, **{"from": source, "to": target, "retirable": keys})
         if not json:
             for key in keys:

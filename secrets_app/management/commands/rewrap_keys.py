@@ -33,7 +33,7 @@ class Command(BaseCommand):
         elif options["all"]:
             total = rewrap.count()
             moved, damaged = rewrapping.run(self, rewrap.rewrap_anew(batch), total, pause)
-            left = rewrap.waiting(rewrap.other_keys()) - damaged
+            left = rewrap.waiting() - damaged
             rewrapping.tell(self, rewrapping.Outcome(moved, damaged, left), json)
         else:
-            rewrapping.tell(self, rewrapping.move(self, rewrap.other_keys(), batch, pause), json)
+            rewrapping.tell(self, rewrapping.move(self, batch, pause), json)

@@ -30,12 +30,11 @@ class Command(BaseCommand):
         if options["background"]:
             rewrapping.hand_over(self, json, new_key=new_key)
             return
-        settle = rewrap.SETTLE if new_key else 0.0
-        outcome = rewrapping.move(self, rewrap.other_keys(), batch, pause, settle)
+        outcome = rewrapping.move(self, batch, pause)
         rewrapping.tell(self, outcome, json, new_key=new_key)
 
     def _new_key(self, quiet: bool) -> str | None:
-        waiting = rewrap.waiting(rewrap.other_keys())
+        waiting = rewrap.waiting()
         if waiting:
             if not quiet:
                 self.stdout.write(

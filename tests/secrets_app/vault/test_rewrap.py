@@ -52,7 +52,7 @@ def test_everything_moves_and_opens() -> None:
     values = set(Share.objects.values_list("value_name", flat=True))
     new = rotation.make_primary()
     assert by_key() == {"old": 7}
-    assert moved(rewrap.rewrap(rewrap.other_keys(), batch=3)) == 7
+    assert moved(rewrap.rewrap(batch=3)) == 7
     assert by_key() == {new: 7}
     assert not before & {bytes(row.wrapped_key) for row in Share.objects.all()}
     assert values == set(Share.objects.values_list("value_name", flat=True))
@@ -70,17 +70,17 @@ def test_every_table_with_sealed_values_is_found() -> None:
 def test_batches_are_bounded() -> None:
     shares(7)
     rotation.make_primary()
-    sizes = [batch.moved for batch in rewrap.rewrap(rewrap.other_keys(), batch=3)]
+    sizes = [batch.moved for batch in rewrap.rewrap(batch=3)]
     assert sizes == [3, 3, 1]
 
 
 def test_a_run_that_was_stopped_is_continued() -> None:
     shares(7)
     new = rotation.make_primary()
-    next(rewrap.rewrap(rewrap.other_keys(), batch=3))
+    next(rewrap.rewrap(batch=3))
     assert by_key() == {"old": 4, new: 3}
-    assert moved(rewrap.rewrap(rewrap.other_keys(), batch=3)) == 4
-    assert moved(rewrap.rewrap(rewrap.other_keys())) == 0
+    assert moved(rewrap.rewrap(batch=3)) == 4
+    assert moved(rewrap.rewrap()) == 0
 
 
 def test_a_row_deleted_meanwhile_stays_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_a_row_deleted_meanwhile_stays_deleted(monkeypatch: pytest.MonkeyPatch) 
         return wrapped_anew(rows)
 
     monkeypatch.setattr(rewrap, "_wrapped_anew", meanwhile)
-    assert moved(rewrap.rewrap(rewrap.other_keys())) == 1
+    assert moved(rewrap.rewrap()) == 1
     assert Share.objects.count() == 1
     assert reveal_share(kept.share_id, SERVICE).content == b"s3cret 2"
 
@@ -113,7 +113,7 @@ def test_a_row_that_got_another_wrapping_meanwhile_keeps_it(
         return wrapped_anew(rows)
 
     monkeypatch.setattr(rewrap, "_wrapped_anew", meanwhile)
-    done = next(rewrap.rewrap(rewrap.other_keys()))
+    done = next(rewrap.rewrap())
     assert done == rewrap.Batch(0, 0)
     row = row_of(one)
     assert (bytes(row.wrapped_key), row.size) == (b"another", 77)
@@ -123,12 +123,23 @@ def test_a_row_under_the_old_key_behind_the_pass_is_found() -> None:
     """A process that has not noticed the primary writes while the pass is under way."""
     first, *_ = shares(3)
     new = rotation.make_primary()
-    batches = rewrap.rewrap(rewrap.other_keys(), batch=1)
+    batches = rewrap.rewrap(batch=1)
     next(batches)
     wrap_again_under_old(first)
     assert by_key() == {"old": 3}
     list(batches)
     assert by_key() == {new: 3}
+
+
+def test_another_rotation_meanwhile() -> None:
+    """What was made primary while a run is under way is where the rest goes, and what was done."""
+    shares(4)
+    rotation.make_primary()
+    batches = rewrap.rewrap(batch=2)
+    next(batches)
+    newest = rotation.make_primary()
+    list(batches)
+    assert by_key() == {newest: 4}
 
 
 def wrap_again_under_old(created: Created) -> None:
@@ -153,7 +164,7 @@ def test_it_goes_on_looking_until_every_process_knows_the_primary(
 
     monkeypatch.setattr("secrets_app.vault.rewrap.time.sleep", late)
     monkeypatch.setattr(rewrap, "LOOKS", 3)
-    list(rewrap.rewrap(rewrap.other_keys(), settle=60))
+    list(rewrap.rewrap(settle=60))
     assert len(looks) == 3
     assert by_key() == {new: 1}
 
@@ -164,7 +175,7 @@ def test_a_damaged_row_stays_and_is_counted() -> None:
         wrapped_key=bytes(row_of(damaged).wrapped_key)[:-1] + b"\0"
     )
     new = rotation.make_primary()
-    batches = list(rewrap.rewrap(rewrap.other_keys()))
+    batches = list(rewrap.rewrap())
     assert (sum(b.moved for b in batches), sum(b.damaged for b in batches)) == (1, 1)
     assert by_key() == {"old": 1, new: 1}
     assert reveal_share(whole.share_id, SERVICE).content == b"s3cret 1"
@@ -177,7 +188,7 @@ def test_a_wrapping_is_bound_to_its_row() -> None:
     Share.objects.filter(pk=row_of(one).pk).update(wrapped_key=second)
     Share.objects.filter(pk=row_of(two).pk).update(wrapped_key=first)
     rotation.make_primary()
-    assert sum(b.damaged for b in rewrap.rewrap(rewrap.other_keys())) == 2
+    assert sum(b.damaged for b in rewrap.rewrap()) == 2
 
 
 def test_a_key_that_can_not_be_had_stops_it(settings: Settings) -> None:
@@ -185,14 +196,14 @@ def test_a_key_that_can_not_be_had_stops_it(settings: Settings) -> None:
     new = rotation.make_primary()
     keys = FaultyKeys()
     settings.KMS_PROVIDER = {"BACKEND": "tests.secrets_app.doubles.given", "OPTIONS": {"it": keys}}
-    batches = rewrap.rewrap(rewrap.other_keys(), batch=2)
+    batches = rewrap.rewrap(batch=2)
     next(batches)
     keys.failing = {"unwrap"}
     with pytest.raises(KeyUnavailable):
         next(batches)
     assert by_key() == {"old": 3, new: 2}
     keys.failing = set()
-    assert moved(rewrap.rewrap(rewrap.other_keys())) == 3
+    assert moved(rewrap.rewrap()) == 3
 
 
 def test_everything_anew() -> None:
@@ -219,8 +230,7 @@ def test_the_worker_does_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> N
     new = rotation.make_primary()
     rewrap.ask()
     assert [key.asked for key in rotation.progress()] == [False, True]
-    monkeypatch.setattr(rewrap, "BATCH", 2)
-    monkeypatch.setattr(rewrap.rewrap, "__defaults__", (2, 0.0))
+    monkeypatch.setattr(rewrap.rewrap, "__defaults__", (None, 2, 0.0))
     monkeypatch.setattr(rewrap, "SETTLE", 0.0)
     assert rewrap.answer(-1.0) == 2
     assert rewrap.answer(-1.0) == 2
@@ -250,7 +260,7 @@ def test_what_was_asked_later_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) 
     run = rewrap.rewrap
 
     def then_another(*args: object, **options: object) -> Iterator[rewrap.Batch]:
-        yield from run(rewrap.other_keys())
+        yield from run()
         rotation.make_primary()
         KeyEncryptionKey.objects.filter(id=key_provider().primary).update(
             rewrap_asked_at="2099-01-01T00:00:00Z"
