@@ -342,5 +342,6 @@ LOGGING = {
         # It logs whole paths, of each answer from 400 on; ErrorMiddleware logs what failed.
         "django.request": {"handlers": ["nowhere"], "propagate": False},
         "django.security": {"handlers": ["nowhere"], "propagate": False},
+        "botocore": {"level": "WARNING"},  # it tells each time where it found credentials
     },
 }

@@ -100,10 +100,11 @@ def _own_file() -> KeyringFile:
         "aws": "make a symmetric key in AWS KMS",
     }.get(name, "make a key (python manage.py generate_key)")
     raise KeysElsewhere(
-        f"The keys come from {setting}, which Fugata can't change. To rotate: {makes}; put it in"
-        f" front of the others in {setting} and restart every process of Fugata; run"
-        " python manage.py rewrap_keys; then python manage.py retire_key with the old key's id,"
-        f" take it out of {setting} and restart again."
+        f"The keys come from {setting}, which Fugata can't change. To rotate: {makes}; put it"
+        f" behind the others in {setting} and restart every process of Fugata, so that each can"
+        " open with it; move it in front and restart them again, so that it wraps; run python"
+        " manage.py rewrap_keys; run python manage.py retire_key with the old key's id, take the"
+        f" old key out of {setting} and restart. See docs/keys.md."
     )
 
 
