@@ -35,6 +35,9 @@ _OURS = (
     "PORT",
     "HOST",
     "PUBLIC_",
+    "VAULT_",
+    "AWS_",
+    "KMS_",
 )
 
 

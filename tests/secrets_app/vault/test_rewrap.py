@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from repositories_app.models import Repository, RepositorySecret
+from repositories_app.sealing import secret_terms
 from secrets_app import tasks
 from secrets_app.actions.create import Created
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
 from secrets_app.models import Share
-from secrets_app.vault import keycheck, rewrap, rotation
+from secrets_app.vault import envelope, keycheck, rewrap, rotation
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.errors import KeyUnavailable
 from secrets_app.vault.keys import local
@@ -65,6 +69,35 @@ def test_every_table_with_sealed_values_is_found() -> None:
     assert "secrets_app.Share" in labels
     assert Sealed not in rewrap.sealed_models()
     assert labels == set(rotation.progress()[0].rows)
+
+
+def test_the_secrets_of_repositories_move_too() -> None:
+    """Their terms name the repository, which is read with them, not once for each."""
+    repository = Repository.objects.create(name="team/app")
+    sealed = {key: _repository_secret(repository, key) for key in ("A", "B", "C")}
+    new = rotation.make_primary()
+    with CaptureQueriesContext(connection) as asked:
+        assert moved(rewrap.rewrap()) == 3
+    assert sum('FROM "repositories_app_repository"' in q["sql"] for q in asked) == 0
+    assert by_key() == {new: 3}
+    for row in RepositorySecret.objects.all():
+        opened = envelope.unseal(sealed[row.secret_key], bytes(row.wrapped_key), row.terms())
+        assert opened == row.secret_key.encode()
+
+
+def _repository_secret(repository: Repository, key: str) -> bytes:
+    """Write a repository's secret whose value is its key; returns it sealed."""
+    terms = secret_terms(repository.name, key, f"value-{key}")
+    sealed, wrapped = envelope.seal(key.encode(), terms)
+    RepositorySecret.objects.create(
+        repository=repository,
+        secret_key=key,
+        wrapped_key=wrapped,
+        key_id=key_provider().key_of(wrapped),
+        value_name=f"value-{key}",
+        size=1,
+    )
+    return sealed
 
 
 def test_batches_are_bounded() -> None:

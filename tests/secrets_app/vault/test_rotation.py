@@ -169,7 +169,8 @@ def assert_refused(key_id: str, keyring: KeyringFile, says: str) -> None:
 
 
 def test_the_primary_stays(keyring: KeyringFile) -> None:
-    assert_refused("old", keyring, "primary")
+    KeyEncryptionKey.objects.update(created_at=Now() - timedelta(seconds=60))
+    assert_refused("old", keyring, "It is the primary key")
 
 
 def test_a_key_that_rows_need_stays(keyring: KeyringFile) -> None:

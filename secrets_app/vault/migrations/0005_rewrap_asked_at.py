@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('vault', '0002_drop_like_index'),
+        ('vault', '0004_deletion_hold'),
     ]
 
     operations = [
