@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from fugata_site import key_services
 from fugata_site.environment import (
     durations,
     env,
@@ -134,7 +135,8 @@ else:
     raise ImproperlyConfigured("DATABASE_URL: must be a postgresql:// or sqlite:// URL.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-#: The value store and the key provider, by dotted path with options, as STORAGES are.
+#: The value store and the key provider, by dotted path with options, as STORAGES are;
+#: KEY_PROVIDERS has every provider that is set up, to open what it wrapped, by its name.
 _STORES = {
     "database": "secrets_app.vault.stores.database.DatabaseStore",
     "kubernetes": "secrets_app.vault.stores.kubernetes.KubernetesStore",
@@ -146,9 +148,8 @@ VALUE_STORE = {"BACKEND": _STORES.get(_store, _store), "OPTIONS": {}}
 KUBECONFIG = read("KUBECONFIG", env.str, "")
 KUBERNETES_NAMESPACE = kubernetes_name("KUBERNETES_NAMESPACE", "fugata-values")
 KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
-_PROVIDERS = {"local": "secrets_app.vault.keys.local.LocalKeyring"}
-_provider = read("KMS_PROVIDER", env.str, "local")
-KMS_PROVIDER = {"BACKEND": _PROVIDERS.get(_provider, _provider), "OPTIONS": {}}
+KMS_PROVIDER, KEY_PROVIDERS = key_services.configured(WEB_THREADS)
+KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
 KEYRING_FILE = FUGATA_HOME / "keyring"
 
@@ -205,6 +206,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "secrets_app.tasks.reconcile_values",
         "schedule": 3600.0,
         "options": {"expires": 3000},
+    },
+    "rewrap-keys": {
+        "task": "secrets_app.tasks.rewrap_keys",
+        "schedule": 60.0,
+        "options": {"expires": 55},
     },
 }
 
@@ -336,5 +342,6 @@ LOGGING = {
         # It logs whole paths, of each answer from 400 on; ErrorMiddleware logs what failed.
         "django.request": {"handlers": ["nowhere"], "propagate": False},
         "django.security": {"handlers": ["nowhere"], "propagate": False},
+        "botocore": {"level": "WARNING"},  # it tells each time where it found credentials
     },
 }

@@ -12,13 +12,16 @@ from secrets_app.audit.prune import ChainBroken, prune_events
 from secrets_app.audit.publish import publish
 from secrets_app.audit.seal import AuditKeyChanged, seal_events
 from secrets_app.idempotency import purge_kept_answers
-from secrets_app.vault.errors import StoreUnavailable
+from secrets_app.vault import rewrap
+from secrets_app.vault.errors import KeyUnavailable, StoreUnavailable
 from secrets_app.vault.reconcile import reconcile_all
 
 #: Seconds after which a run leaves the rest to the next one (beat starts one every minute).
 BUDGET = 50.0
 #: The same for sealing, which shares its worker.
 SEAL_BUDGET = 20.0
+#: The same for re-wrapping, which a purge may have to wait for.
+REWRAP_BUDGET = 20.0
 
 logger = logging.getLogger(__name__)
 
@@ -78,3 +81,16 @@ def reconcile_values() -> int:
     except StoreUnavailable as error:
         logger.warning("reconciliation broke off: %s", error)
     return deleted
+
+
+@shared_task
+def rewrap_keys() -> int:
+    """Re-wrap data keys, where somebody asked for it; returns how many.
+
+    What this run leaves, for lack of time or of a key, the next one takes up.
+    """
+    try:
+        return rewrap.answer(REWRAP_BUDGET)
+    except KeyUnavailable as error:
+        logger.error("data keys could not be re-wrapped: %s", error)
+        return 0

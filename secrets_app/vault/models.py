@@ -47,6 +47,8 @@ class KeyEncryptionKey(models.Model):
     id = models.CharField(max_length=200, primary_key=True)
     check_value = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())
+    #: When somebody asked the worker to re-wrap every data key under the primary; null if nobody.
+    rewrap_asked_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.id

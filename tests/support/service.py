@@ -36,6 +36,9 @@ _OURS = (
     "PORT",
     "HOST",
     "PUBLIC_",
+    "VAULT_",
+    "AWS_",
+    "KMS_",
 )
 
 
