@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench soak lock clean
+.PHONY: help run test lint format bench soak kube-assets lock clean
 
 help: ## List the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: $(VENV)/.ready ## Serve on http://localhost:8080 (set PORT for another port)
 	@exec $(BIN)/python manage.py serve
@@ -25,9 +25,13 @@ format: $(VENV)/.ready-dev ## Put the code into shape
 bench: $(VENV)/.ready-dev ## Measure against the limit of this stack and against a peer
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.purge
+	@$(BIN)/python -m benchmarks.kubernetes
 
 soak: $(VENV)/.ready-dev ## The tests of races and kills, over many more rounds (ROUNDS=…)
 	@FUGATA_TEST_ROUNDS=$(or $(ROUNDS),500) $(BIN)/python -m tests -m soak $(ARGS)
+
+kube-assets: ## Build the Kubernetes API server that tests need (Debian; once a machine, 6 minutes)
+	@tests/kubernetes/build_assets.sh
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

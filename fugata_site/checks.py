@@ -1,11 +1,13 @@
 """Start-up checks of how the settings fit together (`manage.py check` runs them too)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
 
 
 @register()
@@ -26,18 +28,42 @@ def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 @register()
 def backends_load(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse a value store or key provider that can't be loaded, naming its setting."""
-    from secrets_app.vault.backends import load
+    from secrets_app.vault.backends import load, load_provider
 
-    problems: list[CheckMessage] = []
-    for number, name in enumerate(("VALUE_STORE", "KMS_PROVIDER"), start=2):
-        try:
-            load(name)
-        except Exception as error:  # whatever an import or a constructor raises
-            problems.append(
-                Error(
-                    f"{name}: the backend can't be used: {error}",
-                    hint=f"{name} takes a built-in name (README.md lists them) or a dotted path.",
-                    id=f"fugata.E00{number}",
-                )
-            )
-    return problems
+    makers: list[tuple[str, Callable[[], object]]] = [
+        ("VALUE_STORE", partial(load, "VALUE_STORE", app="shares")),
+        ("KMS_PROVIDER", partial(load, "KMS_PROVIDER")),
+        *(("KMS_PROVIDER", partial(load_provider, name)) for name in settings.KEY_PROVIDERS),
+    ]
+    found = [_unusable(name, make) for name, make in makers]
+    return list({problem.msg: problem for problem in found if problem}.values())
+
+
+_IDS = {"VALUE_STORE": "fugata.E002", "KMS_PROVIDER": "fugata.E003"}
+
+
+def _unusable(name: str, make: Callable[[], object]) -> CheckMessage | None:
+    try:
+        make()
+    except Exception as error:  # whatever an import or a constructor raises
+        return Error(
+            f"{name}: the backend can't be used: {error}",
+            hint=f"{name} takes a built-in name (README.md lists them) or a dotted path.",
+            id=_IDS[name],
+        )
+    return None
+
+
+@register()
+def keys_travel_in_the_clear(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
+    """Warn of a key service that is asked over plain HTTP: data keys pass on that line."""
+    return [
+        CheckWarning(
+            f"{setting}: data keys travel to it in the clear.",
+            hint="Use https:// for everything that is not on this machine.",
+            id="fugata.W001",
+        )
+        for setting in settings.KEY_SERVICES_IN_THE_CLEAR
+    ]

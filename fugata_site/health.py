@@ -13,6 +13,7 @@ from django.db import connection
 
 from secrets_app.errors import let_go
 from secrets_app.vault.backends import key_provider, value_store
+from secrets_app.vault.errors import VaultError
 
 PERIOD = 2.0
 OLDEST = 5.0
@@ -35,6 +36,11 @@ PARTS: dict[str, Callable[[], None]] = {
     "Value store unavailable": lambda: value_store().check(),
     "Key provider unavailable": lambda: key_provider().check(),
 }
+
+
+def _reason(error: Exception) -> str:
+    """Return what a log may say of it: the vault's own messages hold no value and no key."""
+    return f" ({error})" if isinstance(error, VaultError) else ""
 
 
 class Monitor:
@@ -68,17 +74,17 @@ class Monitor:
             time.sleep(PERIOD)
 
     def _probe(self) -> None:
-        answer = None
+        answer, reason = None, ""
         for sentence, check in PARTS.items():
             self._asking = sentence
             try:
                 check()
             except Exception as error:  # whatever a backend's client raises
                 let_go(error)
-                answer = sentence
+                answer, reason = sentence, _reason(error)
                 break
         if answer != self._answer:
-            logger.warning("health: %s", answer or "well again")
+            logger.warning("health: %s%s", answer or "well again", reason)
         self._answer, self._at = answer, time.monotonic()
         self._asking = "Health probe is overdue"
         self._answered.set()

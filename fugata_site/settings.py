@@ -6,11 +6,13 @@ from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from fugata_site import key_services
 from fugata_site.environment import (
     durations,
     env,
     generated_secret,
     hosts,
+    kubernetes_name,
     long_enough,
     names,
     networks,
@@ -56,7 +58,7 @@ TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 CORS_ALLOWED_ORIGINS = names("ALLOWED_ORIGINS", [])
 for _origin in CORS_ALLOWED_ORIGINS:
     origin("ALLOWED_ORIGINS", _origin)
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "x-request-id"]
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
 CORS_EXPOSE_HEADERS = [
     "Link",
@@ -81,6 +83,7 @@ RATE_LIMIT_BURST = whole_number("RATE_LIMIT_BURST", 10, 1, 10**9)
 #: For requests with a live access token, which are counted by token: agents poll.
 TOKEN_RATE_LIMIT_RPM = whole_number("TOKEN_RATE_LIMIT_RPM", 600, 1, 10**9)
 TOKEN_RATE_LIMIT_BURST = whole_number("TOKEN_RATE_LIMIT_BURST", 100, 1, 10**9)
+IDEMPOTENCY_GRACE_SECONDS = whole_number("IDEMPOTENCY_GRACE_SECONDS", 60, 1, 3600)
 GUESS_RATE = "30/5m"
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
 # A form field is never spooled to disk, and files are not accepted at all.
@@ -132,13 +135,21 @@ else:
     raise ImproperlyConfigured("DATABASE_URL: must be a postgresql:// or sqlite:// URL.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-#: The value store and the key provider, by dotted path with options, as STORAGES are.
-_STORES = {"database": "secrets_app.vault.stores.database.DatabaseStore"}
+#: The value store and the key provider, by dotted path with options, as STORAGES are;
+#: KEY_PROVIDERS has every provider that is set up, to open what it wrapped, by its name.
+_STORES = {
+    "database": "secrets_app.vault.stores.database.DatabaseStore",
+    "kubernetes": "secrets_app.vault.stores.kubernetes.KubernetesStore",
+}
 _store = read("VALUE_STORE", env.str, "database")
 VALUE_STORE = {"BACKEND": _STORES.get(_store, _store), "OPTIONS": {}}
-_PROVIDERS = {"local": "secrets_app.vault.keys.local.LocalKeyring"}
-_provider = read("KMS_PROVIDER", env.str, "local")
-KMS_PROVIDER = {"BACKEND": _PROVIDERS.get(_provider, _provider), "OPTIONS": {}}
+#: Values in Kubernetes: the kubeconfig (unless inside a cluster), the namespace, which holds
+#: nothing else, and the seconds that keeping, reading or deleting a value may take.
+KUBECONFIG = read("KUBECONFIG", env.str, "")
+KUBERNETES_NAMESPACE = kubernetes_name("KUBERNETES_NAMESPACE", "fugata-values")
+KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
+KMS_PROVIDER, KEY_PROVIDERS = key_services.configured(WEB_THREADS)
+KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
 KEYRING_FILE = FUGATA_HOME / "keyring"
 
@@ -190,6 +201,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "secrets_app.tasks.prune_audit_events",
         "schedule": 3600.0,
         "options": {"expires": 3500},
+    },
+    "reconcile-values": {
+        "task": "secrets_app.tasks.reconcile_values",
+        "schedule": 3600.0,
+        "options": {"expires": 3000},
+    },
+    "rewrap-keys": {
+        "task": "secrets_app.tasks.rewrap_keys",
+        "schedule": 60.0,
+        "options": {"expires": 55},
     },
 }
 
@@ -321,5 +342,6 @@ LOGGING = {
         # It logs whole paths, of each answer from 400 on; ErrorMiddleware logs what failed.
         "django.request": {"handlers": ["nowhere"], "propagate": False},
         "django.security": {"handlers": ["nowhere"], "propagate": False},
+        "botocore": {"level": "WARNING"},  # it tells each time where it found credentials
     },
 }

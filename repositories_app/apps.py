@@ -5,3 +5,10 @@ from django.apps import AppConfig
 
 class RepositoriesAppConfig(AppConfig):
     name = "repositories_app"
+
+    def ready(self) -> None:
+        """Have repositories' values reconciled."""
+        from repositories_app.actions.reconcile import values_in_use
+        from secrets_app.vault import reconcile
+
+        reconcile.register("repositories", values_in_use)

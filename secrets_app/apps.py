@@ -5,3 +5,10 @@ from django.apps import AppConfig
 
 class SecretsAppConfig(AppConfig):
     name = "secrets_app"
+
+    def ready(self) -> None:
+        """Have shares' values reconciled."""
+        from secrets_app.actions.reconcile import values_in_use
+        from secrets_app.vault import reconcile
+
+        reconcile.register("shares", values_in_use)

@@ -139,6 +139,14 @@ class BodyTooLarge(SecretTooLarge):
     """The body can't hold an allowed secret, however it is escaped (the same answer)."""
 
 
+class KeyReused(FugataError):
+    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key)."""
+
+    status = 422
+    title = "That can't be used"
+    sentence = "Idempotency-Key was used for another request: use a new key"
+
+
 class UnsupportedMediaType(FugataError):
     status = 415
     title = "Not possible here"

@@ -56,6 +56,8 @@ class AuditEvent(models.Model):
         CREATED = "created"
         OPENED = "opened"
         OPEN_FAILED = "open failed"
+        REPEATED = "repeated"
+        ACKNOWLEDGED = "acknowledged"
         DELETED = "deleted"
         EXPIRED = "expired"
         SET = "set"
@@ -126,3 +128,15 @@ class RefusalCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} refusals"
+
+
+class KeptAnswer(models.Model):
+    """An answer that its client may ask for again, for a short while (see idempotency.py)."""
+
+    digest = models.BinaryField(max_length=32, unique=True)
+    request_mac = models.BinaryField(max_length=32)
+    sealed = models.BinaryField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"answer {self.pk}"

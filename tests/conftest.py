@@ -9,7 +9,10 @@ from typing import Protocol
 import pytest
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
+from pytest_django.fixtures import Settings
 
+from tests.support.faulty import FaultyProxy
+from tests.support.kubernetes import HOW, KubernetesServer, assets
 from tests.support.parts import PostgresqlServer, RedisServer
 from tests.support.service import Service
 
@@ -17,10 +20,19 @@ Require = Callable[[str, object], None]
 
 
 class MakeService(Protocol):
-    """`make_service(database="postgresql", redis=True, SETTING="value")`: a started service."""
+    """`make_service(database="postgresql", redis=True, SETTING="value")`: a started service.
+
+    `store="kubernetes"` keeps its values in a namespace of its own.
+    """
 
     def __call__(
-        self, database: str = "sqlite", *, redis: bool = False, start: bool = True, **settings: str
+        self,
+        database: str = "sqlite",
+        *,
+        redis: bool = False,
+        store: str = "database",
+        start: bool = True,
+        **settings: str,
     ) -> Service: ...
 
 
@@ -60,6 +72,53 @@ def redis_server() -> Iterator[RedisServer]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def kubernetes(require: Require) -> Iterator[KubernetesServer]:
+    """A Kubernetes API server for the whole run; no test stops it."""
+    require(f"A Kubernetes API server ({HOW})", assets())
+    server = KubernetesServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_kubernetes(require: Require) -> Iterator[KubernetesServer]:
+    """A Kubernetes API server that the test may kill and freeze."""
+    require(f"A Kubernetes API server ({HOW})", assets())
+    server = KubernetesServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def faulty(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
+    """A way to the API server that fails as the test wants it to."""
+    proxy = FaultyProxy(kubernetes)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def database_store(settings: Settings) -> None:
+    """Values in the database, whatever the run keeps them in."""
+    backend = "secrets_app.vault.stores.database.DatabaseStore"
+    settings.VALUE_STORE = {"BACKEND": backend, "OPTIONS": {}}
+
+
+@pytest.fixture
+def kubernetes_namespace(kubernetes: KubernetesServer, settings: Settings) -> str:
+    """Have this test's values kept in an empty namespace, with the shipped Role's rights alone."""
+    name = kubernetes.new_namespace()
+    configured = kubernetes.settings(name)
+    settings.KUBECONFIG = configured["KUBECONFIG"]
+    settings.KUBERNETES_NAMESPACE = name
+    settings.VALUE_STORE = {
+        "BACKEND": "secrets_app.vault.stores.kubernetes.KubernetesStore",
+        "OPTIONS": {},
+    }
+    return name
+
+
 def _service(home: Path, database_url: str = "", redis_url: str = "", **settings: str) -> Service:
     settings |= {"DATABASE_URL": database_url} if database_url else {}
     settings |= {"REDIS_URL": redis_url} if redis_url else {}
@@ -72,8 +131,15 @@ def make_service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mak
     made: list[Service] = []
 
     def make(
-        database: str = "sqlite", *, redis: bool = False, start: bool = True, **settings: str
+        database: str = "sqlite",
+        *,
+        redis: bool = False,
+        store: str = "database",
+        start: bool = True,
+        **settings: str,
     ) -> Service:
+        if store == "kubernetes":
+            settings = request.getfixturevalue("kubernetes").settings() | settings
         postgresql = database == "postgresql"
         url = request.getfixturevalue("postgresql").new_database() if postgresql else ""
         redis_url = request.getfixturevalue("redis_server").url() if redis else ""
@@ -138,8 +204,14 @@ def record_the_key(sender: object, **_: object) -> None:
         KeyEncryptionKey.objects.get_or_create(id="test", defaults={"check_value": b"unchecked"})
 
 
+#: The share suite and the repository suite, which `make test` runs over both stores.
+_OVER_EVERY_STORE = ("actions", "api", "pages")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What starts processes of its own is marked by its folder."""
+    """What starts processes of its own, and what runs over every store, is marked by its folder."""
     for item in items:
         if item.path.parent.name in ("processes", "browser", "clients"):
             item.add_marker("processes")
+        if item.path.parent.name in _OVER_EVERY_STORE:
+            item.add_marker("values")

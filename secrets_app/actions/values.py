@@ -1,8 +1,7 @@
 """Values beside their rows: sealed and kept before the row is written, deleted after it is gone."""
 
 import logging
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -11,7 +10,11 @@ from secrets_app.errors import BadRequest, SecretTooLarge
 from secrets_app.vault import envelope
 from secrets_app.vault.backends import key_provider, value_store
 from secrets_app.vault.errors import VaultError
+from secrets_app.vault.hold import is_held
 from secrets_app.vault.terms import Terms
+
+#: Seconds that an answer waits at most for the deletion of its value.
+PATIENCE = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +55,8 @@ def keep_value(
 
     Raises VaultError.
     """
-    store, name = value_store(app), secrets.token_hex(16)
+    store = value_store(app)
+    name = store.new_name(len(content) + envelope.OVERHEAD)
     sealed, wrapped = envelope.seal(content, terms_of(name), link_secret)
     if not store.transactional:
         store.put(name, sealed)
@@ -68,12 +72,20 @@ def keep_value(
 def delete_quietly(name: str, app: str = "shares") -> None:
     """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
 
-    An answer never waits on it for long, nor changes because of it.
+    An answer never waits on it for longer than PATIENCE, nor changes because of it.
     """
+    delete_all_quietly([name], app)
+
+
+def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
+    """Delete remote values whose rows are gone, up to the first that fails."""
     store = value_store(app)
     if store.transactional:
-        return  # it went with its row
+        return  # they went with their rows
+    if is_held():
+        return  # a back-up is taken: reconciliation deletes them later
     try:
-        store.delete(name)
+        for name in names:
+            store.delete(name, within=PATIENCE)
     except VaultError as error:
-        logger.warning("a value outlives its row until it is reconciled: %s", error)
+        logger.warning("values outlive their rows until they are reconciled: %s", error)

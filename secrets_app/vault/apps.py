@@ -6,3 +6,7 @@ from django.apps import AppConfig
 class VaultConfig(AppConfig):
     name = "secrets_app.vault"
     label = "vault"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from secrets_app.vault import checks  # noqa: F401

@@ -1,19 +1,32 @@
-"""The configured value store and key provider, by dotted path with options, one of each."""
+"""The configured value store and key providers, by dotted path with options."""
 
+import os
 from functools import cache
 from typing import Any, cast
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from secrets_app.vault.errors import KeyUnavailable
 from secrets_app.vault.keys.base import KeyProvider
+from secrets_app.vault.keys.dispatch import Dispatch
 from secrets_app.vault.stores.base import ValueStore
 
 
 def load(setting: str, **more: Any) -> Any:
     """Return a new backend as `setting` ({"BACKEND": dotted path, "OPTIONS": {…}}) names it."""
-    configured = getattr(settings, setting)
+    return _made(getattr(settings, setting), **more)
+
+
+def load_provider(name: str) -> KeyProvider | None:
+    """Return a new key provider of that name, as KEY_PROVIDERS sets it up; None if it does not."""
+    configured = settings.KEY_PROVIDERS.get(name)
+    return cast(KeyProvider, _made(configured)) if configured else None
+
+
+def _made(configured: dict[str, Any], **more: Any) -> Any:
     return import_string(configured["BACKEND"])(**configured["OPTIONS"], **more)
 
 
@@ -24,15 +37,25 @@ def value_store(app: str = "shares") -> ValueStore:
 
 
 @cache
-def key_provider() -> KeyProvider:
-    """Return this process's key provider."""
-    return cast(KeyProvider, load("KMS_PROVIDER"))
+def key_provider() -> Dispatch:
+    """Return this process's key providers behind one: the chosen one wraps, all of them open."""
+    return Dispatch(cast(KeyProvider, load("KMS_PROVIDER")), _other_provider)
+
+
+def _other_provider(name: str) -> KeyProvider | None:
+    """Keys are asked for by requests: a wrong setting is theirs to survive (checks report it)."""
+    try:
+        return load_provider(name)
+    except ImproperlyConfigured as error:
+        raise KeyUnavailable(f"the key's provider can't be used: {error}") from None
 
 
 def forget(**_: Any) -> None:
-    """Load both anew at their next use (tests change settings)."""
+    """Load all anew at their next use (tests change settings)."""
     value_store.cache_clear()
     key_provider.cache_clear()
 
 
 setting_changed.connect(forget)
+# A connection must not be shared with a process that was forked.
+os.register_at_fork(after_in_child=forget)

@@ -18,6 +18,8 @@ from secrets_app.vault.terms import FORMAT, Terms
 
 _NONCE = 12
 _KEY = 32
+#: Bytes by which a sealed value is longer than its content.
+OVERHEAD = 1 + _NONCE + 16
 
 
 def seal(content: bytes, terms: Terms, link_secret: bytes = b"") -> tuple[bytes, bytes]:

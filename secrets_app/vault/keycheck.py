@@ -4,10 +4,13 @@ Compared at start-up, before any request. A lost key file is an error with a rem
 made only for a database that has none.
 """
 
+from collections.abc import Callable
+
 from django.conf import settings
 
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.errors import VaultError
+from secrets_app.vault.keys.wrapped import provider_of
 from secrets_app.vault.models import KeyEncryptionKey
 
 _KNOWN = b"fugata key check constant, v1..."
@@ -39,25 +42,44 @@ def _verify_one(record: KeyEncryptionKey) -> None:
     except VaultError as error:
         raise KeyCheckFailed(
             f"The database holds values sealed under key {record.id!r}, and that key is not at"
-            f" hand ({error}). Restore it: {_where()}. Fugata makes no new key in its place,"
-            " because what was sealed could then never be opened again."
+            f" hand ({error}). Restore it: {_where(record.id)}. Fugata makes no new key in its"
+            " place, because what was sealed could then never be opened again."
         ) from error
     if opened != _KNOWN:
         raise KeyCheckFailed(f"Key {record.id!r} does not open its own check value.")
 
 
+def record(key_id: str, wrap: Callable[[bytes, bytes], bytes]) -> None:
+    """Let the database know a key, once, with a check value that `wrap` makes under it.
+
+    Rows reference their key, so this comes before anything is wrapped under it.
+    Raises KeyUnavailable.
+    """
+    if not KeyEncryptionKey.objects.filter(id=key_id).exists():
+        check_value = wrap(_KNOWN, _CONTEXT)
+        KeyEncryptionKey.objects.get_or_create(id=key_id, defaults={"check_value": check_value})
+
+
 def _record_primary() -> None:
     provider = key_provider()
     try:
-        primary = provider.primary
-        if not KeyEncryptionKey.objects.filter(id=primary).exists():
-            wrapped = provider.wrap(_KNOWN, _CONTEXT)
-            KeyEncryptionKey.objects.get_or_create(id=primary, defaults={"check_value": wrapped})
+        record(provider.primary, provider.wrap)
     except VaultError as error:
-        raise KeyCheckFailed(f"No key to seal with ({error}). {_where()}.") from error
+        raise KeyCheckFailed(
+            f"No key to seal with ({error}). {_sentence(provider.name)}."
+        ) from error
 
 
-def _where() -> str:
+def _sentence(provider: str) -> str:
+    where = _where("" if provider == "local" else f"{provider}:")
+    return where[0].upper() + where[1:]
+
+
+def _where(key_id: str) -> str:
+    if provider_of(key_id) == "vault":
+        return "VAULT_TRANSIT_KEY must list it, and VAULT_ADDR and VAULT_TOKEN must give access"
+    if provider_of(key_id) == "aws":
+        return "AWS_KMS_KEY_ID must list it, and the AWS credentials must give access"
     if settings.FUGATA_KEYS:
         return "FUGATA_KEYS must list it"
     return f"put the keyring file back at {settings.KEYRING_FILE}, or set FUGATA_KEYS"

@@ -1,5 +1,7 @@
 """The vault's tables, and the columns that every row with a sealed value has."""
 
+import uuid
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -16,6 +18,26 @@ class StoredValue(models.Model):
         return f"value {self.name}"
 
 
+class Installation(models.Model):
+    """This installation: one row, made at the first need.
+
+    `identity` labels what it keeps outside the database, so that nobody takes another's.
+    """
+
+    _THE_ONE = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=_THE_ONE)
+    uuid = models.UUIDField(default=uuid.uuid4)
+
+    def __str__(self) -> str:
+        return f"installation {self.uuid}"
+
+    @classmethod
+    def identity(cls) -> str:
+        """Return the installation's random identity, the same for all processes."""
+        return str(cls.objects.get_or_create(pk=cls._THE_ONE)[0].uuid)
+
+
 class KeyEncryptionKey(models.Model):
     """A key that data keys are wrapped under, by its id; its bytes are the key provider's alone.
 
@@ -25,6 +47,8 @@ class KeyEncryptionKey(models.Model):
     id = models.CharField(max_length=200, primary_key=True)
     check_value = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())
+    #: When somebody asked the worker to re-wrap every data key under the primary; null if nobody.
+    rewrap_asked_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.id
@@ -53,3 +77,12 @@ class Sealed(models.Model):
     def terms(self) -> Terms:
         """Return what the row's value is sealed to, as the row stands."""
         raise NotImplementedError
+
+
+class DeletionHold(models.Model):
+    """While one lasts, no value is deleted from a remote store (see hold.py)."""
+
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"hold until {self.until}"

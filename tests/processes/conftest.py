@@ -2,26 +2,62 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.parts import RedisServer
 from tests.support.service import Service
 
 
+class Crowds:
+    """Three gunicorn processes with Redis, once for each place to keep things; started at need."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self._request, self._folder = request, folder
+        self._running: dict[str, Service] = {}
+
+    def on(self, place: str) -> Service:
+        """Return the service on "sqlite", on "postgresql", or with its values in "kubernetes"."""
+        if place not in self._running:
+            self._running[place] = Service(self._folder / place, **self._settings(place)).start()
+        return self._running[place]
+
+    def _settings(self, place: str) -> dict[str, str]:
+        redis_server = self._request.getfixturevalue("redis_server")
+        settings = {"WEB_CONCURRENCY": "3", "REDIS_URL": redis_server.url()}
+        if place != "sqlite":
+            url = self._request.getfixturevalue("postgresql").new_database()
+            settings["DATABASE_URL"] = url
+        if place == "kubernetes":
+            settings |= self._request.getfixturevalue("kubernetes").settings()
+        return settings
+
+    def stop(self) -> None:
+        """Stop all of them."""
+        for service in self._running.values():
+            service.stop()
+
+
+@pytest.fixture(scope="session")
+def crowds(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Crowds]:
+    """The services that tests of this folder share."""
+    made = Crowds(request, tmp_path_factory.mktemp("crowd"))
+    yield made
+    made.stop()
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def crowd(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    redis_server: RedisServer,
-) -> Iterator[Service]:
-    """Three gunicorn processes with Redis, once on SQLite and once on PostgreSQL."""
-    settings = {"WEB_CONCURRENCY": "3", "REDIS_URL": redis_server.url()}
-    if request.param == "postgresql":
-        settings["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
-    service = Service(tmp_path_factory.mktemp("crowd") / "home", **settings).start()
-    yield service
-    service.stop()
+def crowd(request: pytest.FixtureRequest, crowds: Crowds) -> Service:
+    """Three gunicorn processes with Redis, once for each database."""
+    return crowds.on(request.param)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "kubernetes"])
+def any_crowd(request: pytest.FixtureRequest, crowds: Crowds) -> Service:
+    """The same, and once more with values in Kubernetes."""
+    return crowds.on(request.param)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,16 +18,6 @@ def kill_a_worker(service: Service, choice: random.Random) -> None:
         choice.choice(service.workers()).kill()
 
 
-def _kill_all(service: Service) -> None:
-    processes = service.processes()
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(processes, timeout=10)
-    assert service.process is not None
-    service.process.wait()
-
-
 @pytest.mark.soak
 def test_gunicorn_workers_are_killed(
     make_service: MakeService, any_database: str, rounds: int
@@ -52,7 +42,7 @@ def test_everything_is_killed_and_started_again(
     for _ in range(max(rounds // 15, 1)):
         with Stream(service) as stream:
             stream.await_more(200)
-            _kill_all(service)
+            service.kill()
         streams.append(stream)
         service.start()
     for stream in streams:

@@ -50,7 +50,7 @@ class MemoryStore(ValueStore):
             raise ValueMissing("no value of that name")
         return self.values[name]
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, within: float | None = None) -> None:
         self._called("delete")
         self.values.pop(name, None)
 

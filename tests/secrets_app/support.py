@@ -15,6 +15,7 @@ from secrets_app.actions.create import Created, Draft, create_share
 from secrets_app.audit import SERVICE
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import NewShare, Registry
+from secrets_app.vault.backends import value_store
 
 T = TypeVar("T")
 
@@ -30,6 +31,19 @@ def share(content: str = "s3cret", *, one_time: bool = True, label: str | None =
 def row_of(created: Created) -> Share:
     """Return what the database keeps of a share."""
     return Share.objects.get(digest=ids.digest(created.share_id))
+
+
+def kept() -> int:
+    """Return how many of shares' values the configured store has."""
+    return sum(1 for _ in value_store().list())
+
+
+def replace_value(created: Created, change: Callable[[bytes], bytes]) -> None:
+    """Put other bytes in the place of a share's value, as somebody who holds the store could."""
+    store, name = value_store(), row_of(created).value_name
+    sealed = store.get(name)
+    store.delete(name)
+    store.put(name, change(sealed))
 
 
 def expire(created: Created) -> None:

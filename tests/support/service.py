@@ -1,5 +1,6 @@
 """Fugata itself, started as its users start it: `manage.py serve`, in processes of its own."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -30,9 +31,14 @@ _OURS = (
     "RATE_",
     "TOKEN_",
     "DJANGO_",
+    "KUBE",
+    "VALUE_",
     "PORT",
     "HOST",
     "PUBLIC_",
+    "VAULT_",
+    "AWS_",
+    "KMS_",
 )
 
 
@@ -106,6 +112,16 @@ class Service:
     def logged(self) -> str:
         """Return everything that the processes wrote."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def kill(self) -> None:
+        """Kill all processes at once; none gets to do anything more."""
+        processes = self.processes()
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
+        assert self.process is not None
+        self.process.wait()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask the parent to end and return its exit status."""

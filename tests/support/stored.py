@@ -1,11 +1,15 @@
 """What a service keeps, read past the service: its tables, its files, its Redis database."""
 
 import sqlite3
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import redis
+import yaml
 
 from tests.support.service import Service
 
@@ -35,6 +39,19 @@ def _postgresql(url: str, statement: str, parameters: tuple[object, ...]) -> lis
 def count(service: Service, table: str, where: str = "1 = 1", *parameters: object) -> int:
     """Return how many rows of `table` there are."""
     return int(query(service, f"SELECT count(*) FROM {table} WHERE {where}", *parameters)[0][0])
+
+
+def values(service: Service) -> int:
+    """Return how many sealed values there are, in the database or in Kubernetes."""
+    if service.settings.get("VALUE_STORE") != "kubernetes":
+        return count(service, "vault_storedvalue")
+    access = yaml.safe_load(Path(service.settings["KUBECONFIG"]).read_text())
+    cluster, token = access["clusters"][0]["cluster"], access["users"][0]["user"]["token"]
+    context = ssl.create_default_context(cafile=cluster.get("certificate-authority"))
+    place = f"/api/v1/namespaces/{service.settings['KUBERNETES_NAMESPACE']}/secrets"
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.get(cluster["server"] + place, headers=headers, verify=context, timeout=60)
+    return len(answer.json()["items"])
 
 
 def tables(service: Service) -> Iterator[tuple[str, bytes]]:

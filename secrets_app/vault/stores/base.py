@@ -1,24 +1,29 @@
 """The contract of a value store."""
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A value as a listing shows it: its name and, where the store knows it, its age."""
+    """A value as a listing shows it: its name and, where the store knows it, its age.
+
+    The age is by the store's own clock alone; a value whose age is unknown counts as new.
+    """
 
     name: str
-    created_at: datetime | None = None
+    age: timedelta | None = None
 
 
 class ValueStore(ABC):
     """Keeps sealed bytes under opaque names. Values are immutable: made, read, deleted.
 
-    `app`: whose values these are ("shares", "repositories"). `transactional`: values live in the
-    application's database, so that a row and its value are written and deleted in one transaction.
+    `app`: whose values these are ("shares", "repositories"); each app lists and reconciles its
+    own. `transactional`: values live in the application's database, so that a row and its value
+    are written and deleted by one statement and `put` and `delete` are not called for them.
     """
 
     transactional = False
@@ -26,17 +31,27 @@ class ValueStore(ABC):
     def __init__(self, app: str = "shares") -> None:
         self.app = app
 
+    def new_name(self, size: int) -> str:
+        """Return a new opaque name (up to 64 characters) for a sealed value of `size` bytes."""
+        return secrets.token_hex(16)
+
     @abstractmethod
     def put(self, name: str, sealed: bytes) -> None:
-        """Keep `sealed` under `name`, which is new. Raises StoreUnavailable."""
+        """Keep `sealed` under `name`, which `new_name` gave. Raises StoreUnavailable.
+
+        A reader sees the whole value or none.
+        """
 
     @abstractmethod
     def get(self, name: str) -> bytes:
         """Return the value. Raises ValueMissing or StoreUnavailable."""
 
     @abstractmethod
-    def delete(self, name: str) -> None:
-        """Delete the value; deleting what is not there is fine. Raises StoreUnavailable."""
+    def delete(self, name: str, within: float | None = None) -> None:
+        """Delete the value; deleting what is not there is fine. Raises StoreUnavailable.
+
+        `within`: seconds that it may take, where the store's own limit is too long.
+        """
 
     @abstractmethod
     def check(self) -> None:
@@ -44,4 +59,4 @@ class ValueStore(ABC):
 
     @abstractmethod
     def list(self) -> Iterator[StoredObject]:
-        """Yield what is kept, reading no value. Raises StoreUnavailable."""
+        """Yield what is kept for this app, reading no value. Raises StoreUnavailable."""

@@ -31,7 +31,7 @@ class DatabaseStore(ValueStore):
             raise ValueMissing("no value of that name")
         return bytes(sealed)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, within: float | None = None) -> None:
         """Delete the value, in the caller's transaction."""
         try:
             StoredValue.objects.filter(name=name).delete()
@@ -42,7 +42,7 @@ class DatabaseStore(ValueStore):
         """Nothing to ask: the database has a probe of its own."""
 
     def list(self) -> Iterator[StoredObject]:
-        """Yield the names of all values."""
+        """Yield the names of all values: the rows that point to them know whose they are."""
         try:
             for name in StoredValue.objects.values_list("name", flat=True).iterator():
                 yield StoredObject(name)

@@ -56,6 +56,7 @@ def test_what_the_store_gets_is_sealed(remote_store: MemoryStore, actor: Actor) 
         assert text not in name.encode()
 
 
+@pytest.mark.usefixtures("database_store")
 def test_values_in_the_database_come_and_go_with_their_rows(actor: Actor) -> None:
     for value in ("one", "two"):
         set_secret(opened(), "k", value, actor)
@@ -119,6 +120,7 @@ def test_an_error_after_the_row_was_sent_deletes_no_value(
     assert secret_keys(opened()) == []
 
 
+@pytest.mark.usefixtures("database_store")
 def test_no_effect_without_its_event(actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     set_secret(opened(), "k", "old", actor)
 

@@ -14,8 +14,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import BadRequest, FugataError, SecretTooLarge
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.models import StoredValue
-from tests.secrets_app.support import row_of, share, texts
+from tests.secrets_app.support import kept, row_of, share, texts
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +72,7 @@ def test_what_is_refused(draft: Draft, sentence: str) -> None:
         create_share(draft, SERVICE)
     assert raised.value.status == 400
     assert raised.value.sentence == sentence
-    assert Share.objects.count() == StoredValue.objects.count() == AuditEvent.objects.count() == 0
+    assert Share.objects.count() == kept() == AuditEvent.objects.count() == 0
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_a_row_whose_outcome_is_unknown_never_costs_the_value(remote_store: Memo
     assert "delete" not in remote_store.calls
 
 
+@pytest.mark.usefixtures("database_store")
 def test_values_in_the_database_are_written_with_the_row() -> None:
     created = share()
     assert StoredValue.objects.get().name == row_of(created).value_name

@@ -11,9 +11,8 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import RateLimited, ShareNotFound, Unauthorized
 from secrets_app.models import Share
-from secrets_app.vault.models import StoredValue
 from tests.secrets_app.doubles import MemoryStore
-from tests.secrets_app.support import expire, kinds, share
+from tests.secrets_app.support import expire, kept, kinds, share
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +30,7 @@ def guess(actor: Actor, share_id: str, token: str = "") -> type[Exception] | Non
 def test_the_right_token(actor: Actor) -> None:
     created = share()
     delete_share(created.share_id, created.deletion_token, actor)
-    assert Share.objects.count() == StoredValue.objects.count() == 0
+    assert Share.objects.count() == kept() == 0
     assert kinds(ids.digest(created.share_id)) == ["created", "deleted"]
     for action in (
         lambda: reveal_share(created.share_id, SERVICE),

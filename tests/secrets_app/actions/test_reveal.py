@@ -8,8 +8,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.models import StoredValue
-from tests.secrets_app.support import at_once, expire, kinds, row_of, share
+from tests.secrets_app.support import at_once, expire, kept, kinds, row_of, share
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +41,7 @@ def test_a_one_time_share_opens_once(actor: Actor) -> None:
     assert (opened.content, opened.label, opened.one_time) == (b"s3cret", "label", True)
     assert opened.expires_at == created.expires_at
     assert_gone(created.share_id)
-    assert Share.objects.count() == StoredValue.objects.count() == 0
+    assert Share.objects.count() == kept() == 0
     assert kinds(ids.digest(created.share_id)) == ["created", "opened"]
     event = AuditEvent.objects.latest("pk")
     assert (bytes(event.address_hash or b""), event.request_id) == (

@@ -9,7 +9,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
 from secrets_app.errors import DecryptFailed, ShareNotFound
 from secrets_app.models import Share
-from secrets_app.vault.models import StoredValue
+from secrets_app.vault.backends import value_store
 from tests.secrets_app.doubles import FaultyKeys, MemoryStore
 from tests.secrets_app.support import expire, kinds, row_of, share
 
@@ -74,13 +74,13 @@ def test_the_value_is_missing_with_its_row_there(remote_store: MemoryStore) -> N
     assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
 
 
-def test_the_value_is_missing_from_the_database() -> None:
+def test_the_value_is_missing_from_the_store_in_use() -> None:
     created = share("s3cret")
-    value = StoredValue.objects.get()
-    value.delete()
+    store, name = value_store(), row_of(created).value_name
+    sealed = store.get(name)
+    store.delete(name)
     assert_fails(created.share_id)
-    value.name = row_of(created).value_name
-    value.save(force_insert=True)
+    store.put(name, sealed)
     assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
 
 

@@ -10,8 +10,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
 from secrets_app.errors import DecryptFailed
 from secrets_app.models import Share
-from secrets_app.vault.models import StoredValue
-from tests.secrets_app.support import row_of, share
+from tests.secrets_app.support import replace_value, row_of, share
 
 pytestmark = pytest.mark.django_db
 
@@ -85,11 +84,10 @@ def test_a_row_moved_under_a_digest_of_the_attacker_s() -> None:
 @pytest.mark.parametrize("field", ["sealed", "wrapped_key"])
 def test_bytes_changed_in_place(field: str) -> None:
     created = share()
-    value, row = StoredValue.objects.get(), row_of(created)
     if field == "sealed":
-        StoredValue.objects.update(sealed=_changed(bytes(value.sealed)))
+        replace_value(created, _changed)
     else:
-        edit(created, wrapped_key=_changed(bytes(row.wrapped_key)))
+        edit(created, wrapped_key=_changed(bytes(row_of(created).wrapped_key)))
     assert_closed(created)
 
 
@@ -100,7 +98,7 @@ def _changed(data: bytes) -> bytes:
 @pytest.mark.parametrize("garbage", [b"", b"\x01", b"\x02" * 60, b"\x01" * 13])
 def test_garbage_in_their_place(garbage: bytes) -> None:
     by_value, by_key = share("value"), share("key")
-    StoredValue.objects.filter(name=row_of(by_value).value_name).update(sealed=garbage)
+    replace_value(by_value, lambda _: garbage)
     edit(by_key, wrapped_key=garbage)
     assert_closed(by_value)
     assert_closed(by_key)

@@ -7,17 +7,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secrets_app.vault.errors import KeyUnavailable, Unopenable
+from secrets_app.vault.keys.aws import AwsKms
 from secrets_app.vault.keys.base import KeyProvider
+from secrets_app.vault.keys.dispatch import Dispatch
 from secrets_app.vault.keys.local import LocalKeyring
+from secrets_app.vault.keys.vault import VaultTransit
+from secrets_app.vault.keys.wrapped import provider_of
+from tests.support.kms import REGION, KmsServer
+from tests.support.transit import TOKEN, TransitServer
 
-PROVIDERS: list[Callable[[], KeyProvider]] = [LocalKeyring]
 DATA_KEY = bytes(range(32))
+
+
+def _vault(request: pytest.FixtureRequest) -> KeyProvider:
+    server: TransitServer = request.getfixturevalue("transit")
+    return VaultTransit(["one", "two"], address=server.url, token=TOKEN)
+
+
+def _aws(request: pytest.FixtureRequest) -> KeyProvider:
+    server: KmsServer = request.getfixturevalue("kms")
+    return AwsKms([server.new_key()], region=REGION, endpoint=server.url)
+
+
+PROVIDERS: dict[str, Callable[[pytest.FixtureRequest], KeyProvider]] = {
+    "local": lambda request: LocalKeyring(),
+    "vault": _vault,
+    "aws": _aws,
+    "dispatch": lambda request: Dispatch(LocalKeyring()),
+}
 
 
 @pytest.fixture(params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> KeyProvider:
-    made: KeyProvider = request.param()
-    return made
+    return PROVIDERS[request.param](request)
 
 
 @given(data_key=st.binary(min_size=32, max_size=32), context=st.binary(max_size=64))
@@ -46,14 +68,32 @@ def test_each_wrapping_is_another(provider: KeyProvider) -> None:
 
 def test_the_wrapped_form_names_its_key(provider: KeyProvider) -> None:
     assert provider.key_of(provider.wrap(DATA_KEY, b"context")) == provider.primary
-    with pytest.raises(Unopenable):
-        provider.key_of(b"")
+    assert provider_of(provider.primary) == provider.name
+    for form in (b"", b"\1", b"\1\5four", b"\2\1x", b"\1\1\xff rest"):
+        with pytest.raises(Unopenable):
+            provider.key_of(form)
 
 
 @given(wrapped=st.binary(max_size=120))
 def test_arbitrary_bytes(provider: KeyProvider, wrapped: bytes) -> None:
     with pytest.raises((KeyUnavailable, Unopenable)):
         provider.unwrap(wrapped, b"context")
+
+
+@given(rest=st.binary(max_size=80))
+def test_arbitrary_bytes_behind_the_name_of_its_key(provider: KeyProvider, rest: bytes) -> None:
+    header = provider.wrap(DATA_KEY, b"context")[: 2 + len(provider.primary)]
+    with pytest.raises((KeyUnavailable, Unopenable)):
+        provider.unwrap(header + rest, b"context")
+
+
+def test_each_byte_counts(provider: KeyProvider) -> None:
+    wrapped = provider.wrap(DATA_KEY, b"context")
+    for place in range(len(wrapped)):
+        changed = bytearray(wrapped)
+        changed[place] ^= 1
+        with pytest.raises((KeyUnavailable, Unopenable)):
+            provider.unwrap(bytes(changed), b"context")
 
 
 def test_the_last_byte_counts(provider: KeyProvider) -> None:

@@ -1,0 +1,141 @@
+"""The archive: a tar file with a manifest, a file of rows for each table, and each sealed value.
+
+It holds no key: what is in it opens with the keyring (and a share with its link) alone.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Self
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+
+
+class BadArchive(Exception):
+    """The file is no back-up, or not the one that was written; the message says what is wrong."""
+
+
+@dataclass
+class Manifest:
+    """What the archive holds, and by which code it was made (`migrations`: the newest of each app).
+
+    `digests`: SHA-256 of each file in it, by name.
+    """
+
+    made_at: str
+    migrations: dict[str, str]
+    database: str
+    store: str
+    format: int = FORMAT
+    digests: dict[str, str] = field(default_factory=dict)
+
+
+class Writer:
+    """Writes beside the target and renames at the end: there is a whole back-up, or none."""
+
+    def __init__(self, target: Path, manifest: Manifest) -> None:
+        self._target, self._manifest = target, manifest
+        self._draft = target.with_name(f".{target.name}.part")
+
+    def __enter__(self) -> Self:
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._file = os.fdopen(descriptor, "wb")
+        self._tar = tarfile.open(fileobj=self._file, mode="w")
+        return self
+
+    def add_lines(self, name: str, lines: Iterable[str]) -> int:
+        """Add a file of lines; returns how many there were."""
+        count = 0
+        with tempfile.TemporaryFile() as spool:
+            for line in lines:
+                spool.write(line.encode() + b"\n")
+                count += 1
+            self._add(name, spool)
+        return count
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Add a file."""
+        self._add(name, io.BytesIO(data))
+
+    def _add(self, name: str, content: IO[bytes]) -> None:
+        size = content.seek(0, os.SEEK_END)
+        content.seek(0)
+        self._manifest.digests[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+        content.seek(0)
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = size, 0o600
+        self._tar.addfile(entry, content)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            manifest = json.dumps(asdict(self._manifest), indent=1).encode()
+            entry = tarfile.TarInfo(_MANIFEST)
+            entry.size = len(manifest)
+            self._tar.addfile(entry, io.BytesIO(manifest))
+            self._tar.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._file.close()
+        if kind is None:
+            self._draft.replace(self._target)
+        else:
+            self._draft.unlink(missing_ok=True)
+
+
+class Reader:
+    """Reads an archive whose every file was compared with the manifest first."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._tar = tarfile.open(path)  # noqa: SIM115  # closed by __exit__
+            self._names = {entry.name: entry for entry in self._tar if entry.isfile()}
+            fields: dict[str, Any] = json.loads(self._bytes(_MANIFEST))
+            self.manifest = Manifest(**fields)
+        except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
+            raise BadArchive(f"{path}: is no back-up, or not a whole one") from error
+        if self.manifest.format != FORMAT:
+            raise BadArchive(f"{path}: was written by another version of Fugata")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tar.close()
+
+    def verify(self) -> None:
+        """Raise BadArchive unless every file is as it was written, and none is missing or new."""
+        if set(self._names) - {_MANIFEST} != set(self.manifest.digests):
+            raise BadArchive("the back-up has files too few or too many")
+        for name, digest in self.manifest.digests.items():
+            file = self._open(name)
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
+                raise BadArchive(f"the back-up is damaged: {name} is not what was written")
+
+    def lines(self, name: str) -> Iterator[str]:
+        """Yield the lines of a file; none where there is no such file."""
+        if name in self._names:
+            for line in self._open(name):
+                yield line.decode()
+
+    def values(self) -> Iterator[tuple[str, str, bytes]]:
+        """Yield app, name and sealed bytes of each value."""
+        for path in self.manifest.digests:
+            kind, _, rest = path.partition("/")
+            if kind == "values":
+                app, _, name = rest.partition("/")
+                yield app, name, self._bytes(path)
+
+    def _open(self, name: str) -> IO[bytes]:
+        file = self._tar.extractfile(self._names[name])
+        assert file is not None  # isfile()
+        return file
+
+    def _bytes(self, name: str) -> bytes:
+        return self._open(name).read()

@@ -1,0 +1,93 @@
+"""Rows as lines of JSON, and back: whatever the database, bytes and times included."""
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.db import connection, models
+
+#: What an installation makes anew, or forgets: sessions, counts of the running minute, holds.
+_LEFT_OUT = {"sessions.Session", "secrets_app.RefusalCount", "vault.DeletionHold"}
+#: What a restored value store must find already: whose objects they are.
+FIRST = "vault.Installation"
+_BATCH = 500
+
+Model = type[models.Model]
+
+
+def tables() -> list[Model]:
+    """Return the models whose rows a back-up holds, those of many-to-many relations too."""
+    found = apps.get_models(include_auto_created=True)
+    kept = [each for each in found if each._meta.managed and not each._meta.proxy]
+    return [each for each in kept if each._meta.label not in _LEFT_OUT]
+
+
+def dumped(model: Model) -> Iterator[str]:
+    """Yield each row as one line, in the order of the primary key."""
+    names = [field.attname for field in model._meta.concrete_fields]
+    rows = model._base_manager.order_by("pk").values_list(*names)
+    for row in rows.iterator(chunk_size=_BATCH):
+        yield json.dumps(dict(zip(names, map(_encoded, row), strict=True)))
+
+
+def _encoded(value: Any) -> Any:
+    match value:
+        case bytes() | memoryview():
+            return {"bytes": base64.b64encode(value).decode()}
+        case datetime():
+            return {"at": value.isoformat()}
+        case UUID():
+            return {"uuid": value.hex}
+        case None | bool() | int() | float() | str():
+            return value
+    raise TypeError(f"a back-up can't hold a {type(value).__name__}")
+
+
+def _decoded(value: Any) -> Any:
+    match value:
+        case {"bytes": text}:
+            return base64.b64decode(text)
+        case {"at": text}:
+            return datetime.fromisoformat(text)
+        case {"uuid": text}:
+            return UUID(hex=text)
+    return value
+
+
+def loaded(model: Model, lines: Iterator[str]) -> int:
+    """Insert the rows as they were, primary keys too; returns how many."""
+    count, batch = 0, []
+    for line in lines:
+        fields = json.loads(line)
+        batch.append(model(**{name: _decoded(value) for name, value in fields.items()}))
+        if len(batch) == _BATCH:
+            count += _inserted(model, batch)
+    return count + _inserted(model, batch)
+
+
+def _inserted(model: Model, batch: list[models.Model]) -> int:
+    count = len(batch)
+    model._base_manager.bulk_create(batch)
+    batch.clear()
+    return count
+
+
+def emptied(models_: list[Model]) -> None:
+    """Delete every row of these tables, in the caller's transaction."""
+    with connection.cursor() as cursor:
+        for model in models_:
+            table = connection.ops.quote_name(model._meta.db_table)
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # our own tables
+
+
+def sequences_reset(models_: list[Model]) -> None:
+    """Let the next rows get numbers behind those that were loaded."""
+    from django.core.management.color import no_style
+
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), models_):
+            cursor.execute(statement)

@@ -1,0 +1,11 @@
+"""Which values are shares': what reconciliation asks before it deletes one."""
+
+from collections.abc import Collection
+
+from secrets_app.models import Share
+
+
+def values_in_use(names: Collection[str]) -> set[str]:
+    """Return those of `names` that a share points to, expired ones too: the purge has those."""
+    rows = Share.objects.filter(value_name__in=names)
+    return set(rows.values_list("value_name", flat=True))

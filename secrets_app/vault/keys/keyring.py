@@ -1,0 +1,135 @@
+"""The keyring's text, and the file that holds it.
+
+A keyring is `id:base64,id:base64,…`; the first key wraps, all of them unwrap.
+"""
+
+import base64
+import binascii
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_KEY = 32
+_KEY_ID = re.compile(r"[-._0-9A-Za-z]{1,64}", re.ASCII)
+_SHAPE = "FUGATA_KEYS: must be id:base64,id:base64,… with keys of 32 bytes in standard base64."
+
+Keys = Mapping[str, bytes]
+
+
+def parse(text: str) -> dict[str, bytes]:
+    """Return the keys (32 bytes) of a keyring by id, in order.
+
+    Raises ImproperlyConfigured, which never repeats the text.
+    """
+    keys: dict[str, bytes] = {}
+    for entry in filter(None, re.split(r"[,\s]+", text)):
+        name, _, encoded = entry.partition(":")
+        if not _KEY_ID.fullmatch(name) or name in keys:
+            raise ImproperlyConfigured(_SHAPE + " Ids are unique, of [-._a-zA-Z0-9].")
+        keys[name] = _decoded(encoded)
+    return keys
+
+
+def _decoded(encoded: str) -> bytes:
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != _KEY:
+        raise ImproperlyConfigured(_SHAPE)
+    return key
+
+
+def new_key() -> tuple[str, bytes]:
+    """Return a new key and its id, `k` and 8 random hex digits."""
+    return f"k{os.urandom(4).hex()}", os.urandom(_KEY)
+
+
+def as_text(keys: Keys) -> str:
+    """Return a keyring, a key a line: what `parse` reads."""
+    lines = (f"{name}:{base64.b64encode(key).decode()}\n" for name, key in keys.items())
+    return "".join(lines)
+
+
+def generate() -> str:
+    """Return a new keyring of one key."""
+    return as_text(dict([new_key()]))
+
+
+#: What tells one state of a file from another.
+Signature = tuple[int, int, int]
+
+
+class KeyringFile:
+    """A keyring in a file that one machine's processes share.
+
+    It is replaced whole, so that a reader finds the old keys or the new ones. Writers hold the
+    lock of its folder: the file itself is another one after each write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+
+    def signature(self) -> Signature | None:
+        """Return what changes when the file does; None where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    def keys(self) -> dict[str, bytes]:
+        """Return the keys, in order; none where there is no file.
+
+        Raises OSError, ImproperlyConfigured.
+        """
+        return parse(self.path.read_text()) if self.path.exists() else {}
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other writers out, of any process of this machine."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def write(self, keys: Keys) -> None:
+        """Replace the file, durably, mode 0600, its owner kept. Raises OSError."""
+        draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
+        try:
+            self._write_draft(draft, as_text(keys))
+            draft.replace(self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync(self.path.parent)
+
+    def _write_draft(self, draft: Path, text: str) -> None:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            self._keep_owner(descriptor)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+
+    def _keep_owner(self, descriptor: int) -> None:
+        """Root may rotate: the service must still be able to read the file."""
+        with contextlib.suppress(FileNotFoundError):
+            owner = self.path.stat()
+            if os.geteuid() == 0:
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

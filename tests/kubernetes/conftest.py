@@ -1,0 +1,55 @@
+"""Fixtures of what is particular to values in Kubernetes."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from secrets_app.vault.backends import forget
+from secrets_app.vault.stores.kubernetes import KubernetesStore
+from tests.secrets_app.conftest import ours
+from tests.support.faulty import FaultyProxy
+from tests.support.kubernetes import KubernetesServer
+from tests.support.service import Service
+
+__all__ = ["ours"]
+
+
+@pytest.fixture
+def store(kubernetes_namespace: str) -> KubernetesStore:
+    """A store of shares' values, with nothing in it."""
+    return KubernetesStore()
+
+
+@pytest.fixture
+def faulty_store(
+    kubernetes: KubernetesServer,
+    kubernetes_namespace: str,
+    faulty: FaultyProxy,
+    settings: Settings,
+) -> KubernetesStore:
+    """The same, whose way to the API server is `faulty`, and which is soon out of patience."""
+    settings.KUBECONFIG = str(kubernetes.kubeconfig(url=faulty.url))
+    settings.KUBERNETES_TIMEOUT = 2
+    forget()
+    return KubernetesStore()
+
+
+@pytest.fixture(scope="module")
+def proxy(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
+    """A way to the API server that the module's tests let fail, and mend."""
+    made = FaultyProxy(kubernetes)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shaky(
+    kubernetes: KubernetesServer, proxy: FaultyProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service whose way to the API server is `proxy`, and which waits for it a second."""
+    settings = kubernetes.settings(url=proxy.url) | {"KUBERNETES_TIMEOUT": "1"}
+    service = Service(tmp_path_factory.mktemp("shaky") / "home", **settings).start()
+    yield service
+    proxy.mend()
+    service.stop()

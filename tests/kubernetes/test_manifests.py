@@ -1,0 +1,159 @@
+"""The shipped manifests: they are valid today, and the rights that they give are the least."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from pytest_django.fixtures import Settings
+
+from secrets_app.vault.errors import StoreUnavailable
+from secrets_app.vault.stores.kubernetes import KubernetesStore
+from tests.support.kubernetes import (
+    MANIFESTS,
+    SERVICE_TOKEN,
+    SERVICE_USER,
+    SHIPPED,
+    VALUES,
+    Json,
+    KubernetesServer,
+)
+from tests.support.parts import wait_until
+
+#: Kinds that a cluster knows once the External Secrets Operator is installed in it.
+OF_THE_OPERATOR = "external-secrets.io/"
+
+
+def documents() -> Iterator[tuple[str, Json]]:
+    for path in sorted(MANIFESTS.rglob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if "apiVersion" in document:  # else a CI system's own file
+                yield str(path.relative_to(MANIFESTS)), document
+
+
+DOCUMENTS = list(documents())
+
+
+@pytest.mark.parametrize(
+    "document", [pytest.param(d, id=f"{path}-{d['kind']}") for path, d in DOCUMENTS]
+)
+def test_a_manifest_fits_today_s_schema(document: Json) -> None:
+    if not document["apiVersion"].startswith(OF_THE_OPERATOR):
+        latest = kubernetes_validate.latest_version()
+        kubernetes_validate.validate(document, latest, strict=True)
+
+
+def test_a_wrong_manifest_is_seen() -> None:
+    wrong = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"nmae": "x"}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
+
+
+def shipped(kind: str) -> Json:
+    (found,) = [d for path, d in DOCUMENTS if path in SHIPPED and d["kind"] == kind]
+    return found
+
+
+def test_the_role_says_nothing_but_secrets() -> None:
+    role = shipped("Role")
+    assert role["metadata"]["namespace"] == VALUES
+    (rule,) = role["rules"]
+    assert rule["apiGroups"] == [""]
+    assert rule["resources"] == ["secrets"]
+    assert sorted(rule["verbs"]) == ["create", "delete", "get", "list"]
+    assert not [d for _, d in DOCUMENTS if d["kind"].startswith("Cluster")]
+
+
+def test_the_service_lives_apart_from_the_values() -> None:
+    account, binding = shipped("ServiceAccount")["metadata"], shipped("RoleBinding")
+    (subject,) = binding["subjects"]
+    assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
+    assert f"system:serviceaccount:{account['namespace']}:{account['name']}" == SERVICE_USER
+    assert account["namespace"] != binding["metadata"]["namespace"] == VALUES
+
+
+def rules(kubernetes: KubernetesServer, namespace: str) -> list[Json]:
+    """Return the rights on Secrets that the service itself sees in a namespace."""
+    review = {"spec": {"namespace": namespace}}
+    headers = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    answer = kubernetes.admin.post(path, json=review, headers=headers)
+    found: list[Json] = answer.json()["status"]["resourceRules"]
+    return [rule for rule in found if not rule["resources"][0].startswith("selfsubject")]
+
+
+def test_what_the_service_may_do_in_the_cluster(kubernetes: KubernetesServer) -> None:
+    for namespace in ("fugata", "default", "kube-system"):
+        assert rules(kubernetes, namespace) == []
+    (rule,) = rules(kubernetes, VALUES)
+    assert sorted(rule["verbs"]) == ["create", "delete", "get", "list"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/secrets"),
+        ("GET", "/api/v1/namespaces"),
+        ("GET", "/api/v1/namespaces/fugata/secrets"),
+        ("GET", "/api/v1/namespaces/fugata/secrets/fugata-keys"),
+        ("POST", "/api/v1/namespaces/fugata/secrets"),
+        ("DELETE", "/api/v1/namespaces/{values}/secrets"),
+        ("PUT", "/api/v1/namespaces/{values}/secrets/any"),
+        ("PATCH", "/api/v1/namespaces/{values}/secrets/any"),
+        ("GET", "/api/v1/namespaces/{values}/secrets?watch=true&timeoutSeconds=1"),
+        ("GET", "/api/v1/namespaces/{values}/configmaps"),
+        ("POST", "/api/v1/namespaces/{values}/configmaps"),
+        ("POST", "/api/v1/namespaces/{values}/pods"),
+        ("GET", "/apis/rbac.authorization.k8s.io/v1/namespaces/{values}/roles"),
+    ],
+)
+def test_what_it_may_not(kubernetes: KubernetesServer, method: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
+    body: Json = {"metadata": {"name": "any"}}
+    if method == "PATCH":
+        headers["Content-Type"] = "application/merge-patch+json"
+    answer = kubernetes.admin.request(
+        method, path.format(values=VALUES), json=body, headers=headers
+    )
+    assert answer.status_code == 403
+
+
+NEEDS: dict[str, Callable[[KubernetesStore], Any]] = {
+    "create": lambda store: store.put(store.new_name(1), b"sealed"),
+    "delete": lambda store: store.delete(store.new_name(1)),
+    "get": lambda store: store.check(),
+    "list": lambda store: list(store.list()),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("verb", NEEDS)
+def test_each_verb_is_needed(
+    kubernetes: KubernetesServer, store: KubernetesStore, settings: Settings, verb: str
+) -> None:
+    """All but one: what the one is for fails, and the others work."""
+    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{settings.KUBERNETES_NAMESPACE}/roles"
+    (found,) = kubernetes.admin.get(role).json()["items"]
+    assert set(found["rules"][0]["verbs"]) == set(NEEDS)
+    for need in NEEDS.values():
+        need(store)
+    found["rules"][0]["verbs"].remove(verb)
+    answer = kubernetes.admin.put(f"{role}/{found['metadata']['name']}", json=found)
+    assert answer.status_code == 200
+    namespace = settings.KUBERNETES_NAMESPACE
+    wait_until(lambda: not kubernetes.may(namespace, verb), "the right's end")
+    for name, need in NEEDS.items():
+        if name == verb:
+            with pytest.raises(StoreUnavailable, match="403"):
+                need(store)
+        else:
+            need(store)
+
+
+def test_kubectl_takes_them_twice(kubernetes: KubernetesServer) -> None:
+    again = kubernetes.kubectl("apply", *(f"--filename={MANIFESTS / name}" for name in SHIPPED))
+    assert again.count("unchanged") == len(DOCUMENTS_SHIPPED)
+
+
+DOCUMENTS_SHIPPED = [d for path, d in DOCUMENTS if path in SHIPPED]

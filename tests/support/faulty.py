@@ -1,0 +1,199 @@
+"""A proxy in front of the Kubernetes API server that fails as a test wants it to."""
+
+import contextlib
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import urllib3
+
+from tests.support.kubernetes import KubernetesServer
+from tests.support.parts import wait_until
+
+
+@dataclass
+class Fault:
+    """What happens to requests of a method ("" is any), `times` times at most.
+
+    `kind`: "answer" (with `status`), "hang" (until the proxy is mended), "lose" (the request is
+    done and its answer dropped), "drop" (it is not done either), "hold" (like "hang", after it was
+    done), "drip" (a byte of the answer now and then).
+    """
+
+    kind: str
+    method: str = ""
+    status: int = 500
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b'{"kind":"Status","status":"Failure"}'
+    times: int | None = None
+    #: The number of such requests that are let through first.
+    spare: int = 0
+
+    def takes(self, method: str) -> bool:
+        """Return whether the fault happens to this request, and count it."""
+        if self.method not in ("", method) or self.times == 0:
+            return False
+        if self.spare:
+            self.spare -= 1
+            return False
+        self.times = None if self.times is None else self.times - 1
+        return True
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that came by, and how many bytes its answer had."""
+
+    method: str
+    path: str
+    accept: str
+    answered: int
+
+
+class FaultyProxy:
+    """Listens on a port of its own, in plain HTTP; `url` is what a kubeconfig names."""
+
+    def __init__(self, server: KubernetesServer) -> None:
+        self._server = server
+        self._pool = urllib3.PoolManager(ca_certs=str(server.authority), maxsize=64, retries=False)
+        self._lock = threading.Lock()
+        self._fault: Fault | None = None
+        self.mended = threading.Event()
+        self.seen: list[Request] = []
+        self.struck = self.held = self.connections = 0
+        self._http = _Listener(("127.0.0.1", 0), _Handler)
+        self._http.proxy = self
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def fail(self, kind: str, method: str = "", **more: Any) -> None:
+        """Let requests fail from now on."""
+        with self._lock:
+            self._fault, self.struck, self.held = Fault(kind, method, **more), 0, 0
+            self.mended.clear()
+
+    def spare(self, count: int) -> None:
+        """Let so many requests through before the fault that was asked for begins."""
+        assert self._fault
+        self._fault.spare = count
+
+    def mend(self) -> None:
+        """Let everything through again; what hangs is cut off."""
+        with self._lock:
+            self._fault = None
+            self.mended.set()
+
+    def wait_until_struck(self, times: int = 1) -> None:
+        """Return when the fault has happened to that many requests."""
+        wait_until(lambda: self.struck >= times, f"{times} requests that fail")
+
+    def wait_until_held(self, times: int = 1) -> None:
+        """Return when that many requests were done whose answers are held back."""
+        wait_until(lambda: self.held >= times, f"{times} answers that are held back")
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.mend()
+        self._http.shutdown()
+        self._http.server_close()
+        self._pool.clear()
+
+    def fault_for(self, method: str) -> Fault | None:
+        """Return the fault that happens to a request, if one does."""
+        with self._lock:
+            if self._fault is None or not self._fault.takes(method):
+                return None
+            self.struck += 1
+            return self._fault
+
+    def note_held(self) -> None:
+        """Note that a request was done whose answer is held back."""
+        self.held += 1
+
+    def forward(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
+        """Have the API server answer, and note the request."""
+        url = self._server.url + path
+        answer = self._pool.request(method, url, body=body or None, headers=headers)
+        self.seen.append(Request(method, path, headers.get("Accept", ""), len(answer.data)))
+        return answer
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    proxy: FaultyProxy
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed or gave up is what tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Listener
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.proxy.connections += 1
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.server.proxy.fault_for(self.command)
+        if fault is None:
+            self._send(*self._ask(body))
+        else:
+            getattr(self, fault.kind)(fault, body)
+
+    def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        kept = ("Authorization", "Accept", "Content-Type")
+        headers = {name: self.headers[name] for name in kept if name in self.headers}
+        answer = self.server.proxy.forward(self.command, self.path, body, headers)
+        kept = ("Content-Type", "Date", "Retry-After")
+        passed = {name: answer.headers[name] for name in kept if name in answer.headers}
+        return answer.status, passed, answer.data
+
+    def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
+        self._head(status, headers, len(data))
+        self.wfile.write(data)
+
+    def _head(self, status: int, headers: dict[str, str], length: int) -> None:
+        self.send_response_only(status)
+        for name, value in ({"Content-Length": str(length)} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def answer(self, fault: Fault, body: bytes) -> None:
+        self._send(fault.status, fault.headers, fault.body)
+
+    def hang(self, fault: Fault, body: bytes) -> None:
+        self.server.proxy.mended.wait(120)
+        self.close_connection = True
+
+    def drop(self, fault: Fault, body: bytes) -> None:
+        self.close_connection = True
+
+    def lose(self, fault: Fault, body: bytes) -> None:
+        self._ask(body)
+        self.close_connection = True
+
+    def hold(self, fault: Fault, body: bytes) -> None:
+        self._ask(body)
+        self.server.proxy.note_held()
+        self.hang(fault, body)
+
+    def drip(self, fault: Fault, body: bytes) -> None:
+        status, headers, data = self._ask(body)
+        self._head(status, headers, len(data))
+        with contextlib.suppress(OSError):
+            for byte in data:
+                self.wfile.write(bytes([byte]))
+                if self.server.proxy.mended.wait(0.2):
+                    break
+        self.close_connection = True
+
+    do_GET = do_POST = do_DELETE = do_HEAD = do_PUT = do_PATCH = handle_any  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
