@@ -25,6 +25,7 @@ from fugata_site.server.arrival import Arrival, State
 from fugata_site.server.client_socket import ClientSocket
 from fugata_site.server.refusals import HeadTooLong, HeadTooSlow, as_bytes
 from secrets_app.errors import BodyTooSlow, FugataError, Overloaded
+from secrets_app.room import reserve
 
 #: Seconds from a request's first byte to the end of its head.
 HEAD = 10.0
@@ -224,6 +225,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Connection) -> bool:
         """Answer a request, in a thread; returns whether the connection is kept."""
+        reserve.set(conn.sock.reserve)
         try:
             return bool(super().handle(conn))
         finally:

@@ -54,7 +54,7 @@ class CreateBody(msgspec.Struct):
 
     content: str
     duration: str
-    one_time: bool = False
+    one_time: bool | msgspec.UnsetType = msgspec.UNSET
     metadata: str | None = None
 
 
