@@ -10,14 +10,13 @@ import math
 import threading
 import time
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime
 
 from django.conf import settings
 from django.db.models import Count, Min, Sum
-from django.db.models.functions import Now
 
 from secrets_app.audit import Actor
+from secrets_app.clock import clock
 from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import Share
 
@@ -70,19 +69,18 @@ def _check_client(client: bytes, size: int) -> None:
     kept = (
         Share.objects.live()
         .filter(client=client)
-        .aggregate(
-            shares=Count("pk"), bytes=Sum("size", default=0), first=Min("expires_at"), now=Now()
-        )
+        .aggregate(shares=Count("pk"), bytes=Sum("size", default=0), first=Min("expires_at"))
     )
     limit = per_client().exceeded(kept["shares"] + 1, kept["bytes"] + size)
     if limit:
-        raise ClientQuotaReached(limit, _seconds_to(kept))
+        raise ClientQuotaReached(limit, _seconds_to(kept["first"]))
 
 
-def _seconds_to(kept: dict[str, Any]) -> int:
+def _seconds_to(first: datetime | None) -> int:
     """Return the seconds until the client's first share expires, a minute where it has none."""
-    left = kept["first"] - kept["now"] if kept["first"] else timedelta(minutes=1)
-    return max(math.ceil(left.total_seconds()), 1)
+    if first is None:
+        return 60
+    return max(math.ceil(first.timestamp() - clock.now()), 1)
 
 
 class Installation:
