@@ -11,6 +11,7 @@ from secrets_app.actions.values import checked_content, keep_value
 from secrets_app.audit import Actor
 from secrets_app.clock import expiry
 from secrets_app.errors import BadRequest, EncryptFailed
+from secrets_app.metrics import SHARES, counted
 from secrets_app.registry import NewShare, registry
 from secrets_app.sealing import share_terms
 from secrets_app.vault.errors import VaultError
@@ -39,6 +40,7 @@ class Created:
     expires_at: datetime
 
 
+@counted(SHARES, "created")
 def create_share(draft: Draft, actor: Actor) -> Created:
     """Keep a secret and return what opens and deletes it.
 

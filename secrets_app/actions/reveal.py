@@ -7,7 +7,8 @@ from datetime import datetime
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor, record_failure
-from secrets_app.errors import DecryptFailed, ShareNotFound
+from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
+from secrets_app.metrics import SHARES, counted
 from secrets_app.models import AuditEvent
 from secrets_app.registry import LoadedShare, registry
 from secrets_app.sealing import share_terms
@@ -28,6 +29,7 @@ class Opened:
     one_time: bool
 
 
+@counted(SHARES, "opened")
 def reveal_share(share_id: str, actor: Actor) -> Opened:
     """Return the content of a live share; a one-time share is handed to this caller alone.
 
@@ -42,7 +44,7 @@ def reveal_share(share_id: str, actor: Actor) -> Opened:
         record_failure(AuditEvent.Kind.OPEN_FAILED, actor, share_digest=digest)
         raise
     if not _claim(share, digest, actor):
-        raise ShareNotFound()
+        raise LostClaim()
     return Opened(content, share.label, share.expires_at, share.one_time)
 
 

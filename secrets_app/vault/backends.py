@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from secrets_app.vault import metrics
 from secrets_app.vault.keys.base import KeyProvider
 from secrets_app.vault.stores.base import ValueStore
 
@@ -20,13 +21,15 @@ def load(setting: str, **more: Any) -> Any:
 @cache
 def value_store(app: str = "shares") -> ValueStore:
     """Return this process's value store for the values of `app`: shares, or repositories."""
-    return cast(ValueStore, load("VALUE_STORE", app=app))
+    store = cast(ValueStore, load("VALUE_STORE", app=app))
+    return metrics.observed(store, metrics.STORE, metrics.STORE_OPERATIONS)
 
 
 @cache
 def key_provider() -> KeyProvider:
     """Return this process's key provider."""
-    return cast(KeyProvider, load("KMS_PROVIDER"))
+    provider = cast(KeyProvider, load("KMS_PROVIDER"))
+    return metrics.observed(provider, metrics.KEYS, metrics.KEY_OPERATIONS)
 
 
 def forget(**_: Any) -> None:
