@@ -6,5 +6,5 @@ SECRETS = events(
     "fugata_repository_secrets",
     "What happened to repositories' secrets; failed: by our own fault, refused: not allowed, or a"
     " repository that the token may not see",
-    "set read removed not_found refused failed".split(),
+    ["set", "read", "removed", "not_found", "refused", "failed"],
 )

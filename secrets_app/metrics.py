@@ -23,7 +23,7 @@ def events(name: str, text: str, kinds: Iterable[str]) -> Counter:
 SHARES = events(
     "fugata_shares",
     "What happened to shares; failed: by our own fault, refused: by the asker's",
-    "created opened deleted expired lost_claim not_found refused failed".split(),
+    ["created", "opened", "deleted", "expired", "lost_claim", "not_found", "refused", "failed"],
 )
 GUESSES = events(
     "fugata_wrong_guesses",

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from fugata_site import errors
 from fugata_site.body import discard
 from fugata_site.buckets import Buckets, Taken, configured
+from fugata_site.metrics.definitions import RATE_LIMITED
 from fugata_site.middleware.bulkhead import shared
 from repositories_app.authentication import Caller, find_caller
 from secrets_app.errors import FugataError, RateLimited, database_unavailable
@@ -54,6 +55,8 @@ class RateLimitMiddleware:
         if taken.allowed and problem is None:
             return self.get_response(request)
         discard(request, most=2**20, seconds=1)
+        if not taken.allowed:
+            RATE_LIMITED.labels("token" if request.caller else "client").inc()  # type: ignore[attr-defined]
         refusal = problem if taken.allowed else RateLimited(retry_after=taken.retry_after)
         assert refusal is not None
         return errors.answer(request, refusal)

@@ -14,7 +14,19 @@ from tests.support.parts import free_port, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 #: The rate limits are out of the way unless a test is about them.
 OPEN_DOOR = {"RATE_LIMIT_RPM": "1000000", "RATE_LIMIT_BURST": "1000000"}
-_OURS = ("FUGATA_", "DATABASE_", "REDIS_", "WEB_", "RATE_", "DJANGO_", "PORT", "HOST", "PUBLIC_", "METRICS_", "LOG_")
+_OURS = (
+    "FUGATA_",
+    "DATABASE_",
+    "REDIS_",
+    "WEB_",
+    "RATE_",
+    "DJANGO_",
+    "PORT",
+    "HOST",
+    "PUBLIC_",
+    "METRICS_",
+    "LOG_",
+)
 
 
 class Service:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
+from fugata_site.metrics import folder
 from fugata_site.supervisor import Child, supervise
 
 _CELERY = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet"]
@@ -21,6 +22,7 @@ class Command(BaseCommand):
         call_command("prepare", stdout=self.stdout)
         connections.close_all()
         _refuse_a_taken_port()
+        folder.claim("all")  # for the children; the web processes answer for all
         # Large blocks go back to the system when they are freed, also after many of them.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
         address = settings.PUBLIC_URL or f"http://{_shown(settings.HOST)}:{settings.PORT}"
