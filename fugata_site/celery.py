@@ -1,5 +1,6 @@
 """Celery's application: the worker and beat take all else from the settings (CELERY_…)."""
 
+import logging
 import os
 import sys
 from functools import cached_property
@@ -7,12 +8,13 @@ from types import FrameType
 from typing import Any
 
 from celery import Celery, platforms, signals
-from celery.apps import beat
-from celery.apps.worker import Worker
+from celery.apps import beat, worker
 
 from fugata_site.metrics import folder
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
+
+logger = logging.getLogger(__name__)
 
 
 class Beat(beat.Beat):
@@ -27,6 +29,10 @@ class Beat(beat.Beat):
         platforms.signals.update(SIGTERM=_end, SIGINT=_end)
 
 
+def _say(text: str, stream: object = None) -> None:
+    logger.warning("%s", text.strip())
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     sys.exit()
 
@@ -37,10 +43,11 @@ class Fugata(Celery):
     _serves_metrics = False
 
     @cached_property
-    def Worker(self) -> type[Worker]:  # noqa: N802  # Celery's name
+    def Worker(self) -> type[worker.Worker]:  # noqa: N802  # Celery's name
         """The class that `celery worker` runs."""
         self._serves_metrics = folder.claim("worker")
-        return self.subclass_with_self(Worker)
+        worker.safe_say = _say  # which would write past the log
+        return self.subclass_with_self(worker.Worker)
 
     @cached_property
     def Beat(self) -> type[Beat]:  # noqa: N802  # Celery's name
@@ -62,6 +69,15 @@ def serve_metrics(**_: Any) -> None:
         from fugata_site.metrics import listener
 
         listener.serve(listener.listen())
+
+
+@signals.after_setup_task_logger.connect
+def format_tasks_logs(logger: logging.Logger, **_: Any) -> None:
+    """Write what tasks log as everything else is written: redacted, in LOG_FORMAT."""
+    from fugata_site import logs
+
+    for handler in logger.handlers:
+        handler.setFormatter(logs.formatter())
 
 
 @signals.task_success.connect

@@ -293,7 +293,7 @@ SILENCED_SYSTEM_CHECKS = [
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"redacting": {"()": "fugata_site.logs.RedactingFormatter"}},
+    "formatters": {"redacting": {"()": "fugata_site.logs.formatter"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
         "nowhere": {"class": "logging.NullHandler"},
