@@ -46,7 +46,7 @@ class Fugata(Celery):
     def Worker(self) -> type[worker.Worker]:  # noqa: N802  # Celery's name
         """The class that `celery worker` runs."""
         self._serves_metrics = folder.claim("worker")
-        worker.safe_say = _say  # which would write past the log
+        setattr(worker, "safe_say", _say)  # noqa: B010  # which would write past the log
         return self.subclass_with_self(worker.Worker)
 
     @cached_property

@@ -20,7 +20,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
 _PLACES = re.compile(r"/(secrets|s|repositories)/[^\s?#\"']+")
 _KNOWN = re.compile(
-    r"/|/healthz|/livez|/secrets|/(secrets|s|repositories)/.*|/static/[-._/0-9A-Za-z]*", re.DOTALL
+    r"/|/healthz|/livez|/metrics|/docs|/openapi\.json|/secrets|/(secrets|s|repositories)/.*"
+    r"|/static/[-._/0-9A-Za-z]*",
+    re.DOTALL,
 )
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 # gunicorn quotes what it could not parse, which may be a piece of a body.

@@ -204,6 +204,7 @@ INSTALLED_APPS = [
     "django_ratelimit",
     "corsheaders",
     "csp",
+    "drf_spectacular_sidecar",  # the static files of Swagger UI
 ]
 MIDDLEWARE = [
     "fugata_site.middleware.health.HealthMiddleware",
@@ -249,6 +250,22 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "fugata_site.errors.api_exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "Fugata",
+    "VERSION": "1",
+    "DESCRIPTION": "Share a secret by a link that expires, and keep the secrets of repositories."
+    ' Every error is `{"error": "one sentence"}`: also an unknown path (404) and a wrong method'
+    " (405, with `Allow`).",
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "SERVERS": [{"url": "/"}],
+    "TAGS": [
+        {"name": "Shares", "description": "A secret behind a link that expires."},
+        {"name": "Repositories", "description": "The secrets of a repository, behind tokens."},
+        {"name": "Health", "description": "For probes; never rate-limited."},
+    ],
 }
 
 # --- Safety --------------------------------------------------------------------------------------

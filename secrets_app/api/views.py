@@ -11,7 +11,7 @@ from rest_framework.viewsets import ViewSet
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.api.answers import JSON, opened_answer
+from secrets_app.api.answers import JSON, CreatedAnswer, DeletedAnswer, opened_answer
 from secrets_app.api.bearer import bearer_token
 from secrets_app.api.negotiation import wants_page
 from secrets_app.api.parsers import CreateBody, CreateParser
@@ -51,11 +51,7 @@ class ShareViewSet(ViewSet):
             raise MalformedJson()
         draft = Draft(body.content, body.duration, body.one_time, body.metadata)
         created = create_share(draft, Actor.of(request._request))
-        answer = {
-            "id": created.share_id,
-            "deletion_token": created.deletion_token,
-            "expires_at": iso(created.expires_at),
-        }
+        answer = CreatedAnswer(created.share_id, created.deletion_token, iso(created.expires_at))
         response = HttpResponse(msgspec.json.encode(answer), content_type=JSON, status=201)
         response.headers["Location"] = f"/secrets/{created.share_id}"
         response.headers["Link"] = f'</s/{created.share_id}>; rel="alternate"; type="text/html"'
@@ -80,5 +76,5 @@ class ShareViewSet(ViewSet):
         if token is None:
             raise Unauthorized()
         delete_share(share_id, token, Actor.of(request._request))
-        message = {"message": "Secret deleted successfully"}
-        return HttpResponse(msgspec.json.encode(message), content_type=JSON)
+        answer = DeletedAnswer("Secret deleted successfully")
+        return HttpResponse(msgspec.json.encode(answer), content_type=JSON)
