@@ -11,6 +11,8 @@ from secrets_app.api.describe import HEADERS, Description
 #: The contract's names of what stands in a path.
 _NAMES = {"share_id": "id", "repository": "repoID", "secret_key": "secretKey"}
 
+_ORDER = ["post", "get", "head", "delete"]
+
 _TOKENS: Description = {
     "deletionToken": {
         "type": "http",
@@ -43,7 +45,10 @@ def description() -> Description:
     """Return the whole description."""
     found: Description = _Generator().get_schema(public=True)  # type: ignore[no-untyped-call]
     named = {old: f"{{{new}}}" for old, new in _NAMES.items()}
-    found["paths"] = {path.format(**named): each for path, each in found["paths"].items()}
+    found["paths"] = {
+        path.format(**named): dict(sorted(each.items(), key=lambda item: _ORDER.index(item[0])))
+        for path, each in found["paths"].items()
+    }
     found["paths"] |= _health()
     found["components"] = {
         "schemas": shares.components() | repositories.components(),

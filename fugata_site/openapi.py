@@ -40,5 +40,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 
 @takes("GET", "HEAD")
 def docs(request: HttpRequest) -> HttpResponse:
-    """/docs: the same to read and to try, by Swagger UI from our own static files."""
-    return render(request, "docs.html")
+    """/docs: the same to read, without a script."""
+    from fugata_site.docs import chapters
+
+    return render(request, "docs.html", {"chapters": chapters()})

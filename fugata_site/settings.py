@@ -204,7 +204,6 @@ INSTALLED_APPS = [
     "django_ratelimit",
     "corsheaders",
     "csp",
-    "drf_spectacular_sidecar",  # the static files of Swagger UI
 ]
 MIDDLEWARE = [
     "fugata_site.middleware.health.HealthMiddleware",

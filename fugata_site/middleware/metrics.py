@@ -44,5 +44,5 @@ def _scraped(request: HttpRequest) -> HttpResponse:
         request.method or "", headers.get("HTTP_AUTHORIZATION", ""), headers.get("HTTP_ACCEPT", "")
     )
     common = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
-    common |= {"Cache-Control": "no-store"}
+    common |= {"Cache-Control": "no-store", "Content-Length": str(len(answer.body))}
     return HttpResponse(answer.body, status=answer.status, headers=common | answer.headers)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.extensions import OpenApiViewExtension
 
 from repositories_app.api.answers import ValueAnswer
@@ -17,6 +16,7 @@ from secrets_app.api.describe import (
     answer,
     body,
     described,
+    limited,
     ref,
     refusals,
     schemas,
@@ -77,12 +77,12 @@ def components() -> dict[str, Description]:
     found = schemas(SetBody, ValueAnswer)
     asked = found["SetBody"]["properties"]
     asked["secret_key"] |= {"pattern": f"^{KEY_PATTERN}$", "minLength": 1}
-    asked["secret_value"]["maxLength"] = settings.MAX_SECRET_SIZE
+    limited(asked["secret_value"])
     return found
 
 
 def _operation(name: str, summary: str, description: str, **more: Any) -> Description:
-    common = {"operationId": name, "tags": ["Repositories"], "summary": summary}
+    common: Description = {"operationId": name, "tags": ["Repositories"], "summary": summary}
     parameters = [_REPOSITORY, *more.pop("parameters", []), REQUEST_ID]
     common |= {"description": description, "security": [{"accessToken": []}]}
     return common | {"parameters": parameters} | more

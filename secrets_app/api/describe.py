@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from drf_spectacular.openapi import AutoSchema
 
 from secrets_app.errors import (
@@ -42,6 +43,13 @@ def schemas(*shapes: type[msgspec.Struct]) -> Description:
         shapes, ref_template="#/components/schemas/{name}"
     )
     return components
+
+
+def limited(field: Description) -> None:
+    """Put the size that is configured into the description of a secret."""
+    most = settings.MAX_SECRET_SIZE
+    field["maxLength"] = most  # characters: as many bytes at least
+    field["description"] = field["description"].replace("MAX_SECRET_SIZE", f"{most:,} bytes")
 
 
 def ref(kind: str, name: str) -> Description:

@@ -15,6 +15,7 @@ from secrets_app.api.describe import (
     answer,
     body,
     described,
+    limited,
     ref,
     refusals,
     schemas,
@@ -73,7 +74,7 @@ def components() -> dict[str, Description]:
     found = schemas(CreateBody, CreatedAnswer, OpenedAnswer, DeletedAnswer, Error)
     asked = found["CreateBody"]["properties"]
     asked["duration"]["enum"] = list(settings.TTL_PRESETS)
-    asked["content"]["maxLength"] = settings.MAX_SECRET_SIZE
+    limited(asked["content"])
     return found
 
 
