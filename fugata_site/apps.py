@@ -1,5 +1,7 @@
 """The site as a Django app: it brings the commands `prepare` and `serve` and the checks."""
 
+import logging
+
 from django.apps import AppConfig
 
 
@@ -7,7 +9,11 @@ class FugataSiteConfig(AppConfig):
     name = "fugata_site"
 
     def ready(self) -> None:
-        """Register the system checks and watch the connections."""
+        """Register the system checks, watch the connections, let no warning pass the log by."""
+        from django.conf import settings
+
         from fugata_site import checks, connections  # noqa: F401
 
         connections.watch()
+        if settings.LOG_FORMAT == "json":
+            logging.captureWarnings(True)

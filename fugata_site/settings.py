@@ -1,6 +1,7 @@
 """Settings, from the environment; README.md lists them. A wrong one stops the start by name."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +17,7 @@ from fugata_site.environment import (
     long_enough,
     names,
     networks,
+    one_of,
     origin,
     read,
     time_span,
@@ -103,6 +105,20 @@ if not _usable or (REDIS_URL and not _redis.scheme):
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
 WEB_THREADS = whole_number("WEB_THREADS", 16, 2, 512)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
+LOG_FORMAT = one_of("LOG_FORMAT", ["text", "json"])
+
+#: Metrics are served on a port of their own, or behind a token; with neither there are none.
+METRICS_HOST = read("METRICS_HOST", env.str, "127.0.0.1")
+METRICS_PORT = whole_number("METRICS_PORT", 0, 0, 65535)
+METRICS_TOKEN = read("METRICS_TOKEN", env.str, "")
+METRICS = bool(METRICS_PORT or METRICS_TOKEN)
+METRICS_FOLDER = FUGATA_HOME / "metrics"
+if METRICS_PORT == PORT:
+    raise ImproperlyConfigured("METRICS_PORT: must be another port than PORT.")
+if METRICS_TOKEN and not re.fullmatch(r"[!-~]{16,1024}", METRICS_TOKEN):
+    raise ImproperlyConfigured(
+        "METRICS_TOKEN: must be 16 to 1,024 visible ASCII characters, without spaces."
+    )
 
 # --- Where things are kept -----------------------------------------------------------------------
 
@@ -245,6 +261,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "fugata_site.middleware.health.HealthMiddleware",
+    *(["fugata_site.middleware.metrics.MetricsMiddleware"] if METRICS else []),
     "fugata_site.middleware.answer.AnswerMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -287,6 +304,22 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "fugata_site.errors.api_exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "Fugata",
+    "VERSION": "1",
+    "DESCRIPTION": "Share a secret by a link that expires, and keep the secrets of repositories."
+    ' Every error is `{"error": "one sentence"}`: also an unknown path (404) and a wrong method'
+    " (405, with `Allow`).",
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "SERVERS": [{"url": "/"}],
+    "TAGS": [
+        {"name": "Shares", "description": "A secret behind a link that expires."},
+        {"name": "Repositories", "description": "The secrets of a repository, behind tokens."},
+        {"name": "Health", "description": "For probes; never rate-limited."},
+    ],
 }
 
 # --- Safety --------------------------------------------------------------------------------------
@@ -331,7 +364,7 @@ SILENCED_SYSTEM_CHECKS = [
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"redacting": {"()": "fugata_site.logs.RedactingFormatter"}},
+    "formatters": {"redacting": {"()": "fugata_site.logs.formatter"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
         "nowhere": {"class": "logging.NullHandler"},

@@ -2,12 +2,14 @@
 
 from django.urls import include, path
 
-from fugata_site import errors
+from fugata_site import errors, openapi
 
 urlpatterns = [
     path("", include("secrets_app.api.urls")),
     path("", include("repositories_app.api.urls")),
     path("", include("secrets_app.pages.urls")),
+    path("openapi.json", openapi.openapi, name="openapi"),
+    path("docs", openapi.docs, name="docs"),
 ]
 
 handler400 = errors.bad_request

@@ -115,6 +115,10 @@ class ShareNotFound(NotFound):
     sentence = "Secret not found"
 
 
+class LostClaim(ShareNotFound):
+    """Somebody else opened or deleted it while this reader decrypted (the same answer)."""
+
+
 class MethodNotAllowed(FugataError):
     status = 405
     title = "Not possible here"

@@ -9,6 +9,7 @@ from django_ratelimit.core import get_usage
 from secrets_app.audit import Actor
 from secrets_app.audit.refusals import count_refusal
 from secrets_app.errors import FugataError, RateLimited, Unauthorized
+from secrets_app.metrics import GUESSES
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,10 @@ def wrong_guess(actor: Actor, counts: bool) -> FugataError:
     """Return what a wrong token deserves: Unauthorized, or RateLimited after too many."""
     count_refusal(actor)
     usage = _count(actor.bucket) if counts else None
-    if usage and usage["should_limit"]:
+    too_many = bool(usage and usage["should_limit"])
+    if counts:
+        GUESSES.labels("refused" if too_many else "counted").inc()
+    if usage and too_many:
         return RateLimited(retry_after=max(usage["time_left"], 1))
     return Unauthorized()
 

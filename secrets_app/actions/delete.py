@@ -7,10 +7,12 @@ from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.guessing import wrong_guess
+from secrets_app.metrics import SHARES, counted
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import registry
 
 
+@counted(SHARES, "deleted")
 def delete_share(share_id: str, token: str, actor: Actor) -> None:
     """Delete a live share. Raises ShareNotFound, Unauthorized, or RateLimited for a guesser."""
     share = find_share(share_id)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from secrets_app.actions.values import delete_all_quietly
+from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.registry import registry
 
@@ -15,6 +16,7 @@ def purge_expired(batch: int = BATCH) -> Iterator[int]:
     A read of an expired share is a 404 whether or not it was purged; several purges may run.
     """
     while names := registry().purge(batch):
+        SHARES.labels("expired").inc(len(names))
         delete_all_quietly(names)
         yield len(names)
 

@@ -39,6 +39,8 @@ _OURS = (
     "VAULT_",
     "AWS_",
     "KMS_",
+    "METRICS_",
+    "LOG_",
 )
 
 

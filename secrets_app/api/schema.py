@@ -1,0 +1,165 @@
+"""How the sharing API is described; drf-spectacular puts it beside the addresses that it finds."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiViewExtension
+
+from secrets_app.api.answers import CreatedAnswer, DeletedAnswer, OpenedAnswer
+from secrets_app.api.describe import (
+    ANYWHERE,
+    REQUEST_ID,
+    WITH_BODY,
+    Description,
+    Error,
+    answer,
+    body,
+    described,
+    limited,
+    ref,
+    refusals,
+    schemas,
+)
+from secrets_app.api.parsers import CreateBody
+from secrets_app.errors import (
+    BadRequest,
+    DecryptFailed,
+    EncryptFailed,
+    FugataError,
+    InternalError,
+    MalformedJson,
+    SecretTooLarge,
+    ShareNotFound,
+    Unauthorized,
+)
+from secrets_app.ids import SHARE_ID_PATTERN
+
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "Secret identifier. It is a key too: treat it as you would the secret.",
+    "schema": {"type": "string", "pattern": f"^{SHARE_ID_PATTERN}$"},
+    "example": "fug_7x9k2m4n6p8q1r3s5t7u9v",
+}
+_ASKS = {
+    "content": "my-super-secret-password",
+    "duration": "1h",
+    "one_time": True,
+    "metadata": "Production database password",
+}
+_CREATED = {
+    "id": "fug_7x9k2m4n6p8q1r3s5t7u9v",
+    "deletion_token": "tok_a1b2c3d4e5f6g7h8i9j0k1",
+    "expires_at": "2025-12-01T13:30:00Z",
+}
+_OPENED = {
+    "content": "my-super-secret-password",
+    "metadata": "Production database password",
+    "expires_at": "2025-12-01T13:30:00Z",
+    "one_time": True,
+}
+_LINKS = {
+    name: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
+    for name, operation in {
+        "Open": "retrieveSecret",
+        "Look": "secretExists",
+        "Delete": "deleteSecret",
+    }.items()
+}
+
+
+def components() -> dict[str, Description]:
+    """Return the schemas that the operations refer to, with the limits as they are configured."""
+    found = schemas(CreateBody, CreatedAnswer, OpenedAnswer, DeletedAnswer, Error)
+    asked = found["CreateBody"]["properties"]
+    asked["duration"]["enum"] = list(settings.TTL_PRESETS)
+    limited(asked["content"])
+    return found
+
+
+def _operation(name: str, summary: str, description: str, **more: Any) -> Description:
+    common = {"operationId": name, "tags": ["Shares"], "summary": summary, "security": [{}]}
+    parameters = [*more.pop("parameters", []), REQUEST_ID]
+    return common | {"description": description, "parameters": parameters} | more
+
+
+def _create() -> Description:
+    presets = ", ".join(settings.TTL_PRESETS)
+    refused: list[FugataError] = [
+        BadRequest(f"Invalid duration: must be one of {presets}"),
+        MalformedJson(),
+        SecretTooLarge(),
+        EncryptFailed(),
+    ]
+    created = answer(
+        "Created. The only time that id and deletion token are shown.",
+        ref("schemas", "CreatedAnswer"),
+        "Location",
+        "Link",
+        created=_CREATED,
+    )
+    return _operation(
+        "createSecret",
+        "Create a secret",
+        "Keeps an encrypted secret until it expires.",
+        requestBody=body(CreateBody, once=_ASKS),
+        responses={"201": created | {"links": _LINKS}} | refusals(*refused, *WITH_BODY, *ANYWHERE),
+    )
+
+
+def _retrieve() -> Description:
+    opened = answer("The secret.", ref("schemas", "OpenedAnswer"), opened=_OPENED)
+    missing = refusals(ShareNotFound())
+    page = {"text/html": {"schema": {"type": "string"}}}
+    for each in (opened, missing["404"]):
+        each["content"] |= page
+    return _operation(
+        "retrieveSecret",
+        "Open a secret",
+        "A one-time secret is deleted by this, and handed to exactly one reader. A browser, whose"
+        " `Accept` prefers HTML, and a robot that previews links get a page that asks first, which"
+        " uses nothing up.",
+        parameters=[_ID],
+        responses={"200": opened} | missing | refusals(DecryptFailed(), *ANYWHERE),
+    )
+
+
+def _exists() -> Description:
+    return _operation(
+        "secretExists",
+        "Look whether a secret can be opened",
+        "Uses nothing up.",
+        parameters=[_ID],
+        responses={"200": answer("It can.")}
+        | refusals(ShareNotFound(), InternalError(), *ANYWHERE, bodiless=True),
+    )
+
+
+def _destroy() -> Description:
+    message = {"message": "Secret deleted successfully"}
+    return _operation(
+        "deleteSecret",
+        "Delete a secret",
+        "Before it expires, with the deletion token from its creation.",
+        parameters=[_ID],
+        security=[{"deletionToken": []}],
+        responses={"200": answer("Deleted.", ref("schemas", "DeletedAnswer"), deleted=message)}
+        | refusals(Unauthorized(), ShareNotFound(), InternalError(), *ANYWHERE),
+    )
+
+
+class ShareViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    """drf-spectacular's way to leave the viewset itself alone."""
+
+    target_class = "secrets_app.api.views.ShareViewSet"
+
+    def view_replacement(self) -> type:
+        """Return the viewset with each action described."""
+        operations = {
+            "POST create": _create(),
+            "GET retrieve": _retrieve(),
+            "HEAD exists": _exists(),
+            "DELETE destroy": _destroy(),
+        }
+        return described(self.target, operations)
