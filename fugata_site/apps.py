@@ -1,6 +1,7 @@
 """The site as a Django app: it brings the commands `prepare` and `serve` and the checks."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class FugataSiteConfig(AppConfig):
@@ -11,3 +12,9 @@ class FugataSiteConfig(AppConfig):
         from fugata_site import checks, connections  # noqa: F401
 
         connections.watch()
+
+
+class FugataAdminConfig(AdminConfig):
+    """Django's admin, on our site: apps register with `django.contrib.admin` as everywhere."""
+
+    default_site = "fugata_site.console.site.FugataAdminSite"

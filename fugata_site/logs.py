@@ -9,7 +9,9 @@ from gunicorn import glogging
 _SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
 _PLACES = re.compile(r"/(secrets|s|repositories)/[^\s?#\"']+")
 _KNOWN = re.compile(
-    r"/|/healthz|/livez|/secrets|/(secrets|s|repositories)/.*|/static/[-._/0-9A-Za-z]*", re.DOTALL
+    r"/|/healthz|/livez|/secrets|/(secrets|s|repositories)/.*|/static/[-._/0-9A-Za-z]*"
+    r"|/admin/[_/0-9a-z]*",
+    re.DOTALL,
 )
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 # gunicorn quotes what it could not parse, which may be a piece of a body.

@@ -58,3 +58,5 @@ def record_failure(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
 
 #: The service itself: beat's purge, a command at the terminal.
 SERVICE = Actor()
+#: Somebody at the terminal, who could do anything anyway.
+COMMAND_LINE = Actor(username="command line")

@@ -37,6 +37,10 @@ class Share(Sealed):
 
     objects = ShareQuerySet.as_manager()
 
+    class Meta(Sealed.Meta):
+        default_permissions = ("view",)
+        permissions = [("revoke_share", "Can revoke share"), ("purge_share", "Can purge shares")]
+
     def __str__(self) -> str:
         return f"share {self.pk}"
 
@@ -62,6 +66,15 @@ class AuditEvent(models.Model):
         READ_FAILED = "read failed"
         REMOVED = "removed"
         REFUSED = "refused"
+        PURGED = "purged"
+        SIGNED_IN = "signed in"
+        REPO_CREATED = "repo created"
+        REPO_DELETED = "repo deleted"
+        MEMBER_SET = "member set"
+        MEMBER_REMOVED = "member removed"
+        TOKEN_CREATED = "token created"
+        TOKEN_REVOKED = "token revoked"
+        ACCOUNT_CHANGED = "account changed"
 
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=16, choices=Kind)
@@ -71,11 +84,44 @@ class AuditEvent(models.Model):
     username = models.CharField(max_length=150, db_default="")
     #: The beginning of the access token, as lists of tokens show it.
     token = models.CharField(max_length=16, db_default="")
+    #: Whom or what an administrative act was about: a member and role, a token's beginning.
+    subject = models.CharField(max_length=200, db_default="")
     address_hash = models.BinaryField(max_length=16, null=True)
     request_id = models.CharField(max_length=64)
 
     class Meta:
         db_table = "secrets_app_auditevent"
+        default_permissions = ("view",)
+        # Every list and count is of a span of time. It costs an insert 0.6 µs of about 100.
+        indexes = [models.Index(fields=["at"], name="auditevent_at")]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class HourlyCount(models.Model):
+    """How many events of a kind there were in an hour: what charts read instead of the trail."""
+
+    hour = models.DateTimeField()
+    kind = models.CharField(max_length=16)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["hour", "kind"], name="hour_and_kind_once")]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.kind} at {self.hour:%Y-%m-%d %H:%M}"
+
+
+class Heartbeat(models.Model):
+    """When a periodic task last ended well: proof that beat and a worker run."""
+
+    task = models.CharField(max_length=100, primary_key=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.task} at {self.at:%Y-%m-%d %H:%M:%S}"

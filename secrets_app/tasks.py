@@ -4,6 +4,7 @@ import time
 
 from celery import shared_task
 
+from secrets_app import statistics
 from secrets_app.actions.purge import purge_expired as purge
 
 #: Seconds after which a run leaves the rest to the next one (beat starts one every minute).
@@ -18,4 +19,13 @@ def purge_expired() -> int:
         purged += count
         if time.monotonic() > deadline:
             break
+    statistics.beat("purge_expired")
     return purged
+
+
+@shared_task
+def count_hours() -> int:
+    """Count what happened in the hours gone by; returns how many hours."""
+    counted = statistics.count_hours()
+    statistics.beat("count_hours")
+    return counted
