@@ -72,8 +72,8 @@ class AuditEvent(models.Model):
         REPO_DELETED = "repo deleted"
         MEMBER_SET = "member set"
         MEMBER_REMOVED = "member removed"
-        TOKEN_CREATED = "token created"
-        TOKEN_REVOKED = "token revoked"
+        TOKEN_CREATED = "token created"  # noqa: S105
+        TOKEN_REVOKED = "token revoked"  # noqa: S105
         ACCOUNT_CHANGED = "account changed"
 
     at = models.DateTimeField(db_default=Now())

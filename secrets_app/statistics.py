@@ -15,6 +15,7 @@ from django.db.models.functions import TruncHour
 
 from secrets_app.clock import clock
 from secrets_app.models import AuditEvent, Heartbeat, HourlyCount, Share
+from secrets_app.vault.models import KeyEncryptionKey
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: How far back counts go.
@@ -106,7 +107,7 @@ def hourly(start: datetime) -> Counts:
     running, which the page of what is wrong says.
     """
     rows = HourlyCount.objects.filter(hour__gte=start).values_list("hour", "kind", "count")
-    counts = _by_hour(rows)  # type: ignore[arg-type]
+    counts = _by_hour(rows)
     newest = max(counts, default=start - HOUR)
     fresh_from = max(newest - RECOUNTED + HOUR, start, hour_of(now()) - 2 * DAY)
     return {**counts, **_counted_events(fresh_from, now() + DAY)}
@@ -161,6 +162,12 @@ def backlog() -> Backlog:
     oldest = expired.aggregate(oldest=Min("expires_at"))["oldest"]
     lag = now() - oldest if oldest else timedelta()
     return Backlog(expired[:MANY].count(), max(lag, timedelta()))
+
+
+def installed_at() -> datetime | None:
+    """Return when the database got its first key, which is when it was first used."""
+    first: datetime | None = KeyEncryptionKey.objects.aggregate(at=Min("created_at"))["at"]
+    return first
 
 
 def beat(task: str) -> None:

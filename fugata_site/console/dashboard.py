@@ -51,7 +51,9 @@ class Span:
     def rows(self) -> list[Row]:
         """The table's lines, the newest first."""
         columns = [chart.bars for chart in self.charts]
-        lines = [Row(bars[0].label, [bar.value for bar in bars]) for bars in zip(*columns)]
+        lines = [
+            Row(bars[0].label, [bar.value for bar in bars]) for bars in zip(*columns, strict=True)
+        ]
         return lines[::-1]
 
 
@@ -65,6 +67,14 @@ class Dashboard:
     opened: int
     refused: int
     spans: list[Span]
+
+    @property
+    def lag(self) -> str:
+        """For how long the oldest expired share has waited for the purge, in the largest unit."""
+        seconds = int(self.backlog.lag.total_seconds())
+        units = ((86400, "d"), (3600, "h"), (60, "min"))
+        found = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
+        return f"{seconds // found[0]} {found[1]}"
 
     @property
     def size(self) -> int:
@@ -98,9 +108,7 @@ def _days(today: datetime) -> list[datetime]:
     return [today - timedelta(days=ago) for ago in reversed(range(30))]
 
 
-def _span(
-    title: str, unit: str, counts: Counts, moments: Sequence[datetime], written: str
-) -> Span:
+def _span(title: str, unit: str, counts: Counts, moments: Sequence[datetime], written: str) -> Span:
     labels = [moment.strftime(written) for moment in moments]
     none: Mapping[str, int] = {}
     charts = [

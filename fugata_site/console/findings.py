@@ -7,7 +7,7 @@ may hang: asked in threads of their own, and not waited for longer than PATIENCE
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
@@ -22,7 +22,7 @@ from secrets_app import statistics
 from secrets_app.vault.backends import key_provider, value_store
 from secrets_app.vault.errors import VaultError
 from secrets_app.vault.models import KeyEncryptionKey
-from secrets_app.vault.usage import KeyUse, keys_in_use, missing_keys
+from secrets_app.vault.usage import missing_keys, rows_of, with_rows
 
 #: Seconds that the page waits for what is remote.
 PATIENCE = 3.0
@@ -88,15 +88,20 @@ def migrations() -> Finding:
     )
 
 
+def _overdue(seen: datetime | None, most: timedelta) -> bool:
+    """Return whether a task was last seen too long ago; a new installation is given that long."""
+    since = seen or statistics.installed_at()
+    return since is None or statistics.now() - since > most
+
+
 def beat() -> Finding:
     """Do beat and a worker run?"""
     seen = statistics.last_beat("purge_expired")
-    if seen is None:
-        said = "No periodic task has ever run to its end."
-    elif statistics.now() - seen > BEAT_OVERDUE:
+    if not _overdue(seen, BEAT_OVERDUE):
+        return _good("Beat and worker", "The periodic purge runs.")
+    said = "No periodic purge has ever run to its end."
+    if seen is not None:
         said = f"The last periodic purge ended {timesince(seen, statistics.now())} ago."
-    else:
-        return _good("Beat and worker", "The periodic purge ended within the last minutes.")
     return Finding(
         "Beat and worker",
         Level.BAD,
@@ -108,15 +113,13 @@ def beat() -> Finding:
 
 def counts() -> Finding:
     """Are the numbers of the charts brought up to date?"""
-    seen = statistics.last_beat("count_hours")
-    if seen is not None and statistics.now() - seen <= COUNTS_OVERDUE:
+    if not _overdue(statistics.last_beat("count_hours"), COUNTS_OVERDUE):
         return _good("Charts", "The hours gone by are counted.")
     return Finding(
         "Charts",
         Level.NOTICE,
         "The hours gone by were not counted lately: charts may miss older events.",
-        "The task count_hours runs every five minutes. After a first start wait for it; else look"
-        " at the worker's log.",
+        "The task count_hours runs every five minutes. Look at the worker's log.",
     )
 
 
@@ -139,22 +142,20 @@ def purge() -> Finding:
 def retired_keys() -> Finding:
     """Do rows still need keys that wrap no more?"""
     try:
-        late = [use for use in keys_in_use() if use.rows and not use.primary]
+        others = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
     except VaultError:
         return Finding("Keys in use", Level.BAD, "There is no primary key.", _KEYS_REMEDY)
+    late = [(key.id, rows_of(key)) for key in with_rows(others) if rows_of(key)]
     if not late:
         return _good("Keys in use", "Every row is wrapped by the primary key.")
+    needed = ", ".join(f"{key} ({rows} row{pluralize(rows)})" for key, rows in late)
     return Finding(
         "Keys in use",
         Level.NOTICE,
-        f"Replaced keys are still in use: {', '.join(map(_needed, late))}.",
+        f"Replaced keys are still in use: {needed}.",
         "Do not take a key away that is in use: what it wrapped could never be opened again."
         " Re-wrap first, or wait until the shares have expired.",
     )
-
-
-def _needed(use: KeyUse) -> str:
-    return f"{use.key_id} ({use.rows} row{pluralize(use.rows)})"
 
 
 _KEYS_REMEDY = (
@@ -180,14 +181,14 @@ def production() -> Finding:
 
 def store() -> Finding:
     """Does the value store answer?"""
-    name = settings.VALUE_STORE["BACKEND"].rpartition(".")[2]
+    name = str(settings.VALUE_STORE["BACKEND"]).rpartition(".")[2]
     value_store().check()
     return _good("Value store", f"{name} answers.")
 
 
 def keys() -> Finding:
     """Does the key provider answer?"""
-    name = settings.KMS_PROVIDER["BACKEND"].rpartition(".")[2]
+    name = str(settings.KMS_PROVIDER["BACKEND"]).rpartition(".")[2]
     key_provider().check()
     return _good("Key provider", f"{name} wraps and unwraps.")
 

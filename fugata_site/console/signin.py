@@ -2,6 +2,7 @@
 looked at. What is said of a wrong one is the same whether or not the account exists.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.admin.forms import AdminAuthenticationForm
@@ -37,5 +38,4 @@ class CountedSignInForm(AdminAuthenticationForm):
 def note_sign_in(request: HttpRequest, user: User, **_: Any) -> None:
     """Write who signed in, and forget sessions that have ended."""
     SessionStore.clear_expired()
-    actor = Actor.of(request)
-    record(AuditEvent.Kind.SIGNED_IN, Actor(actor.address_hash, actor.request_id, "", user.username))
+    record(AuditEvent.Kind.SIGNED_IN, replace(Actor.of(request), username=user.get_username()))

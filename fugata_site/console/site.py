@@ -1,6 +1,6 @@
 """The admin's site: Django's, with a counted sign-in and three pages of our own."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
@@ -14,7 +14,7 @@ from fugata_site.console.dashboard import dashboard
 from fugata_site.console.findings import look_around
 from fugata_site.console.signin import CountedSignInForm
 from secrets_app.actions.purge import count_expired, purge_now
-from secrets_app.admin.base import admin_actor
+from secrets_app.audit import Actor
 from secrets_app.errors import MethodNotAllowed
 
 #: Who sees numbers and the state of things: whoever may look at all that they are about.
@@ -33,13 +33,13 @@ class FugataAdminSite(AdminSite):
     index_template = "admin/overview.html"
     login_form = CountedSignInForm
 
-    def get_urls(self) -> list[URLResolver | URLPattern]:  # type: ignore[override]
+    def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return Django's addresses, ours before its last one, which catches all."""
         own: list[URLResolver | URLPattern] = [
             path("health/", self.admin_view(self.health), name="health"),
             path("purge/", self.admin_view(self.purge), name="purge"),
         ]
-        return own + cast(list[URLResolver | URLPattern], super().get_urls())
+        return own + super().get_urls()
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -68,7 +68,7 @@ class FugataAdminSite(AdminSite):
             raise PermissionDenied
         if request.method != "POST":
             raise MethodNotAllowed(allowed="POST")
-        purged = purge_now(admin_actor(request), PURGE_SECONDS)
+        purged = purge_now(Actor.signed_in(request), PURGE_SECONDS)
         left = f" {count_expired()} still wait." if count_expired() else ""
         messages.success(request, f"{purged} expired shares were purged.{left}")
         return HttpResponseRedirect(reverse("admin:index", current_app=self.name))

@@ -6,3 +6,4 @@ from django.apps import AppConfig
 class VaultConfig(AppConfig):
     name = "secrets_app.vault"
     label = "vault"
+    verbose_name = "Keys"
