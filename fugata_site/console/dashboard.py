@@ -14,13 +14,14 @@ from secrets_app.models import AuditEvent
 from secrets_app.statistics import DAY, HOUR, Backlog, Counts, Kept
 
 Kind = AuditEvent.Kind
-#: The charts, in their order: kind of event and heading.
+#: The charts, in their order: kind of event and heading. A refusal is a wrong token or password, or
+#: an access token that reaches for what it may not have.
 SHOWN = {
     Kind.CREATED: "Created",
     Kind.OPENED: "Opened",
     Kind.EXPIRED: "Expired",
     Kind.DELETED: "Deleted",
-    Kind.REFUSED: "Failed guesses and refusals",
+    Kind.REFUSED: "Failed guesses",
 }
 #: Seconds for which totals of whole tables are remembered.
 REMEMBERED = 30

@@ -171,8 +171,8 @@ def production() -> Finding:
     elif not settings.HTTPS:
         says = "Links and cookies do not require HTTPS."
         remedy = (
-            "Put a proxy with TLS in front and set PUBLIC_URL to https://…. On a machine that"
-            " only you use there is nothing to do."
+            "Put a proxy with TLS in front and set PUBLIC_URL to its https address. On a machine"
+            " that only you use there is nothing to do."
         )
     else:
         return _good("Settings", "PUBLIC_URL is https.")

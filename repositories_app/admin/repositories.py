@@ -18,7 +18,7 @@ from repositories_app.actions.repositories import (
 from repositories_app.admin.adding import AddedAdmin
 from repositories_app.admin.forms import MemberForm, NewRepositoryForm
 from repositories_app.models import Membership, Repository
-from secrets_app.admin.base import asks_first, second
+from secrets_app.admin.base import asks_first, minute
 from secrets_app.audit import Actor
 
 
@@ -135,7 +135,7 @@ class RepositoryAdmin(AddedAdmin):
     @admin.display(description="created (UTC)")
     def created(self, repository: Repository) -> str:
         """When it was made."""
-        return second(repository.created_at)
+        return minute(repository.created_at)
 
     @admin.display(description="more")
     def more(self, repository: Repository) -> SafeString:

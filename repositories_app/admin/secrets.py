@@ -9,7 +9,7 @@ from repositories_app.access import Opened
 from repositories_app.actions.secrets import remove_secret
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import RepositorySecret
-from secrets_app.admin.base import ShownAdmin, asks_first, second
+from secrets_app.admin.base import ShownAdmin, asks_first, minute
 from secrets_app.audit import Actor
 
 
@@ -62,9 +62,9 @@ class RepositorySecretAdmin(ShownAdmin):
     @admin.display(description="created (UTC)")
     def created(self, secret: RepositorySecret) -> str:
         """When the key was first set."""
-        return second(secret.created_at)
+        return minute(secret.created_at)
 
     @admin.display(description="updated (UTC)")
     def updated(self, secret: RepositorySecret) -> str:
         """When its value was last set."""
-        return second(secret.updated_at)
+        return minute(secret.updated_at)

@@ -10,7 +10,7 @@ from repositories_app.admin.adding import AddedAdmin
 from repositories_app.admin.forms import NewTokenForm
 from repositories_app.models import AccessToken
 from secrets_app import statistics
-from secrets_app.admin.base import asks_first, second
+from secrets_app.admin.base import asks_first, minute
 from secrets_app.audit import Actor
 
 
@@ -99,19 +99,19 @@ class AccessTokenAdmin(AddedAdmin):
     @admin.display(description="created (UTC)")
     def created(self, row: AccessToken) -> str:
         """When it was made."""
-        return second(row.created_at)
+        return minute(row.created_at)
 
     @admin.display(description="ends (UTC)")
     def ends(self, row: AccessToken) -> str:
         """When it ends by itself."""
-        return second(row.expires_at) if row.expires_at else "never"
+        return minute(row.expires_at) if row.expires_at else "never"
 
     @admin.display(description="revoked (UTC)")
     def revoked(self, row: AccessToken) -> str:
         """When it was revoked."""
-        return second(row.revoked_at)
+        return minute(row.revoked_at)
 
     @admin.display(description="last used (UTC)")
     def used(self, row: AccessToken) -> str:
         """When it was last used, give or take a few minutes."""
-        return second(row.last_used_at) if row.last_used_at else "never"
+        return minute(row.last_used_at) if row.last_used_at else "never"

@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+from django.utils.text import capfirst
 
 from secrets_app.errors import FugataError
 
@@ -31,6 +32,11 @@ def short(digest: bytes | memoryview | None) -> str:
 def second(moment: datetime | None) -> str:
     """Return a moment as lists show it, in UTC."""
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "-"
+
+
+def minute(moment: datetime | None) -> str:
+    """Return a moment without its seconds."""
+    return second(moment)[:16]
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -73,6 +79,13 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Allow what is offered: any other would be a way to ask for columns not shown."""
         offered = [name for name in self.get_list_filter(request or HttpRequest()) if _plain(name)]
         return lookup in self.also_by or lookup.removesuffix("__exact") in offered
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, under the name of what it lists."""
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, title | (extra_context or {}))
 
     def change_view(
         self,

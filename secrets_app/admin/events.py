@@ -85,7 +85,7 @@ def _moment(text: str) -> datetime:
 class AuditEventAdmin(ShownAdmin):
     """Who did what, when, in which request."""
 
-    list_display = ("moment", "kind", "who", "about", "subject", "request_id")
+    list_display = ("moment", "kind", "who", "about", "subject")
     list_display_links = ("moment",)
     list_filter = (TimeFilter, "kind")
     also_by = ("username", "repository", "token", "request_id")

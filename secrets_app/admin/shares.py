@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from secrets_app import statistics
 from secrets_app.actions.delete import revoke_shares
-from secrets_app.admin.base import ShownAdmin, asks_first, second, short
+from secrets_app.admin.base import ShownAdmin, asks_first, minute, short
 from secrets_app.admin.search import digest_range
 from secrets_app.audit import Actor
 from secrets_app.models import Share
@@ -113,12 +113,12 @@ class ShareAdmin(ShownAdmin):
     @admin.display(description="created (UTC)", ordering="id")
     def created(self, share: Share) -> str:
         """When it was made."""
-        return second(share.created_at)
+        return minute(share.created_at)
 
     @admin.display(description="expires (UTC)", ordering="expires_at")
     def expires(self, share: Share) -> str:
         """When it ends."""
-        return second(share.expires_at)
+        return minute(share.expires_at)
 
     @admin.display(description="once", boolean=True)
     def once(self, share: Share) -> bool:
