@@ -6,11 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.models import User
-from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ValidationError
-from django.dispatch import receiver
-from django.http import HttpRequest
 
 from fugata_site.console.sessions import SessionStore
 from secrets_app.audit import Actor, record
@@ -22,20 +18,17 @@ class CountedSignInForm(AdminAuthenticationForm):
     """Django's form, which says the same of every wrong name, password and account."""
 
     def clean(self) -> dict[str, Any]:
-        """Return who signs in. Raises ValidationError, or TooManySignIns."""
+        """Return what was sent, once it is right. Raises ValidationError, or TooManySignIns."""
         assert self.request is not None
-        actor = Actor.of(self.request)
-        refuse_many_sign_ins(actor, self.cleaned_data.get("username", ""))
+        actor, username = Actor.of(self.request), self.cleaned_data.get("username", "")
+        refuse_many_sign_ins(actor, username)
         try:
-            return super().clean()
+            cleaned = super().clean()
         except ValidationError:
             # Without the name: people type passwords into that field.
             record(AuditEvent.Kind.REFUSED, actor)
             raise
-
-
-@receiver(user_logged_in)
-def note_sign_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """Write who signed in, and forget sessions that have ended."""
-    SessionStore.clear_expired()
-    record(AuditEvent.Kind.SIGNED_IN, replace(Actor.of(request), username=user.get_username()))
+        if self.get_user() is not None:  # a form with an empty field is not even tried
+            record(AuditEvent.Kind.SIGNED_IN, replace(actor, username=username))
+            SessionStore.clear_expired()
+        return cleaned

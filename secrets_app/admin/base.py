@@ -77,8 +77,7 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow what is offered: any other would be a way to ask for columns not shown."""
-        offered = [name for name in self.get_list_filter(request or HttpRequest()) if _plain(name)]
-        return lookup in self.also_by or lookup.removesuffix("__exact") in offered
+        return lookup.removesuffix("__exact") in {*self.also_by, *map(_name, self.list_filter)}
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -103,8 +102,9 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
 
-def _plain(name: Any) -> bool:
-    return isinstance(name, str)
+def _name(list_filter: Any) -> str:
+    """Return what a filter is called in an address: a field's name, or a filter's own."""
+    return str(getattr(list_filter, "parameter_name", list_filter))
 
 
 Act = Callable[[Any, HttpRequest, list[Any]], str]

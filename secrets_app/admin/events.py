@@ -88,7 +88,7 @@ class AuditEventAdmin(ShownAdmin):
     list_display = ("moment", "kind", "who", "about", "subject")
     list_display_links = ("moment",)
     list_filter = (TimeFilter, "kind")
-    also_by = ("username", "repository", "token", "request_id")
+    also_by = ("username", "repository", "token", "request_id", "span", "from", "to")
     ordering = ("-at", "-id")
     sortable_by = ()
     search_fields = ("request_id",)

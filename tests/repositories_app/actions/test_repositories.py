@@ -2,6 +2,7 @@
 
 import pytest
 
+from repositories_app.access import Opened
 from repositories_app.actions import repositories
 from repositories_app.actions.repositories import (
     create_repository,
@@ -9,7 +10,7 @@ from repositories_app.actions.repositories import (
     remove_member,
     set_member,
 )
-from repositories_app.actions.secrets import set_secret
+from repositories_app.actions.secrets import secret_keys, set_secret
 from repositories_app.actions.tokens import TokenTerms, create_access_token, revoke_access_tokens
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from secrets_app.audit import Actor
@@ -88,15 +89,15 @@ def test_remote_values_go_too(remote_store: MemoryStore) -> None:
 
 def test_a_secret_set_meanwhile_is_removed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer is quicker than the deletion, once."""
-    listed, late = repositories.secret_keys, iter(["late"])
+    late = iter(["late"])
 
-    def secret_keys(repository: repositories.Opened) -> list[str]:
-        found = listed(repository)
+    def listed(repository: Opened) -> list[str]:
+        found = secret_keys(repository)
         for key in late:
             set_secret(repository, key, "value", OLGA)
         return found
 
-    monkeypatch.setattr(repositories, "secret_keys", secret_keys)
+    monkeypatch.setattr(repositories, "secret_keys", listed)
     assert delete_repository(REPOSITORY, OLGA) == 1
     assert StoredValue.objects.count() == 0
     assert [kind for kind, _, _ in events()] == ["set", "removed", "repo deleted"]
