@@ -251,10 +251,16 @@ def test_keys_are_listed_and_removed_with_their_values(operator: Admin) -> None:
     assert done_by_olga() == [("removed", "")]
 
 
-def test_a_value_outside_goes_after_the_commit(operator: Admin, remote_store: MemoryStore) -> None:
-    set_secret(opened(), "ONE", "value", SERVICE)
-    operator.act(SECRETS, "remove", RepositorySecret.objects.get().pk, confirmed="yes")
+@pytest.mark.django_db(transaction=True)
+def test_no_remote_store_is_asked_inside_a_transaction(remote_store: MemoryStore) -> None:
+    root = Admin(person("root", superuser=True))
+    for key in ("ONE", "TWO"):
+        set_secret(opened(), key, "value", SERVICE)
+    row = RepositorySecret.objects.get(secret_key="ONE")
+    root.act(SECRETS, "remove", row.pk, confirmed="yes")
+    root.act(REPOSITORIES, "delete_with_secrets", row.repository_id, confirmed="yes")
     assert remote_store.values == {}
+    assert not any(remote_store.inside_a_transaction)
 
 
 def test_an_auditor_removes_nothing(auditor: Admin) -> None:

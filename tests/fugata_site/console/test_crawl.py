@@ -19,11 +19,8 @@ from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from secrets_app.vault.models import KeyEncryptionKey, Sealed, StoredValue
 from tests.repositories_app.support import OTHERS, REPOSITORY, opened, people, token_of
-from tests.secrets_app.conftest import ours
 from tests.secrets_app.support import expire, share
 from tests.support.operators import Admin, links, person, text
-
-__all__ = ["ours"]
 
 pytestmark = pytest.mark.django_db
 
