@@ -3,6 +3,7 @@
 import logging
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class FugataSiteConfig(AppConfig):
@@ -17,3 +18,9 @@ class FugataSiteConfig(AppConfig):
         connections.watch()
         if settings.LOG_FORMAT == "json":
             logging.captureWarnings(True)
+
+
+class FugataAdminConfig(AdminConfig):
+    """Django's admin, on our site: apps register with `django.contrib.admin` as everywhere."""
+
+    default_site = "fugata_site.console.site.FugataAdminSite"

@@ -21,7 +21,7 @@ _SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
 _PLACES = re.compile(r"/(secrets|s|repositories)/[^\s?#\"']+")
 _KNOWN = re.compile(
     r"/|/healthz|/livez|/metrics|/docs|/openapi\.json|/secrets|/(secrets|s|repositories)/.*"
-    r"|/static/[-._/0-9A-Za-z]*",
+    r"|/static/[-._/0-9A-Za-z]*|/admin/[_/0-9a-z]*",
     re.DOTALL,
 )
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}

@@ -228,6 +228,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 55},
     },
+    "count-hours": {
+        "task": "secrets_app.tasks.count_hours",
+        "schedule": 300.0,
+        "options": {"expires": 290},
+    },
 }
 
 # --- The audit trail -----------------------------------------------------------------------------
@@ -249,11 +254,14 @@ AUDIT_RETENTION = time_span("AUDIT_RETENTION")
 
 INSTALLED_APPS = [
     "fugata_site.apps.FugataSiteConfig",
+    "fugata_site.apps.FugataAdminConfig",
     "repositories_app",
     "secrets_app",
     "secrets_app.vault",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_ratelimit",
     "corsheaders",
@@ -275,6 +283,7 @@ MIDDLEWARE = [
     "fugata_site.middleware.body.BodyMiddleware",
     "fugata_site.middleware.csrf.PageCsrfMiddleware",
     "fugata_site.middleware.bulkhead.BulkheadMiddleware",
+    "fugata_site.middleware.admin.AdminMiddleware",
     "fugata_site.middleware.errors.ErrorMiddleware",
 ]
 ROOT_URLCONF = "fugata_site.urls"
@@ -284,7 +293,14 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
     }
 ]
 STATIC_URL = "/static/"
@@ -295,6 +311,30 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
+
+# --- The admin -----------------------------------------------------------------------------------
+
+#: Attempts to sign in, right ones too: by client, and by account from wherever.
+SIGN_IN_RATE = "30/5m"
+ACCOUNT_RATE = "10/5m"
+SESSION_ENGINE = "fugata_site.console.sessions"
+SESSION_COOKIE_NAME = "__Host-admin" if HTTPS else "admin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Strict"
+#: Seconds after the last request; closing the browser ends a session too.
+SESSION_COOKIE_AGE = 1800
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_SAVE_EVERY_REQUEST = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
+]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -353,6 +393,10 @@ SILENCED_SYSTEM_CHECKS = [
     # cache counts atomically, and LocMem is refused for several processes by fugata.E001.
     "django_ratelimit.E003",
     "django_ratelimit.W001",
+    # AdminMiddleware is Django's own three, which these look for one by one.
+    "admin.E408",
+    "admin.E409",
+    "admin.E410",
     # PageCsrfMiddleware is Django's own, which this check knows by its path alone.
     "security.W003",
     # The proxy that ends TLS redirects; sub-domains are the operator's to decide.

@@ -1,6 +1,7 @@
-"""Delete a share by hand, with the deletion token that its maker got."""
+"""Delete a share by hand: with the deletion token that its maker got, or as an operator."""
 
 import hmac
+from collections.abc import Iterable
 
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
@@ -21,6 +22,20 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
     if not registry().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
         raise ShareNotFound()
     delete_quietly(share.value_name)
+
+
+def revoke_shares(numbers: Iterable[int], actor: Actor) -> int:
+    """Delete the live shares of those row numbers; returns how many this call deleted.
+
+    For operators: it needs no deletion token, and each one is an event in the operator's name.
+    """
+    shares = Share.objects.live().filter(pk__in=list(numbers))
+    revoked = 0
+    for digest, value_name in list(shares.values_list("digest", "value_name")):
+        if registry().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
+            delete_quietly(value_name)
+            revoked += 1
+    return revoked
 
 
 def find_share(share_id: str) -> Share:
