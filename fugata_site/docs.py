@@ -4,13 +4,11 @@ import json
 from http import HTTPStatus
 from typing import Any, cast
 
-from fugata_site.description import description
 from secrets_app.api.describe import Description
 
 
-def chapters() -> list[Description]:
-    """Return the tags in their order, each with its operations."""
-    found = description()
+def chapters(found: Description) -> list[Description]:
+    """Return the tags of a description in their order, each with its operations."""
     reader = _Reader(found)
     operations = [
         reader.operation(path, method, operation)

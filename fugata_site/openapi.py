@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from functools import cache
 from typing import Any
 
@@ -12,18 +13,41 @@ from django.views.decorators.http import condition
 
 from secrets_app.pages.views import takes
 
+Description = dict[str, Any]
+
+# drf-spectacular swaps the classes of views while it looks at them: one look at a time.
+_looking = threading.Lock()
+
 
 @cache
-def document() -> tuple[bytes, str]:
-    """Return the description as JSON, made once a process, and its entity tag."""
+def _found() -> Description:
     from fugata_site.description import description  # large, and most processes never need it
 
-    text = json.dumps(description(), ensure_ascii=False).encode()
+    return description()
+
+
+@cache
+def _document() -> tuple[bytes, str]:
+    text = json.dumps(_found(), ensure_ascii=False).encode()
     return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'
 
 
+@cache
+def _chapters() -> list[Description]:
+    from fugata_site.docs import chapters
+
+    return chapters(_found())
+
+
+def document() -> tuple[bytes, str]:
+    """Return the description as JSON, made once a process, and its entity tag."""
+    with _looking:
+        return _document()
+
+
 def _forget(**_: Any) -> None:
-    document.cache_clear()
+    for made in (_found, _document, _chapters):
+        made.cache_clear()
 
 
 setting_changed.connect(_forget)  # tests change settings
@@ -41,6 +65,6 @@ def openapi(request: HttpRequest) -> HttpResponse:
 @takes("GET", "HEAD")
 def docs(request: HttpRequest) -> HttpResponse:
     """/docs: the same to read, without a script."""
-    from fugata_site.docs import chapters
-
-    return render(request, "docs.html", {"chapters": chapters()})
+    with _looking:
+        chapters = _chapters()
+    return render(request, "docs.html", {"chapters": chapters})

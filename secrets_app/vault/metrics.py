@@ -6,8 +6,6 @@ Labels are names of classes and methods: never a value's name, never a key's id.
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from prometheus_client import Counter, Histogram
@@ -44,31 +42,31 @@ def _observing(backend: object, part: str, operation: str) -> Callable[..., Any]
     """Return the method with a watch on it; a listing is timed to its end."""
     kind = type(backend)
     labels = (part, kind.__name__, operation)
+    duration = CALLS.labels(*labels)
 
     def listing(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        with _observation(labels):
+        began = time.perf_counter()
+        try:
             yield from getattr(kind, operation)(backend, *args, **kwargs)
+        except Exception as error:
+            _count(error, labels)
+            raise
+        finally:
+            duration.observe(time.perf_counter() - began)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _observation(labels):
+        began = time.perf_counter()
+        try:
             return getattr(kind, operation)(backend, *args, **kwargs)
+        except Exception as error:
+            _count(error, labels)
+            raise
+        finally:
+            duration.observe(time.perf_counter() - began)
 
     return listing if inspect.isgeneratorfunction(getattr(kind, operation)) else call
 
 
-@contextmanager
-def _observation(labels: tuple[str, str, str]) -> Iterator[None]:
-    began = time.perf_counter()
-    try:
-        yield
-    except Exception as error:
-        name = type(error).__name__ if isinstance(error, VaultError) else "other"
-        ERRORS.labels(*labels, name).inc()
-        raise
-    finally:
-        _duration(labels).observe(time.perf_counter() - began)
-
-
-@lru_cache(maxsize=256)
-def _duration(labels: tuple[str, str, str]) -> Histogram:
-    return CALLS.labels(*labels)
+def _count(error: Exception, labels: tuple[str, str, str]) -> None:
+    name = type(error).__name__ if isinstance(error, VaultError) else "other"
+    ERRORS.labels(*labels, name).inc()

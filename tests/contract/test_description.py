@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -199,3 +200,12 @@ def test_the_page_has_every_operation(client: Client, found: Description) -> Non
         assert said["summary"] in page
     assert "Invalid duration: must be one of 5m, 1h, 24h, 7d, 30d" in page
     assert "fug_7x9k2m4n6p8q1r3s5t7u9v" in page
+
+
+def test_several_may_ask_at_once() -> None:
+    """drf-spectacular is no help there: it changes what it looks at."""
+    openapi._forget()
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(openapi.document) for _ in range(8)]
+        assert len({each.result() for each in asked}) == 1
+    assert json.loads(openapi.document()[0]) == json.loads(json.dumps(description()))
