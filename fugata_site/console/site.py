@@ -73,6 +73,14 @@ class FugataAdminSite(AdminSite):
         messages.success(request, f"{purged} expired shares were purged.{left}")
         return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
 
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """POST: end the session."""
+        if request.method != "POST":
+            raise MethodNotAllowed(allowed="POST")
+        return super().logout(request, extra_context)
+
     def i18n_javascript(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

@@ -36,9 +36,22 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The columns' headings are no labels to a screen reader.
+        self.fields["username"].widget.attrs["aria-label"] = "User"
+        self.fields["role"].widget.attrs["aria-label"] = "Role"
         if self.instance.pk:
             self.fields["username"].initial = self.instance.user.get_username()
             self.fields["username"].disabled = True
+
+
+class MembersFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """The members of one repository."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """Add what takes a row away, with a name that a screen reader can say."""
+        super().add_fields(form, index)
+        if "DELETE" in form.fields:
+            form.fields["DELETE"].widget.attrs["aria-label"] = "Delete"
 
 
 class NewTokenForm(forms.Form):

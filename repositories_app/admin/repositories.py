@@ -16,7 +16,7 @@ from repositories_app.actions.repositories import (
     set_member,
 )
 from repositories_app.admin.adding import AddedAdmin
-from repositories_app.admin.forms import MemberForm, NewRepositoryForm
+from repositories_app.admin.forms import MemberForm, MembersFormSet, NewRepositoryForm
 from repositories_app.models import Membership, Repository
 from secrets_app.admin.base import asks_first, minute
 from secrets_app.audit import Actor
@@ -27,6 +27,7 @@ class MembersInline(admin.TabularInline):  # type: ignore[type-arg]
 
     model = Membership
     form = MemberForm
+    formset = MembersFormSet
     fields = ("username", "role")
     extra = 1
     verbose_name_plural = "members"
