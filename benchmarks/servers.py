@@ -34,6 +34,8 @@ GUNICORN = {
     "--max-requests": "0",
     "--timeout": "60",
 }
+#: Fugata's worker does more than gunicorn's: it is measured as it is served.
+OWN_WORKER = {"--worker-class": "fugata_site.server.worker.Worker"}
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,18 @@ class Servers:
         home.mkdir(mode=0o700)
         return home
 
-    def serve(self, name: str, command: list[str], env: dict[str, str], ready: str) -> Site:
-        """Run gunicorn with the common settings until the end of the run."""
+    def serve(
+        self,
+        name: str,
+        command: list[str],
+        env: dict[str, str],
+        ready: str,
+        own: dict[str, str] | None = None,
+    ) -> Site:
+        """Run gunicorn with the common settings, and its `own`, until the end of the run."""
         address = ("127.0.0.1", int(env["PORT"]))
         self.environments[name] = env
-        common = [word for option in GUNICORN.items() for word in option]
+        common = [word for option in (GUNICORN | (own or {})).items() for word in option]
         bind = ["--no-control-socket", "--bind", f"{address[0]}:{address[1]}"]
         child = self.stack.enter_context(running([*command, *common, *bind], env, self.log(name)))
         wait_until_ready(child, address, ready, self.log(name))
@@ -133,7 +142,7 @@ def start_fugata(servers: Servers) -> Site:
     run_once([sys.executable, "manage.py", "prepare"], env, servers.log("fugata"))
     gunicorn = [str(BIN / "gunicorn"), "-c", "python:fugata_site.gunicorn_conf"]
     gunicorn.append("fugata_site.wsgi:application")
-    return servers.serve("fugata", gunicorn, env, "/healthz")
+    return servers.serve("fugata", gunicorn, env, "/healthz", OWN_WORKER)
 
 
 def start_snappass(servers: Servers) -> Site:

@@ -1,6 +1,7 @@
 """gunicorn's settings: `gunicorn -c python:fugata_site.gunicorn_conf fugata_site.wsgi`."""
 
 import os
+import resource
 import socket
 import sys
 from typing import Any
@@ -15,16 +16,31 @@ from fugata_site.metrics import folder
 folder.claim("web")  # before prometheus-client is imported
 django.setup()
 
+#: File descriptors of a worker that are not for clients: database, Redis, cluster, static files.
+_OTHERS = 200
+
+
+def _connections(wanted: int) -> int:
+    """Return how many connections a worker may hold; raises the limit of descriptors as needed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted + _OTHERS if hard == resource.RLIM_INFINITY else min(hard, wanted + _OTHERS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - _OTHERS), 50)
+
+
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = f"{_host}:{settings.PORT}"
-worker_class = "gthread"
+worker_class = "fugata_site.server.worker.Worker"
 workers = settings.WEB_CONCURRENCY
 threads = settings.WEB_THREADS
-worker_connections = 10_000
+worker_connections = _connections(10_000)
 keepalive = 30
 graceful_timeout = 5
-# gthread tells the arbiter that it lives from its main loop, whatever its threads wait for.
+# The worker tells the arbiter that it lives from its main loop, whatever its threads wait for.
 timeout = 30
+sendfile = False  # it would wait for a reader without our deadline
 limit_request_line = 8190  # ids of up to 8,000 characters get an answer of ours
 # Who may say what is decided by ClientMiddleware, from TRUSTED_PROXIES.
 forwarded_allow_ips = ""

@@ -86,6 +86,15 @@ RATE_LIMIT_BURST = whole_number("RATE_LIMIT_BURST", 10, 1, 10**9)
 TOKEN_RATE_LIMIT_RPM = whole_number("TOKEN_RATE_LIMIT_RPM", 600, 1, 10**9)
 TOKEN_RATE_LIMIT_BURST = whole_number("TOKEN_RATE_LIMIT_BURST", 100, 1, 10**9)
 IDEMPOTENCY_GRACE_SECONDS = whole_number("IDEMPOTENCY_GRACE_SECONDS", 60, 1, 3600)
+#: What may be kept at a time, by one client and by all together; 0 is no limit.
+QUOTA_SHARES_PER_CLIENT = whole_number("QUOTA_SHARES_PER_CLIENT", 0, 0, 10**9)
+QUOTA_BYTES_PER_CLIENT = whole_number("QUOTA_BYTES_PER_CLIENT", 0, 0, 10**15)
+QUOTA_SHARES_TOTAL = whole_number("QUOTA_SHARES_TOTAL", 0, 0, 10**12)
+QUOTA_BYTES_TOTAL = whole_number("QUOTA_BYTES_TOTAL", 0, 0, 10**18)
+#: Who may create shares: clients of these networks (empty: all), and only with a sign-in.
+CREATE_ALLOWED_FROM = networks("CREATE_ALLOWED_FROM")
+CREATE_REQUIRES_LOGIN = read("CREATE_REQUIRES_LOGIN", env.bool, False)
+FORCE_ONE_TIME = read("FORCE_ONE_TIME", env.bool, False)
 GUESS_RATE = "30/5m"
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
 # A form field is never spooled to disk, and files are not accepted at all.
@@ -103,7 +112,7 @@ except ValueError:
 if not _usable or (REDIS_URL and not _redis.scheme):
     raise ImproperlyConfigured("REDIS_URL: must be a URL such as redis://host:6379/0.")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
-WEB_THREADS = whole_number("WEB_THREADS", 16, 2, 512)
+WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
 LOG_FORMAT = one_of("LOG_FORMAT", ["text", "json"])
 
@@ -279,6 +288,11 @@ MIDDLEWARE = [
     "fugata_site.middleware.csp.PageCSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fugata_site.middleware.ratelimit.RateLimitMiddleware",
+    *(
+        ["fugata_site.middleware.creation.CreationMiddleware"]
+        if CREATE_ALLOWED_FROM or CREATE_REQUIRES_LOGIN
+        else []
+    ),
     "django.middleware.common.CommonMiddleware",
     "fugata_site.middleware.body.BodyMiddleware",
     "fugata_site.middleware.csrf.PageCsrfMiddleware",

@@ -177,6 +177,73 @@ class TooManySignIns(RateLimited):
     for_people = "There were many attempts to sign in from your address or with this name."
 
 
+class ClientQuotaReached(FugataError):
+    """QUOTA_SHARES_PER_CLIENT or QUOTA_BYTES_PER_CLIENT."""
+
+    status = 429
+    title = "That is all for now"
+
+    def __init__(self, limit: str, retry_after: int) -> None:
+        """`limit`: what may be kept; `retry_after`: seconds until something of it expires."""
+        self.for_people = (
+            f"From your address {limit} may be kept here. Nothing was kept of this one: delete"
+            " one that you made, or wait until one is opened or expires."
+        )
+        super().__init__(
+            f"Quota exceeded: a client may keep {limit}", {"Retry-After": str(retry_after)}
+        )
+
+
+class InstallationFull(FugataError):
+    """QUOTA_SHARES_TOTAL or QUOTA_BYTES_TOTAL (RFC 4918, section 11.5)."""
+
+    status = 507
+    title = "No room just now"
+    sentence = "Quota exceeded: this installation has no room for another secret, try again later"
+    for_people = (
+        "This service keeps as many secrets as it may. Nothing was kept of yours: try again later."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "60"})
+
+
+class CreationNotAllowed(Forbidden):
+    """CREATE_ALLOWED_FROM."""
+
+    sentence = "Forbidden: secrets can be created from certain networks only, not from yours"
+    for_people = (
+        "New secrets can be made here from certain networks only, and yours is none of them."
+        " Links that were sent to you can be opened from anywhere."
+    )
+
+
+class SignInToCreate(FugataError):
+    """CREATE_REQUIRES_LOGIN (RFC 6750, section 3)."""
+
+    status = 401
+    title = "Please sign in"
+    sentence = (
+        "Unauthorized: creating a secret needs an access token, as Authorization: Bearer fgt_…"
+    )
+    for_people = (
+        "New secrets can be made here by people who are signed in."
+        " Links that were sent to you can be opened without."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+
+
+class TokenMayNotCreate(Forbidden):
+    """CREATE_REQUIRES_LOGIN, and a token that is good for less than its user."""
+
+    sentence = (
+        "Forbidden: this access token is for reading or for some repositories only,"
+        " and can't create secrets"
+    )
+
+
 class DatabaseUnavailable(FugataError):
     """The database can't be reached (contract: 503)."""
 

@@ -35,10 +35,16 @@ class Share(Sealed):
     one_time = models.BooleanField()
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(db_index=True)
+    #: Under which keyed hash of an address it counts; null where no quota is for clients.
+    client = models.BinaryField(max_length=16, null=True, editable=False)
 
     objects = ShareQuerySet.as_manager()
 
     class Meta(Sealed.Meta):
+        indexes = [
+            *Sealed.Meta.indexes,
+            models.Index(fields=["client"], condition=~Q(client=None), name="share_by_client"),
+        ]
         default_permissions = ("view",)
         permissions = [("revoke_share", "Can revoke share"), ("purge_share", "Can purge shares")]
 

@@ -29,16 +29,21 @@ class Bulkhead:
     @contextmanager
     def place(self) -> Iterator[None]:
         """Hold a place while the block runs. Raises Overloaded when there is none in time."""
-        if not self._enter():
+        if not self.enter():
             raise Overloaded()
         try:
             yield
         finally:
-            self._places.release()
-            self._left += 1
-            self._hanging = False
+            self.leave()
 
-    def _enter(self) -> bool:
+    def leave(self) -> None:
+        """Give a place back."""
+        self._places.release()
+        self._left += 1
+        self._hanging = False
+
+    def enter(self) -> bool:
+        """Take a place; False when there is none in time."""
         if self._places.acquire(blocking=False):
             return True
         while not self._hanging:

@@ -1,7 +1,8 @@
 """Who is asking: the client's address, as design.md defines it, known here and nowhere else.
 
 Everything behind this sees keyed hashes: `request.client_hash` (the address, for the audit trail)
-and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address).
+and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address), and
+`request.may_create` (whether CREATE_ALLOWED_FROM lets the address create shares).
 """
 
 import hashlib
@@ -34,6 +35,7 @@ class ClientMiddleware:
         else:
             client = forwarded_client(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
         request.client_hash, request.client_bucket = hashes(client)  # type: ignore[attr-defined]
+        request.may_create = may_create(client)  # type: ignore[attr-defined]
         return self.get_response(request)
 
 
@@ -62,6 +64,15 @@ def is_trusted(address: str) -> bool:
     """Return whether `address` is one of TRUSTED_PROXIES."""
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in settings.TRUSTED_PROXIES)
+
+
+@lru_cache(maxsize=4096)
+def may_create(address: str) -> bool:
+    """Return whether `address` is in CREATE_ALLOWED_FROM; where that is empty, all are."""
+    if not settings.CREATE_ALLOWED_FROM:
+        return True
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in each for each in settings.CREATE_ALLOWED_FROM)
 
 
 @lru_cache(maxsize=4096)

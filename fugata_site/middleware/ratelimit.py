@@ -17,6 +17,7 @@ from fugata_site.body import body_read, discard
 from fugata_site.buckets import Buckets, Taken, configured
 from fugata_site.metrics.definitions import RATE_LIMITED
 from fugata_site.middleware.bulkhead import shared
+from fugata_site.middleware.creation import is_creation_by_api
 from fugata_site.middleware.csrf import PageCsrfMiddleware
 from repositories_app.authentication import Caller, find_caller
 from secrets_app.errors import FugataError, RateLimited, database_unavailable
@@ -82,9 +83,15 @@ def _limit(rpm: int, burst: int) -> _Limit:
     return _Limit(rpm, configured(rpm, burst))
 
 
+def _may_bring_token(request: HttpRequest) -> bool:
+    if request.path_info.startswith("/repositories/"):
+        return True
+    return settings.CREATE_REQUIRES_LOGIN and is_creation_by_api(request)
+
+
 def _identified(request: HttpRequest) -> tuple[Caller | None, FugataError | None]:
     """Return who asks, and what kept us from finding out; neither where no token is asked for."""
-    if not request.path_info.startswith("/repositories/"):
+    if not _may_bring_token(request):
         return None, None
     try:
         with shared(settings.WEB_THREADS).place():

@@ -14,6 +14,7 @@ from secrets_app.audit import Actor
 from secrets_app.clock import expiry
 from secrets_app.errors import BadRequest, EncryptFailed
 from secrets_app.metrics import SHARES, counted
+from secrets_app.quotas import check_quotas, counted_client
 from secrets_app.registry import NewShare, registry
 from secrets_app.sealing import share_terms
 from secrets_app.vault.errors import VaultError
@@ -25,11 +26,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody asks to share; `duration` as TTL_PRESETS writes it, `label` the metadata."""
+    """What somebody asks to share; `duration` as TTL_PRESETS writes it, `label` the metadata;
+    `one_time` None: as the installation has it.
+    """
 
     content: str
     duration: str
-    one_time: bool = False
+    one_time: bool | None = None
     label: str | None = None
 
 
@@ -49,13 +52,15 @@ def create_share(
     """Keep a secret and return what opens and deletes it.
 
     `remember` runs in the transaction that writes the row. Raises BadRequest, SecretTooLarge,
-    EncryptFailed.
+    EncryptFailed, ClientQuotaReached, InstallationFull.
     """
     lifetime, content = _lifetime(draft.duration), checked_content(draft.content, "content")
     _check_label(draft.label)
+    one_time = _one_time(draft.one_time)
+    check_quotas(actor, len(content))
     created = Created(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
     digest = ids.digest(created.share_id)
-    terms = share_terms(digest, created.expires_at, draft.one_time)
+    terms = share_terms(digest, created.expires_at, one_time)
     try:
         value = keep_value("shares", content, lambda _: terms, ids.link_secret(created.share_id))
     except VaultError as error:
@@ -69,8 +74,9 @@ def create_share(
         value_name=value.name,
         size=value.size,
         label=draft.label,
-        one_time=draft.one_time,
+        one_time=one_time,
         expires_at=created.expires_at,
+        client=counted_client(actor),
     )
     if remember is None:  # one statement is its own transaction
         registry().insert(share, value.sealed, actor)
@@ -87,6 +93,12 @@ def _lifetime(duration: str) -> timedelta:
     if lifetime is None:
         raise BadRequest(f"Invalid duration: must be one of {', '.join(settings.TTL_PRESETS)}")
     return lifetime
+
+
+def _one_time(asked: bool | None) -> bool:
+    if settings.FORCE_ONE_TIME and asked is False:
+        raise BadRequest("Invalid one_time: here each secret can be opened once, so send true")
+    return settings.FORCE_ONE_TIME if asked is None else asked
 
 
 def _check_label(label: str | None) -> None:

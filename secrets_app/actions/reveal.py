@@ -14,6 +14,7 @@ from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
 from secrets_app.metrics import SHARES, counted
 from secrets_app.models import AuditEvent
 from secrets_app.registry import LoadedShare, registry
+from secrets_app.room import make_room
 from secrets_app.sealing import share_terms
 from secrets_app.vault import envelope
 from secrets_app.vault.backends import value_store
@@ -39,7 +40,7 @@ def reveal_share(
     """Return the content of a live share; a one-time share is handed to this caller alone.
 
     `remember` runs in the transaction that claims a one-time share. Raises ShareNotFound, or
-    DecryptFailed (nothing consumed: it can be opened once that is over).
+    DecryptFailed or Overloaded (nothing consumed: it can be opened once that is over).
     """
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
@@ -49,6 +50,7 @@ def reveal_share(
     except DecryptFailed:
         record_failure(AuditEvent.Kind.OPEN_FAILED, actor, share_digest=digest)
         raise
+    make_room(len(content))
     opened = Opened(content, share.label, share.expires_at, share.one_time)
     if not share.one_time:
         claimed = registry().note_opening(digest, actor)

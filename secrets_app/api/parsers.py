@@ -61,9 +61,9 @@ class CreateBody(msgspec.Struct):
         ),
     ]
     duration: Annotated[str, msgspec.Meta(description="How long it is kept.")]
-    one_time: Annotated[bool, msgspec.Meta(description="Delete it when it is first opened.")] = (
-        False
-    )
+    one_time: Annotated[
+        bool | msgspec.UnsetType, msgspec.Meta(description="Delete it when it is first opened.")
+    ] = msgspec.UNSET
     metadata: Annotated[
         str | None,
         msgspec.Meta(

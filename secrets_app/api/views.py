@@ -33,6 +33,11 @@ def _idempotency_key(request: Request) -> str | None:
     return checked_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
 
 
+def _draft(body: CreateBody) -> Draft:
+    one_time = None if body.one_time is msgspec.UNSET else body.one_time
+    return Draft(body.content, body.duration, one_time, body.metadata)
+
+
 class ShareViewSet(ViewSet):
     """`/secrets` and `/secrets/{id}` (contract: "Endpoints"). Nobody signs in here."""
 
@@ -55,7 +60,7 @@ class ShareViewSet(ViewSet):
         body = cast(object, request.data)
         if not isinstance(body, CreateBody):  # DRF calls no parser where there is no body
             raise MalformedJson()
-        draft = Draft(body.content, body.duration, body.one_time, body.metadata)
+        draft = _draft(body)
         key, actor = _idempotency_key(request), Actor.of(request._request)
         if key:
             created = create_repeatably(draft, actor, key, request._request.body)

@@ -1,6 +1,7 @@
 """The form that makes a share."""
 
 import re
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -48,6 +49,11 @@ class NewShareForm(forms.Form):
         max_length=MAX_LABEL,
         error_messages={"max_length": f"The label may have at most {MAX_LABEL} characters."},
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if settings.FORCE_ONE_TIME:  # whatever is sent, Django takes the initial value
+            self.fields["one_time"].disabled = True
 
     def forget_what_is_long(self) -> None:
         """Drop what would make a page many times the size of the request that asks for it."""

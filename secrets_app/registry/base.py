@@ -21,6 +21,7 @@ class NewShare:
     label: str | None
     one_time: bool
     expires_at: datetime
+    client: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ WITH value AS (
 )
 INSERT INTO secrets_app_share
     (digest, deletion_digest, wrapped_key, key_id, value_name, size, label, one_time,
-     expires_at)
+     expires_at, client)
 VALUES (%(digest)s, %(deletion_digest)s, %(wrapped_key)s, %(key_id)s, %(value_name)s, %(size)s,
-        %(label)s, %(one_time)s, %(expires_at)s)
+        %(label)s, %(one_time)s, %(expires_at)s, %(client)s)
 """
 
 _LOAD = """
@@ -84,6 +84,7 @@ class PostgresqlRegistry(Registry):
             "label": share.label,
             "one_time": share.one_time,
             "expires_at": share.expires_at,
+            "client": share.client,
             "sealed": sealed,
         }
         _execute(_INSERT, parameters | _who(actor))

@@ -1,0 +1,102 @@
+"""Who may create shares, where the settings leave somebody out. Opening stays open to all.
+
+CREATE_ALLOWED_FROM: clients of some networks. CREATE_REQUIRES_LOGIN: on the page those who are
+signed in, by API those with an access token that is good for all that its user may do.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.views import redirect_to_login
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+
+from fugata_site import errors
+from fugata_site.body import discard
+from fugata_site.middleware.bulkhead import shared
+from repositories_app.authentication import Caller
+from repositories_app.tokens import is_access_token
+from secrets_app.api.bearer import bearer_token
+from secrets_app.audit import Actor
+from secrets_app.errors import (
+    CreationNotAllowed,
+    FugataError,
+    RateLimited,
+    SignInToCreate,
+    TokenMayNotCreate,
+    database_unavailable,
+)
+from secrets_app.guessing import wrong_guess
+
+SIGN_IN = "/admin/login/"
+_PAGE = "/"
+
+
+class CreationMiddleware:
+    """Refuses the form and the API's create to whoever may not create."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_creation(request):
+            return self.get_response(request)
+        try:
+            _check(request)
+        except FugataError as refusal:
+            discard(request, most=2**20, seconds=1)
+            if isinstance(refusal, SignInToCreate) and request.path_info == _PAGE:
+                return redirect_to_login(_PAGE, SIGN_IN)
+            return errors.answer(request, refusal)
+        return self.get_response(request)
+
+
+def is_creation(request: HttpRequest) -> bool:
+    """Return whether this is the form of a new share, whatever the method, or a create by API."""
+    return request.path_info == _PAGE or is_creation_by_api(request)
+
+
+def is_creation_by_api(request: HttpRequest) -> bool:
+    """Return whether this is `POST /secrets`."""
+    return (request.method, request.path_info) == ("POST", "/secrets")
+
+
+def _check(request: HttpRequest) -> None:
+    """Raise what refuses a creation."""
+    if not request.may_create:  # type: ignore[attr-defined]
+        raise CreationNotAllowed()
+    if not settings.CREATE_REQUIRES_LOGIN:
+        return
+    try:
+        with shared(settings.WEB_THREADS).place():
+            _check_page(request) if request.path_info == _PAGE else _check_token(request)
+    except (OperationalError, InterfaceError) as error:
+        raise database_unavailable(error) from None
+
+
+def _check_page(request: HttpRequest) -> None:
+    """Read the session, without making or prolonging one."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    if not get_user(request).is_authenticated:
+        raise SignInToCreate()
+
+
+def _check_token(request: HttpRequest) -> None:
+    caller: Caller | None = request.caller  # type: ignore[attr-defined]
+    if caller is None:
+        raise _unknown(request)
+    if caller.read_only or caller.narrowed:
+        raise TokenMayNotCreate()
+
+
+def _unknown(request: HttpRequest) -> FugataError:
+    """Return what a request without a live token gets; well-formed wrong ones are counted."""
+    token = bearer_token(request)
+    if token and is_access_token(token):
+        refusal = wrong_guess(Actor.of(request), counts=True)
+        if isinstance(refusal, RateLimited):
+            return refusal
+    return SignInToCreate()

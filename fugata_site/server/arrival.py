@@ -1,0 +1,137 @@
+"""What has come in of a request, and whether it is enough for a thread to work on.
+
+Framing only (RFC 9112, sections 2.2, 6 and 7.1). What is malformed counts as arrived: gunicorn's
+parser refuses it without waiting for more.
+"""
+
+import re
+from enum import Enum, auto
+
+#: Bytes of a request's head, at most; gunicorn's own limits on lines and fields lie below.
+LONGEST_HEAD = 64 * 1024
+#: Bytes of a body that are awaited before a thread sees the request.
+SMALL = 64 * 1024
+#: gunicorn's limit of a request line, and what it needs to see of a longer one.
+_LINE = 8190 + 4
+
+_FRAMING = re.compile(
+    rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)", re.IGNORECASE
+)
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_PROBES = tuple(
+    method + path for method in (b"GET ", b"HEAD ") for path in (b"/healthz ", b"/livez ")
+)
+
+
+class State(Enum):
+    """How far a request has come in."""
+
+    #: Nothing, or a part of the head.
+    HEAD = auto()
+    #: The head, and less of the body than a thread wants to see.
+    BODY = auto()
+    #: All of it.
+    WHOLE = auto()
+    #: The head and the first `SMALL` bytes of a larger body.
+    LARGE = auto()
+    #: More than a head may have.
+    TOO_LONG = auto()
+
+
+class Arrival:
+    """The bytes of one request as they come in, with whatever follows it on the connection."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.state = State.HEAD
+        #: Whether the sender waits for "100 Continue" before it sends the body.
+        self.expects = False
+        self._scanned = 0
+        self._body = 0
+        self._length: int | None = 0  # None: chunked
+
+    def add(self, data: bytes) -> State:
+        """Add what came in and return how far the request has come."""
+        self.data += data
+        if self.state is State.HEAD:
+            self.state = self._head()
+        if self.state is State.BODY:
+            self.state = self._body_state()
+        return self.state
+
+    def is_probe(self) -> bool:
+        """Return whether it is a whole request for the service's health."""
+        return self.state is State.WHOLE and self.data.startswith(_PROBES)
+
+    def _head(self) -> State:
+        end = self.data.find(b"\r\n\r\n", max(self._scanned - 3, 0))
+        if end >= 0 and end <= LONGEST_HEAD:
+            self._frame(end)
+            return State.BODY
+        if end >= 0 or len(self.data) > LONGEST_HEAD:
+            return State.TOO_LONG
+        return State.WHOLE if self._is_refused() else State.HEAD
+
+    def _is_refused(self) -> bool:
+        """Return whether gunicorn refuses the beginning of a head: a bare LF, too long a line."""
+        start, self._scanned = max(self._scanned - 1, 0), len(self.data)
+        if _BARE_LF.search(self.data, start):
+            return True
+        return len(self.data) > _LINE and self.data.find(b"\r\n", 2, _LINE) < 0
+
+    def _frame(self, end: int) -> None:
+        """Find out how long the body is."""
+        fields: dict[bytes, list[bytes]] = {}
+        for name, value in _FRAMING.findall(self.data[:end]):
+            fields.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
+        self._body = self._scanned = end + 4
+        self._length = _length(fields)
+        is_old = b" HTTP/1.0\r\n" in self.data[: end + 2]
+        self.expects = not is_old and [v.lower() for v in fields.get(b"expect", [])] == [
+            b"100-continue"
+        ]
+
+    def _body_state(self) -> State:
+        here = len(self.data) - self._body
+        if self._length is None:
+            if self._chunks_ended():
+                return State.WHOLE
+        elif here >= self._length:
+            return State.WHOLE
+        return State.LARGE if here >= SMALL else State.BODY
+
+    def _chunks_ended(self) -> bool:
+        """Return whether the last chunk is there, or one that gunicorn refuses."""
+        while (line_end := self.data.find(b"\r\n", self._scanned)) >= 0:
+            size = _chunk_size(self.data[self._scanned : line_end])
+            if not size:
+                return size is None or self._trailers_ended(line_end)
+            following = line_end + 2 + size + 2
+            if following > len(self.data):
+                return False
+            if self.data[following - 2 : following] != b"\r\n":
+                return True
+            self._scanned = following
+        return False
+
+    def _trailers_ended(self, line_end: int) -> bool:
+        return self.data.find(b"\r\n\r\n", line_end) >= 0
+
+
+def _length(fields: dict[bytes, list[bytes]]) -> int | None:
+    """Return the body's bytes; None for a chunked body; 0 for what gunicorn refuses by its head."""
+    lengths = fields.get(b"content-length", [])
+    coding = b",".join(fields.get(b"transfer-encoding", [])).lower()
+    if coding:
+        return None if b"chunked" in coding and not lengths else 0
+    if len(lengths) != 1 or not lengths[0].isdigit():
+        return 0
+    return int(lengths[0]) if len(lengths[0]) < 19 else 2**63
+
+
+def _chunk_size(line: bytes | bytearray) -> int | None:
+    """Return a chunk's bytes; None where the line is malformed."""
+    digits = line.partition(b";")[0].rstrip(b" \t")
+    if not re.fullmatch(rb"[0-9A-Fa-f]{1,16}", digits):
+        return None
+    return int(digits, 16)

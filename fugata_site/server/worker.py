@@ -1,0 +1,326 @@
+"""gunicorn's threaded worker, with a poller that waits for slow clients in the threads' stead.
+
+A connection gets a thread when its request has arrived: the head, and the body or the first 64 KiB
+of it. Requests with larger bodies take turns for a quarter of the threads. Whoever does not send,
+or does not let go, costs one entry in the poller until its deadline; when there are too many, those
+that have been there longest are closed.
+"""
+
+import errno
+import socket
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from selectors import EVENT_READ
+from typing import Any
+
+from gunicorn.errors import ConfigError
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+from fugata_site.body import IDLE, TURN
+from fugata_site.server.arrival import Arrival, State
+from fugata_site.server.client_socket import ClientSocket
+from fugata_site.server.refusals import HeadTooLong, HeadTooSlow, as_bytes
+from secrets_app.errors import BodyTooSlow, FugataError, Overloaded
+from secrets_app.room import reserve
+
+#: Seconds from a request's first byte to the end of its head.
+HEAD = 10.0
+#: Seconds in which a client that was told "close" closes its end (RFC 9112, section 9.6).
+LINGER = 2.0
+#: Bytes that a client may still send meanwhile.
+DRAINED = 64 * 1024
+#: Bytes of unfinished requests, of all connections together.
+HELD = 32 * 2**20
+#: Requests with large bodies that wait for their turn.
+QUEUED = 64
+_STEP = 64 * 1024
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+Group = dict["Connection", None]
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A connection, and what has come in on it."""
+
+    def __init__(self, cfg: Any, accepted: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(cfg, ClientSocket.of(accepted), client, server)
+        self.begin()
+        #: Where it waits, since when and until when; no group: it has a thread, or is closed.
+        self.group: Group | None = None
+        self.since = self.deadline = 0.0
+        self.is_large = False
+        self.drained = 0
+
+    def begin(self) -> None:
+        """Be ready for a request."""
+        self.arrival = Arrival()
+        self.awaits_body = self.was_continued = False
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Keeps connections in the poller until a request has arrived on them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: In the order in which they came: between two requests; sending; let go.
+        self._idle: Group = {}
+        self._arriving: Group = {}
+        self._leaving: Group = {}
+        self._queue: deque[Connection] = deque()
+        self._large_places = max(self.cfg.threads // 4, 1)
+        self._held = 0
+        self._swept = 0.0
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what this worker does not do. Raises ConfigError."""
+        if cfg.is_ssl or cfg.http2_cleartext != "off" or cfg.proxy_protocol != "off":
+            raise ConfigError("Fugata's worker speaks plain HTTP/1.1: a proxy ends TLS and HTTP/2.")
+
+    def init_process(self) -> None:
+        """Start; whoever asks for the service's health has a thread apart."""
+        self._probes = ThreadPoolExecutor(max_workers=1)
+        super().init_process()
+
+    # --- From the listener to a thread -----------------------------------------------------------
+
+    def accept(self, listener: Any) -> None:
+        """Take a new connection, and let the oldest that waits go when there are too many."""
+        try:
+            accepted, client = listener.accept()
+        except OSError as error:
+            self._accept_failed(error)
+            return
+        if self.nr_conns >= self.worker_connections - 1:
+            self._make_room()
+        self.nr_conns += 1
+        connection = Connection(self.cfg, accepted, client, listener.getsockname())
+        self._wait(connection, self._idle, self.cfg.keepalive)
+
+    def _accept_failed(self, error: OSError) -> None:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            self.log.warning("No file descriptor is left for a connection: see `ulimit -n`")
+            # From now on so many at a time, which run() looks at.
+            self.worker_connections = max(self.nr_conns, 2)
+            self._make_room()
+        elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+            raise error
+
+    def _wait(self, connection: Connection, group: Group, seconds: float) -> None:
+        """Have the poller watch a connection as one of `group`."""
+        if connection.group is None:
+            watched = partial(self._on_readable, connection)
+            self.poller.register(connection.sock, EVENT_READ, watched)
+        else:
+            del connection.group[connection]
+        connection.group = group
+        connection.since = time.monotonic()
+        connection.deadline = connection.since + seconds
+        group[connection] = None
+
+    def _unwatch(self, connection: Connection) -> None:
+        if connection.group is not None:
+            del connection.group[connection]
+            connection.group = None
+            self.poller.unregister(connection.sock)
+            self._held -= len(connection.arrival.data)
+
+    def _on_readable(self, connection: Connection, _: Any) -> None:
+        if connection.group is None:
+            return  # closed by an earlier event of the same round
+        try:
+            data = connection.sock.recv(_STEP)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close(connection)
+            return
+        if connection.group is self._leaving:
+            self._drain(connection, data)
+        elif data:
+            self._held += len(data)
+            self._arrived(connection, data)
+        else:
+            self._ended(connection)
+
+    def _arrived(self, connection: Connection, data: bytes) -> None:
+        state = connection.arrival.add(data)
+        if state is State.WHOLE:
+            self._hand_over(connection)
+        elif state is State.LARGE:
+            self._enqueue_large(connection)
+        elif state is State.TOO_LONG:
+            self._refuse(connection, HeadTooLong())
+        else:
+            self._await_rest(connection, state)
+
+    def _await_rest(self, connection: Connection, state: State) -> None:
+        if connection.group is not self._arriving:
+            self._wait(connection, self._arriving, HEAD)
+        if state is State.BODY and not connection.awaits_body:
+            connection.awaits_body = True
+            connection.deadline = time.monotonic() + IDLE
+            if connection.arrival.expects:
+                self._continue(connection)
+        if self._held > HELD and self._arriving:
+            self._close(next(iter(self._arriving)))
+
+    def _continue(self, connection: Connection) -> None:
+        """Say "100 Continue" (RFC 9110, section 10.1.1) before a thread is there to say it."""
+        connection.was_continued = True
+        try:
+            connection.sock.send(_CONTINUE)
+        except OSError:
+            self._close(connection)
+
+    def _ended(self, connection: Connection) -> None:
+        """The client sends nothing more. Half a body gets the answer that a thread gives it."""
+        if connection.arrival.state is State.BODY:
+            self._hand_over(connection)
+        else:
+            self._close(connection)
+
+    def _hand_over(self, connection: Connection) -> None:
+        self._unwatch(connection)
+        connection.init()
+        connection.parser.unreader.unread(bytes(connection.arrival.data))
+        self.enqueue_req(connection)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Give the connection a thread."""
+        pool = self._probes if conn.arrival.is_probe() else self.tpool
+        conn.arrival.data.clear()
+        future = pool.submit(self.handle, conn)
+        future.add_done_callback(
+            lambda done: self.method_queue.defer(self.finish_request, conn, done)
+        )
+
+    # --- Large bodies ----------------------------------------------------------------------------
+
+    def _enqueue_large(self, connection: Connection) -> None:
+        """Hand a request with a large body over when it is its turn."""
+        if len(self._queue) >= QUEUED:
+            self._refuse(connection, Overloaded())
+            return
+        held = len(connection.arrival.data)
+        self._unwatch(connection)
+        self._held += held
+        connection.deadline = time.monotonic() + TURN
+        self._queue.append(connection)
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._queue and self._large_places:
+            connection = self._queue.popleft()
+            self._held -= len(connection.arrival.data)
+            self._large_places -= 1
+            connection.is_large = True
+            self._hand_over(connection)
+
+    # --- From a thread back ----------------------------------------------------------------------
+
+    def handle(self, conn: Connection) -> bool:
+        """Answer a request, in a thread; returns whether the connection is kept."""
+        reserve.set(conn.sock.reserve)
+        try:
+            return bool(super().handle(conn))
+        finally:
+            conn.sock.answered()
+
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        """Answer a request; "100 Continue" is said once."""
+        if conn.was_continued:
+            req._expected_100_continue = False
+        return bool(super().handle_request(req, conn))
+
+    def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
+        """Wait for the next request, or for the client to let go."""
+        if conn.is_large:
+            conn.is_large = False
+            self._large_places += 1
+            self._admit()
+        try:
+            kept = not fs.cancelled() and fs.result()
+            conn.sock.setblocking(False)
+        except Exception:  # as in gunicorn: whatever a thread's death left
+            self._close(conn)
+            return
+        if kept:
+            self._next(conn)
+        else:
+            self._let_go(conn)
+
+    def _next(self, connection: Connection) -> None:
+        connection.begin()
+        lingers = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
+        self._wait(connection, self._idle, lingers)
+        # Requests may be sent without waiting for answers: this one's thread has read further.
+        if ahead := connection.parser.unreader.take_buffered():
+            self._held += len(ahead)
+            self._arrived(connection, ahead)
+
+    # --- The end of a connection -----------------------------------------------------------------
+
+    def _refuse(self, connection: Connection, error: FugataError) -> None:
+        with suppress(OSError):
+            connection.sock.send(as_bytes(error))
+        self._let_go(connection)
+
+    def _let_go(self, connection: Connection) -> None:
+        """End our side, and wait a moment for the client's: else it might miss the answer."""
+        try:
+            connection.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(connection)
+            return
+        self._held -= len(connection.arrival.data) if connection.group is not None else 0
+        connection.arrival.data.clear()
+        self._wait(connection, self._leaving, LINGER)
+
+    def _drain(self, connection: Connection, data: bytes) -> None:
+        connection.drained += len(data)
+        if not data or connection.drained > DRAINED:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._unwatch(connection)
+        self.nr_conns -= 1
+        connection.close()
+
+    def _make_room(self) -> None:
+        """Close the connection that has been waiting longest."""
+        groups = (self._leaving, self._idle, self._arriving)
+        oldest = [next(iter(group)) for group in groups if group]
+        if oldest:
+            self._close(min(oldest, key=lambda connection: connection.since))
+
+    def murder_pending(self) -> None:
+        """End what is over its deadline; gunicorn's loop calls this each time."""
+        now = time.monotonic()
+        if now - self._swept < 0.5:
+            return
+        self._swept = now
+        while self._queue and self._queue[0].deadline <= now:
+            late = self._queue.popleft()
+            self._held -= len(late.arrival.data)
+            self._refuse(late, Overloaded())
+        waiting = chain(self._idle, self._arriving, self._leaving)
+        for connection in [each for each in waiting if each.deadline <= now]:
+            self._expire(connection)
+
+    def _expire(self, connection: Connection) -> None:
+        if connection.group is not self._arriving:
+            self._close(connection)
+        elif connection.arrival.state is State.BODY:
+            self._refuse(connection, BodyTooSlow())
+        else:
+            self._refuse(connection, HeadTooSlow())
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Stopping: whoever has sent nothing yet has until then."""
+        for connection in self._idle:
+            connection.deadline = min(connection.deadline, deadline)

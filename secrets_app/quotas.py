@@ -1,0 +1,138 @@
+"""Quotas: how many live shares, of how many bytes, one client and all together may keep.
+
+Off unless set, and nothing is counted then. A client's shares are counted before each create, by
+an index that has those alone: exact but for what the same client creates at the same moment, which
+its token bucket bounds. The whole installation's are measured every few seconds in each process,
+which adds what it creates meanwhile: exact but for what other processes create until then.
+"""
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Count, Min, Sum
+
+from secrets_app.audit import Actor
+from secrets_app.clock import clock
+from secrets_app.errors import ClientQuotaReached, InstallationFull
+from secrets_app.models import Share
+
+#: Seconds for which a measurement of the installation is good, and one that says "full".
+GOOD_FOR = 10.0
+FULL_FOR = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The most live shares, and the most bytes of their content; 0 is no limit."""
+
+    shares: int
+    bytes: int
+
+    def exceeded(self, shares: int, size: int) -> str | None:
+        """Return what there is too much of, or None."""
+        if self.shares and shares > self.shares:
+            return f"{self.shares} secrets at a time"
+        if self.bytes and size > self.bytes:
+            return f"{self.bytes} bytes at a time"
+        return None
+
+
+def per_client() -> Quota:
+    """Return what one client may keep."""
+    return Quota(settings.QUOTA_SHARES_PER_CLIENT, settings.QUOTA_BYTES_PER_CLIENT)
+
+
+def of_all() -> Quota:
+    """Return what the installation may keep."""
+    return Quota(settings.QUOTA_SHARES_TOTAL, settings.QUOTA_BYTES_TOTAL)
+
+
+def counted_client(actor: Actor) -> bytes | None:
+    """Return the keyed hash under which a share is counted: an address's, an IPv6 /64's."""
+    return bytes.fromhex(actor.bucket) if per_client() != Quota(0, 0) and actor.bucket else None
+
+
+def check_quotas(actor: Actor, size: int) -> None:
+    """Refuse one more share, of `size` bytes. Raises ClientQuotaReached or InstallationFull."""
+    client = counted_client(actor)
+    if client is not None:
+        _check_client(client, size)
+    if of_all() != Quota(0, 0) and not installation.admits(size):
+        raise InstallationFull()
+
+
+def _check_client(client: bytes, size: int) -> None:
+    kept = (
+        Share.objects.live()
+        .filter(client=client)
+        .aggregate(shares=Count("pk"), bytes=Sum("size", default=0), first=Min("expires_at"))
+    )
+    limit = per_client().exceeded(kept["shares"] + 1, kept["bytes"] + size)
+    if limit:
+        raise ClientQuotaReached(limit, _seconds_to(kept["first"]))
+
+
+def _seconds_to(first: datetime | None) -> int:
+    """Return the seconds until the client's first share expires, a minute where it has none."""
+    if first is None:
+        return 60
+    return max(math.ceil(first.timestamp() - clock.now()), 1)
+
+
+class Installation:
+    """What all clients keep together, as this process knows it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._measuring = threading.Lock()
+        self._shares = self._bytes = 0
+        self._at = -math.inf
+
+    def admits(self, size: int) -> bool:
+        """Count one more share of `size` bytes; False when it is one too many."""
+        if self._is_old(GOOD_FOR):
+            self._measure()
+        if self._take(size):
+            return True
+        if not self._is_old(FULL_FOR):
+            return False
+        self._measure()
+        return self._take(size)
+
+    def forget(self) -> None:
+        """Measure before the next answer."""
+        self._at = -math.inf
+
+    def _is_old(self, seconds: float) -> bool:
+        return time.monotonic() - self._at > seconds
+
+    def _take(self, size: int) -> bool:
+        with self._lock:
+            if of_all().exceeded(self._shares + 1, self._bytes + size):
+                return False
+            self._shares += 1
+            self._bytes += size
+            return True
+
+    def _measure(self) -> None:
+        """Measure, unless another thread does just now: then its last result is good enough."""
+        if not self._measuring.acquire(blocking=self._at == -math.inf):
+            return
+        try:
+            if self._is_old(FULL_FOR):
+                self._count()
+        finally:
+            self._measuring.release()
+
+    def _count(self) -> None:
+        at = time.monotonic()
+        kept = Share.objects.live().aggregate(shares=Count("pk"), bytes=Sum("size", default=0))
+        with self._lock:
+            self._shares, self._bytes, self._at = kept["shares"], kept["bytes"], at
+
+
+installation = Installation()

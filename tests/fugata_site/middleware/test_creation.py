@@ -1,0 +1,181 @@
+"""Who may create: clients of some networks, or who is signed in. Opening stays open to all."""
+
+import ipaddress
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from fugata_site.middleware.client import may_create
+from secrets_app.actions.create import Created, Draft, create_share
+from secrets_app.audit import SERVICE
+from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
+from secrets_app.models import Share
+from tests.repositories_app.support import people, token_of
+
+pytestmark = pytest.mark.django_db
+
+INSIDE, OUTSIDE = "192.0.2.7", "198.51.100.7"
+BODY = json.dumps({"content": "s3cret", "duration": "1h"})
+MIDDLEWARE = "fugata_site.middleware.creation.CreationMiddleware"
+
+
+@pytest.fixture(autouse=True)
+def gate(settings: Settings) -> None:
+    """The middleware in its place, as the settings put it there; limits out of the way."""
+    after = "fugata_site.middleware.ratelimit.RateLimitMiddleware"
+    place = settings.MIDDLEWARE.index(after) + 1
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], MIDDLEWARE, *settings.MIDDLEWARE[place:]]
+    settings.RATE_LIMIT_RPM = settings.RATE_LIMIT_BURST = 1_000_000
+    settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
+    settings.FUGATA_KEYS = "test:" + "A" * 43 + "="
+
+
+@pytest.fixture
+def inside(settings: Settings) -> Iterator[None]:
+    """Creation from 192.0.2.0/24 and one IPv6 network."""
+    networks = ("192.0.2.0/24", "2001:db8::/48")
+    settings.CREATE_ALLOWED_FROM = [ipaddress.ip_network(each) for each in networks]
+    may_create.cache_clear()
+    yield
+    may_create.cache_clear()
+
+
+@pytest.fixture
+def signed_in(settings: Settings) -> None:
+    """Creation with a sign-in alone."""
+    settings.CREATE_REQUIRES_LOGIN = True
+
+
+def create(address: str = INSIDE, token: str | None = None) -> Any:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return Client(REMOTE_ADDR=address).post("/secrets", BODY, "application/json", headers=headers)
+
+
+def made() -> Created:
+    return create_share(Draft("s3cret", "1h", True), SERVICE)
+
+
+@pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        (INSIDE, 201),
+        (f"::ffff:{INSIDE}", 201),
+        ("2001:db8:0:5::1", 201),
+        (OUTSIDE, 403),
+        ("2001:db8:1::1", 403),
+        ("", 403),
+    ],
+)
+def test_creation_by_network(address: str, status: int) -> None:
+    answer = create(address)
+    assert answer.status_code == status
+    assert Share.objects.count() == (status == 201)
+    if status == 403:
+        assert answer.json() == {"error": CreationNotAllowed.sentence}
+
+
+@pytest.mark.usefixtures("inside")
+def test_the_page_by_network() -> None:
+    for method in ("get", "head", "post"):
+        answer = getattr(Client(REMOTE_ADDR=OUTSIDE), method)("/")
+        assert answer.status_code == 403
+    assert CreationNotAllowed.for_people in Client(REMOTE_ADDR=OUTSIDE).get("/").content.decode()
+    assert Client(REMOTE_ADDR=INSIDE).get("/").status_code == 200
+
+
+@pytest.mark.usefixtures("inside", "signed_in")
+def test_opening_stays_open_to_all() -> None:
+    outsider = Client(REMOTE_ADDR=OUTSIDE)
+    assert outsider.get(f"/secrets/{made().share_id}").json()["content"] == "s3cret"
+    shown = made().share_id
+    assert outsider.get(f"/s/{shown}").status_code == 200
+    assert "s3cret" in outsider.post(f"/s/{shown}").content.decode()
+    gone = made()
+    headers = {"authorization": f"Bearer {gone.deletion_token}"}
+    assert outsider.delete(f"/secrets/{gone.share_id}", headers=headers).status_code == 200
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_refused_body_is_not_read_as_a_form() -> None:
+    answer = Client(REMOTE_ADDR=OUTSIDE).post("/", {"content": "s3cret"})
+    assert answer.status_code == 403
+    assert "s3cret" not in answer.content.decode()
+
+
+# --- With a sign-in ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_creation_by_token() -> None:
+    people()
+    assert create(token=token_of("alice")).status_code == 201
+    assert Share.objects.count() == 1
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("terms", [{"read_only": True}, {"repositories": ("alices-repo",)}])
+def test_a_token_that_is_good_for_less(terms: dict[str, Any]) -> None:
+    people()
+    answer = create(token=token_of("alice", **terms))
+    assert (answer.status_code, answer.json()) == (403, {"error": TokenMayNotCreate.sentence})
+    assert not Share.objects.exists()
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("token", [None, "nonsense", "fgt_" + "A" * 43, "tok_" + "A" * 22])
+def test_without_a_good_token(token: str | None) -> None:
+    answer = create(token=token)
+    assert (answer.status_code, answer.json()) == (401, {"error": SignInToCreate.sentence})
+    assert answer["WWW-Authenticate"] == "Bearer"
+    assert not Share.objects.exists()
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_guesser_is_told_to_wait(settings: Settings) -> None:
+    settings.GUESS_RATE = "3/5m"
+    wrong = token_of_nobody()
+    statuses = [create(OUTSIDE, wrong).status_code for _ in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+
+
+def token_of_nobody() -> str:
+    """Return a well-formed token that was revoked."""
+    people()
+    token = token_of("alice")
+    User.objects.filter(username="alice").update(is_active=False)
+    return token
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_the_page_asks_to_sign_in() -> None:
+    for method in ("get", "post"):
+        answer = getattr(Client(), method)("/")
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/login/?next=/")
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_the_page_of_somebody_who_is_signed_in() -> None:
+    client = Client()
+    user = User.objects.create_user("alice", password="correct horse battery")
+    client.force_login(user)
+    assert client.get("/").status_code == 200
+    form = {"content": "s3cret", "duration": "1h", "one_time": "on"}
+    assert client.post("/", form).status_code == 200
+    assert Share.objects.count() == 1
+    user.is_active = False
+    user.save()
+    assert client.get("/").status_code == 302
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_session_does_not_create_by_api() -> None:
+    """A form of another site could send the cookie along, but no header."""
+    client = Client()
+    client.force_login(User.objects.create_user("alice"))
+    assert client.post("/secrets", BODY, "application/json").status_code == 401

@@ -1,0 +1,292 @@
+"""Clients that send or read slowly, or not at all: others are served while those are held.
+
+That others are served *meanwhile* is seen by the slow ones being there still, afterwards.
+"""
+
+import contextlib
+import resource
+import select
+import socket
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.conftest import MakeService
+from tests.support.parts import wait_until
+from tests.support.service import Service
+from tests.support.sharing import Share, create, create_request, open_request, open_share
+from tests.support.wire import Line, chunked, exchange, request
+
+MIB = 2**20
+THREADS = 8
+#: So many slow clients at a time: five for each thread.
+MANY = 5 * THREADS
+POST = b"POST /secrets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+Slow = Callable[[Service], bytes]
+
+
+@pytest.fixture(scope="module")
+def few_threads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One process with few threads."""
+    home = tmp_path_factory.mktemp("slow") / "home"
+    service = Service(home, WEB_THREADS=str(THREADS)).start()
+    yield service
+    service.stop()
+
+
+def _connect(service: Service, receive_buffer: int = 0) -> socket.socket:
+    client = socket.socket()
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.settimeout(60)
+    client.connect(("127.0.0.1", service.port))
+    return client
+
+
+def _is_held(client: socket.socket) -> bool:
+    """Return whether the service neither answered nor closed."""
+    poll = select.poll()
+    poll.register(client, select.POLLIN)
+    return not poll.poll(0)
+
+
+@contextlib.contextmanager
+def _clients(service: Service, data: bytes, count: int = MANY) -> Iterator[list[socket.socket]]:
+    """Clients that have sent `data` and send nothing more."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(_connect(service)) for _ in range(count)]
+        for client in clients:
+            client.sendall(data)
+        yield clients
+
+
+def _assert_served(service: Service) -> None:
+    """Health, a create and an open."""
+    for path in ("/livez", "/healthz"):
+        assert exchange(service.port, request("GET", path)).status == 200
+    share = create(service.port, "meanwhile")
+    assert open_share(service.port, share).json()["content"] == "meanwhile"
+
+
+def _served_meanwhile(service: Service, data: bytes) -> bool:
+    """Return whether others were served while all slow clients were still held."""
+    with _clients(service, data) as clients:
+        _assert_served(service)
+        return all(map(_is_held, clients))
+
+
+SLOW = {
+    "nothing": b"",
+    "one byte": b"G",
+    "half a head": b"GET /livez HTTP/1.1\r\nHost: local",
+    "half of one for health": b"GET /healthz HTTP/1.1\r\n",
+    "a small body": POST + b"Content-Length: 100\r\n\r\n{",
+    "a small body of a form": b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\nc",
+    "a body for health": b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
+    "a chunked body": POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+    "a trailer": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nX: ",
+    "a large body": POST + b"Content-Length: 4194304\r\n\r\n{",
+    "the beginning of a large body": POST + b"Content-Length: 4194304\r\n\r\n" + b"x" * 100_000,
+    "the beginning of a chunked one": POST
+    + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n"
+    + b"x" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_slow_senders(few_threads: Service, kind: str) -> None:
+    wait_until(lambda: _served_meanwhile(few_threads, SLOW[kind]), "service meanwhile", 120)
+    _assert_served(few_threads)
+
+
+def test_clients_that_do_not_let_go(few_threads: Service) -> None:
+    """gunicorn waits two seconds for each, in the loop that all connections depend on."""
+    closing = request("GET", "/livez", connection="close")
+
+    def served_meanwhile() -> bool:
+        with _clients(few_threads, closing) as clients:
+            for client in clients:  # answered, and the service's side is closed
+                while client.recv(4096):
+                    pass
+            _assert_served(few_threads)
+            return any(map(_is_connected, clients))
+
+    wait_until(served_meanwhile, "service meanwhile", 120)
+
+
+def _is_connected(client: socket.socket) -> bool:
+    """Return whether the service still awaits our end of the connection (TCP's FIN_WAIT2)."""
+    us, them = client.getsockname(), client.getpeername()
+    return any(
+        each.laddr == them and each.raddr == us and each.status == psutil.CONN_FIN_WAIT2
+        for each in psutil.net_connections("tcp4")
+    )
+
+
+# --- Readers that do not read --------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _not_reading(service: Service, share: Share) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(_connect(service, 4096)) for _ in range(MANY)]
+        for client in clients:
+            client.sendall(open_request(share))
+        yield clients
+
+
+def _began(client: socket.socket) -> bool:
+    try:
+        return not _is_held(client) and client.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+    except OSError:
+        return False
+
+
+def test_readers_that_do_not_read(few_threads: Service) -> None:
+    """Some hold a thread for a while; the others are told to come back, and nothing is used up."""
+    large = create(few_threads.port, "large" * 2 * MIB, one_time=False)
+    once = create(few_threads.port, "once " * MIB)
+
+    def served_meanwhile() -> bool:
+        with _not_reading(few_threads, large) as clients:
+            wait_until(lambda: any(map(_began, clients)), "an answer that is not read")
+            _assert_served(few_threads)
+            refused = open_share(few_threads.port, once)
+            assert refused.status == 503
+            assert int(refused.headers["retry-after"]) > 0
+            return sum(map(_began, clients)) >= THREADS // 2
+
+    wait_until(served_meanwhile, "service meanwhile", 120)
+    wait_until(lambda: open_share(few_threads.port, once).status == 200, "the answer at last", 120)
+    assert "Traceback" not in few_threads.logged()
+
+
+def test_a_slow_reader_gets_everything(few_threads: Service) -> None:
+    content = "slow " * MIB
+    share = create(few_threads.port, content)
+    with Line(few_threads.port) as line:
+        line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        assert line.send(open_request(share)).answer().json()["content"] == content
+
+
+# --- Many connections ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _descriptors() -> Iterator[int]:
+    """Let this process have as many files open as it may; gives how many connections that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield min(11_000, hard - 500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _grown(worker: psutil.Process, before: int) -> int:
+    """Return by how many MiB the worker's memory has grown."""
+    return (worker.memory_info().rss - before) // MIB
+
+
+def test_ten_thousand_idle_connections(make_service: MakeService) -> None:
+    """More than the service holds: the oldest make room for the new ones."""
+    service = make_service()
+    _assert_served(service)
+    (worker,) = service.workers()
+    before = worker.memory_info().rss
+    with _descriptors() as count, _clients(service, b"", count) as clients:
+        _assert_served(service)
+        held = sum(map(_is_held, clients))
+        print(f"{count} connections, {held} held, {_grown(worker, before)} MiB more")
+        assert held > min(count, 10_000) * 0.8
+        assert _grown(worker, before) < 100
+    _assert_served(service)
+
+
+def test_unfinished_requests_are_bounded_together(make_service: MakeService) -> None:
+    service = make_service()
+    _assert_served(service)
+    (worker,) = service.workers()
+    before = worker.memory_info().rss
+    data = POST + b"Content-Length: 65536\r\n\r\n" + b"x" * 60_000
+    with _clients(service, data, 1200) as clients:  # 72 MB, of which 32 MiB are kept
+        wait_until(lambda: not _is_held(clients[0]), "the end of the oldest")
+        _assert_served(service)
+        print(f"{sum(map(_is_held, clients))} held, {_grown(worker, before)} MiB more")
+        assert _grown(worker, before) < 100
+    _assert_served(service)
+
+
+def test_no_file_descriptor_is_left(make_service: MakeService) -> None:
+    service = make_service()
+    _assert_served(service)
+    (worker,) = service.workers()
+    worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() + 30, 4096))
+    with _clients(service, b"", 100):
+        _assert_served(service)
+    _assert_served(service)
+    assert "No file descriptor is left" in service.logged()
+    assert service.workers() == [worker]
+
+
+# --- What stays as it was ------------------------------------------------------------------------
+
+
+def test_a_stop_does_not_wait_for_slow_clients(make_service: MakeService) -> None:
+    service = make_service()
+    share = create(service.port, "kept")
+    with _clients(service, b""), _clients(service, SLOW["the beginning of a large body"]):
+        assert service.stop() == 0
+    assert "is killed" not in service.logged()
+    service.start()
+    assert open_share(service.port, share).json()["content"] == "kept"
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 3 * MIB])
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_whoever_expects_to_be_told_is_told_once(
+    service: Service, size: int, in_chunks: bool
+) -> None:
+    whole = create_request("x" * size)
+    head, body = whole.split(b"\r\n\r\n", 1)
+    if in_chunks:
+        head = head.replace(b"content-length: %d" % len(body), b"transfer-encoding: chunked")
+    pieces = chunked([body]) if in_chunks else [body]
+    with Line(service.port) as line:
+        line.send(head + b"\r\nexpect: 100-continue\r\n\r\n")
+        assert line.socket.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert line.send(*pieces).socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 201"
+        assert line.answer("POST").status == 201
+
+
+def test_requests_in_a_row_without_waiting(service: Service) -> None:
+    """All at once, and cut at odd places: each is answered, in order."""
+    requests = [create_request(f"row {n}") for n in range(20)] + [request("GET", "/livez")] * 20
+    data = b"".join(requests)
+    for size in (len(data), 7919, 100):
+        with Line(service.port) as line:
+            for start in range(0, len(data), size):
+                line.send(data[start : start + size])
+            statuses = [line.answer("POST").status for _ in requests]
+        assert statuses == [201] * 20 + [200] * 20
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n" + b"Cookie: a=b\r\n" * 6000, 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: " + b"x" * 2 * MIB, 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
+        (b"GET /" + b"x" * 2 * MIB, 414),
+        (b"GET / HTTP/1.1\nHost: localhost\n\n", 400),
+    ],
+    ids=["many headers", "a huge cookie", "too many headers", "a huge address", "bare line feeds"],
+)
+def test_heads_that_are_refused(service: Service, data: bytes, status: int) -> None:
+    with Line(service.port) as line:
+        with contextlib.suppress(OSError):  # closed before all was sent
+            line.send(data)
+        with contextlib.suppress(OSError):
+            assert line.answer().status == status
+    _assert_served(service)

@@ -1,0 +1,244 @@
+"""Quotas: what one client, and what all together, may keep; freed by whatever ends a share."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
+
+from secrets_app.actions.create import Created, Draft, create_share
+from secrets_app.actions.delete import delete_share
+from secrets_app.actions.purge import purge_expired
+from secrets_app.actions.reveal import reveal_share
+from secrets_app.audit import SERVICE, Actor
+from secrets_app.errors import ClientQuotaReached, InstallationFull
+from secrets_app.models import AuditEvent, Share
+from secrets_app.quotas import installation
+from tests.secrets_app.doubles import MemoryStore
+from tests.secrets_app.support import at_once, expire, kept, row_of
+
+pytestmark = pytest.mark.django_db
+
+ALICE = Actor(address_hash=b"a" * 16, request_id="request-a", bucket="aa" * 16)
+BOB = Actor(address_hash=b"b" * 16, request_id="request-b", bucket="bb" * 16)
+CONTENT = "s" * 100
+
+
+@pytest.fixture(autouse=True)
+def measured_anew() -> Iterator[None]:
+    """What was measured in one test says nothing in the next."""
+    installation.forget()
+    yield
+    installation.forget()
+
+
+def share(actor: Actor = ALICE, content: str = CONTENT, *, one_time: bool = True) -> Created:
+    return create_share(Draft(content, "1h", one_time), actor)
+
+
+@pytest.fixture
+def three_each(settings: Settings) -> None:
+    """Three shares for each client."""
+    settings.QUOTA_SHARES_PER_CLIENT = 3
+
+
+@pytest.fixture
+def three_in_all(settings: Settings) -> None:
+    """Three shares for all together."""
+    settings.QUOTA_SHARES_TOTAL = 3
+
+
+# --- One client ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("three_each")
+def test_so_many_shares_and_no_more() -> None:
+    for _ in range(3):
+        share()
+    with pytest.raises(ClientQuotaReached) as refused:
+        share()
+    assert refused.value.status == 429
+    assert refused.value.sentence == "Quota exceeded: a client may keep 3 secrets at a time"
+    assert 60 < int(refused.value.headers["Retry-After"]) <= 3601
+    share(BOB)
+
+
+def test_so_many_bytes_and_no_more(settings: Settings) -> None:
+    settings.QUOTA_BYTES_PER_CLIENT = 250
+    share()
+    share()
+    share(content="é" * 25)
+    with pytest.raises(ClientQuotaReached, match="a client may keep 250 bytes at a time"):
+        share(content="s")
+    share(BOB)
+
+
+def test_what_is_larger_than_the_quota_never_fits(settings: Settings) -> None:
+    settings.QUOTA_BYTES_PER_CLIENT = 99
+    with pytest.raises(ClientQuotaReached) as refused:
+        share()
+    assert refused.value.headers["Retry-After"] == "60"
+
+
+def _open(created: Created) -> None:
+    reveal_share(created.share_id, BOB)
+
+
+def _delete(created: Created) -> None:
+    delete_share(created.share_id, created.deletion_token, BOB)
+
+
+def _expire_and_purge(created: Created) -> None:
+    expire(created)
+    assert sum(purge_expired()) == 1
+
+
+@pytest.mark.parametrize("end", [_open, _delete, expire, _expire_and_purge])
+@pytest.mark.usefixtures("three_each")
+def test_what_ends_a_share_frees_its_place(end: Callable[[Created], None]) -> None:
+    first, *_ = [share() for _ in range(3)]
+    end(first)
+    share()
+    with pytest.raises(ClientQuotaReached):
+        share()
+
+
+@pytest.mark.usefixtures("three_each")
+def test_an_opening_that_ends_nothing_frees_nothing() -> None:
+    first, *_ = [share(one_time=False) for _ in range(3)]
+    _open(first)
+    with pytest.raises(ClientQuotaReached):
+        share()
+
+
+@pytest.mark.usefixtures("three_each")
+def test_a_refused_share_leaves_nothing(remote_store: MemoryStore) -> None:
+    for _ in range(3):
+        share()
+    events, put = AuditEvent.objects.count(), len(remote_store.calls)
+    with pytest.raises(ClientQuotaReached):
+        share()
+    assert (Share.objects.count(), kept(), AuditEvent.objects.count()) == (3, 3, events)
+    assert remote_store.calls[put:].count("put") == 0
+
+
+def test_nobody_is_counted_without_a_quota() -> None:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        created = share()
+    assert row_of(created).client is None
+    assert not any("SUM(" in query["sql"].upper() for query in queries)
+
+
+@pytest.mark.usefixtures("three_each")
+def test_a_row_has_the_keyed_hash_alone() -> None:
+    assert bytes(row_of(share()).client or b"") == bytes.fromhex(ALICE.bucket)
+    assert row_of(share(SERVICE)).client is None
+
+
+@pytest.mark.usefixtures("three_each")
+def test_addresses_of_one_network_count_together() -> None:
+    """The middleware gives all addresses of an IPv6 /64 one bucket."""
+    for number in range(3):
+        share(replace(ALICE, address_hash=bytes([number]) * 16))
+    with pytest.raises(ClientQuotaReached):
+        share(replace(ALICE, address_hash=b"d" * 16))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("three_each")
+def test_creates_at_the_same_moment() -> None:
+    """As exact as documented: over the quota by those in flight together, and never after."""
+
+    def attempt(_: int) -> bool:
+        try:
+            share()
+        except ClientQuotaReached:
+            return False
+        return True
+
+    first, *later = at_once(4, 5, attempt)
+    assert 3 <= sum(first) + sum(map(sum, later)) <= 3 + 3
+    assert not attempt(0)
+
+
+# --- All together --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("three_in_all")
+def test_an_installation_that_is_full() -> None:
+    for actor in (ALICE, BOB, ALICE):
+        share(actor)
+    with pytest.raises(InstallationFull) as refused:
+        share(BOB)
+    assert refused.value.status == 507
+    assert "no room" in refused.value.sentence
+    assert Share.objects.count() == 3
+
+
+def test_an_installation_that_is_full_of_bytes(settings: Settings) -> None:
+    settings.QUOTA_BYTES_TOTAL = 250
+    share()
+    share(BOB)
+    with pytest.raises(InstallationFull):
+        share(content="s" * 51)
+    share(content="s" * 50)
+
+
+@pytest.mark.usefixtures("three_in_all")
+def test_a_place_that_is_free_again_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets_app.quotas.FULL_FOR", 0.0)
+    first, *_ = [share() for _ in range(3)]
+    with pytest.raises(InstallationFull):
+        share()
+    _open(first)
+    share()
+
+
+@pytest.mark.usefixtures("three_in_all")
+def test_what_other_processes_keep_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    share()
+    Share.objects.bulk_create(_others(5))
+    monkeypatch.setattr("secrets_app.quotas.GOOD_FOR", 0.0)
+    monkeypatch.setattr("secrets_app.quotas.FULL_FOR", 0.0)
+    with pytest.raises(InstallationFull):
+        share()
+
+
+def _others(count: int) -> Iterator[Share]:
+    model = Share.objects.get()
+    for number in range(count):
+        model.pk, model.digest = None, number.to_bytes(32)
+        yield Share(**{f.attname: getattr(model, f.attname) for f in Share._meta.concrete_fields})
+
+
+@pytest.mark.usefixtures("three_in_all")
+def test_measured_seldom() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(3):
+            share()
+        for _ in range(5):
+            with pytest.raises(InstallationFull):
+                share()
+    assert sum("SUM(" in query["sql"].upper() for query in queries) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("three_in_all")
+def test_one_process_is_exact() -> None:
+    made, lock = [0], threading.Lock()
+
+    def attempt(_: int) -> None:
+        try:
+            share()
+        except InstallationFull:
+            return
+        with lock:
+            made[0] += 1
+
+    at_once(4, 5, attempt)
+    assert made[0] == Share.objects.count() == 3
