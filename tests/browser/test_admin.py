@@ -132,7 +132,7 @@ def test_a_new_repository_gets_members(olga: Visitor) -> None:
     page.locator("#id_memberships-1-username").fill("bob")
     page.locator("#id_memberships-1-role").select_option("writer")
     page.get_by_role("button", name="Save and continue").click()
-    expect(page.locator("#id_memberships-1-role")).to_have_value("writer")
+    expect(page.locator("#id_memberships-0-role")).to_have_value("writer")
     page.get_by_role("link", name="Its audit events").click()
     expect(page.get_by_role("cell", name="bob: writer")).to_be_visible()
 

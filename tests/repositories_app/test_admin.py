@@ -338,6 +338,14 @@ def test_a_user_on_whom_something_hangs_is_deactivated_not_deleted() -> None:
     assert Api(token).list().status_code == 401
 
 
+def test_a_user_with_a_history_keeps_it(operator: Admin) -> None:
+    """Django would delete the entries of the history along with who made them."""
+    root = Admin(person("root", superuser=True))
+    operator.post(f"{REPOSITORIES}/add/", name="new-repo", owner="nora")
+    assert root.post(f"auth/user/{number('olga')}/delete/", post="yes").status_code == 403
+    assert User.objects.filter(username="olga").exists()
+
+
 def test_what_is_done_to_accounts_is_in_the_trail() -> None:
     root = Admin(person("root", superuser=True))
     group = Group.objects.get(name="operator")
