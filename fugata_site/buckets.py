@@ -84,6 +84,7 @@ def _result(allowed: bool, now: int, full_at: int, interval: int, burst: int) ->
 class MemoryBuckets:
     """The buckets of a service that is one process."""
 
+    #: Buckets that are kept at most.
     SWEEP_AT = 100_000
 
     def __init__(self, interval: float, burst: int) -> None:
@@ -108,8 +109,16 @@ class MemoryBuckets:
 
     def _keep(self, bucket: str, full_at: int, now: int) -> None:
         if len(self._full_at) >= self.SWEEP_AT and bucket not in self._full_at:
-            self._full_at = {name: at for name, at in self._full_at.items() if at > now}
+            self._full_at = self._swept(now)
         self._full_at[bucket] = full_at
+
+    def _swept(self, now: int) -> dict[str, int]:
+        """Return the buckets that are not full; when too many, the half that misses most."""
+        after = now
+        live = sorted(at for at in self._full_at.values() if at > now)
+        if len(live) >= self.SWEEP_AT:
+            after = live[len(live) // 2]
+        return {name: at for name, at in self._full_at.items() if at > after}
 
 
 class RedisBuckets:

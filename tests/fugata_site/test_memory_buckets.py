@@ -112,3 +112,15 @@ def test_full_buckets_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatc
     all_.take("new")
     assert len(all_._full_at) == 1
     assert not all_.take("new").allowed
+
+
+def test_a_flood_of_empty_buckets_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that miss most are remembered best."""
+    monkeypatch.setattr(MemoryBuckets, "SWEEP_AT", 100)
+    kept = MemoryBuckets(60_000_000, 5)
+    for _ in range(5):
+        assert kept.take("abuser").allowed
+    for number in range(1000):
+        assert kept.take(f"client {number}").allowed
+        assert len(kept._full_at) <= 100
+    assert not kept.take("abuser").allowed

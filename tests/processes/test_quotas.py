@@ -1,4 +1,4 @@
-"""Quotas and who may create, in the service as it runs; a proxy tells clients apart."""
+"""Quotas and who may create, in the service as it runs; a proxy's word tells clients apart."""
 
 import json
 
@@ -77,7 +77,8 @@ def test_creation_with_a_token(make_service: MakeService) -> None:
     assert exchange(service.port, create_request("s")).status == 401
     page = exchange(service.port, request("GET", "/"))
     assert (page.status, page.headers["location"]) == (302, "/admin/login/?next=/")
-    made = service.manage("create_repository", "repo", "--owner", "alice", "--token")
+    service.manage("create_repository", "repo", "--owner", "alice")
+    made = service.manage("create_access_token", "alice")
     token = next(word for word in made.stdout.split() if word.startswith("fgt_"))
     body = b'{"content": "s", "duration": "1h"}'
     data = request("POST", "/secrets", body, authorization=f"Bearer {token}")

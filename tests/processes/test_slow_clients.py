@@ -126,6 +126,42 @@ def _is_connected(client: socket.socket) -> bool:
     )
 
 
+def test_health_does_not_queue(few_threads: Service) -> None:
+    """Whoever asks for it has a thread apart, however many requests wait for the others."""
+
+    def ahead_of_many() -> bool:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(_connect(few_threads)) for _ in range(400)]
+            for client in clients:
+                client.sendall(create_request("s" * 5000))
+            assert exchange(few_threads.port, request("GET", "/healthz")).status == 200
+            return sum(map(_is_held, clients)) > 100
+
+    wait_until(ahead_of_many, "an answer before the others'")
+    _assert_served(few_threads)
+
+
+def test_deadlines(few_threads: Service) -> None:
+    """Each has its own: a head, a small body, a large one; and who sends nothing is let go."""
+    late = [
+        (SLOW["half a head"], {"error": "The request's head did not arrive in time"}),
+        (SLOW["a small body"], {"error": "The request body did not arrive in time"}),
+        (
+            SLOW["the beginning of a large body"],
+            {"error": "The request body did not arrive in time"},
+        ),
+    ]
+    with contextlib.ExitStack() as stack:
+        nothing, *lines = [stack.enter_context(Line(few_threads.port, 120)) for _ in range(4)]
+        for line, (data, _) in zip(lines, late, strict=True):
+            line.send(data)
+        for line, (_, error) in zip(lines, late, strict=True):
+            answer = line.answer("POST")
+            assert (answer.status, answer.json()) == (408, error)
+            assert line.ended()
+        assert nothing.ended()
+
+
 # --- Readers that do not read --------------------------------------------------------------------
 
 
@@ -161,6 +197,15 @@ def test_readers_that_do_not_read(few_threads: Service) -> None:
 
     wait_until(served_meanwhile, "service meanwhile", 120)
     wait_until(lambda: open_share(few_threads.port, once).status == 200, "the answer at last", 120)
+    assert "Traceback" not in few_threads.logged()
+
+
+def test_a_reader_who_does_not_read_is_given_up(few_threads: Service) -> None:
+    share = create(few_threads.port, "large" * 2 * MIB, one_time=False)
+    with _connect(few_threads, 4096) as client:
+        client.sendall(open_request(share))
+        wait_until(lambda: _began(client), "the beginning of the answer")
+        wait_until(lambda: not _began(client), "a connection that is reset", 120)
     assert "Traceback" not in few_threads.logged()
 
 
