@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site import key_services
+from fugata_site import key_services, log_settings, schedule
 from fugata_site.environment import (
     durations,
     env,
@@ -211,38 +211,7 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(FUGATA_HOME / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "purge-expired": {
-        "task": "secrets_app.tasks.purge_expired",
-        "schedule": 60.0,
-        "options": {"expires": 55},
-    },
-    "seal-audit-events": {
-        "task": "secrets_app.tasks.seal_audit_events",
-        "schedule": 60.0,
-        "options": {"expires": 55},
-    },
-    "prune-audit-events": {
-        "task": "secrets_app.tasks.prune_audit_events",
-        "schedule": 3600.0,
-        "options": {"expires": 3500},
-    },
-    "reconcile-values": {
-        "task": "secrets_app.tasks.reconcile_values",
-        "schedule": 3600.0,
-        "options": {"expires": 3000},
-    },
-    "rewrap-keys": {
-        "task": "secrets_app.tasks.rewrap_keys",
-        "schedule": 60.0,
-        "options": {"expires": 55},
-    },
-    "count-hours": {
-        "task": "secrets_app.tasks.count_hours",
-        "schedule": 300.0,
-        "options": {"expires": 290},
-    },
-}
+CELERY_BEAT_SCHEDULE = schedule.SCHEDULE
 
 # --- The audit trail -----------------------------------------------------------------------------
 
@@ -419,20 +388,4 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",
 ]
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"redacting": {"()": "fugata_site.logs.formatter"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
-        "nowhere": {"class": "logging.NullHandler"},
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # It logs whole paths, of each answer from 400 on; ErrorMiddleware logs what failed.
-        "django.request": {"handlers": ["nowhere"], "propagate": False},
-        "django.security": {"handlers": ["nowhere"], "propagate": False},
-        "botocore": {"level": "WARNING"},  # it tells each time where it found credentials
-    },
-}
+LOGGING = log_settings.CONFIGURATION
