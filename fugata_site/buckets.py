@@ -18,6 +18,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from fugata_site.metrics.definitions import BUCKETS_FAILED
+
 logger = logging.getLogger(__name__)
 
 _MINUTE = 60_000_000
@@ -172,6 +174,7 @@ class RedisBuckets:
 
     def _open_circuit(self, error: Exception) -> Taken:
         self._open_until = time.monotonic() + self.PAUSE
+        BUCKETS_FAILED.inc()
         logger.warning("rate limits are off for now: Redis failed (%s)", type(error).__name__)
         return self._unlimited()
 

@@ -1,14 +1,20 @@
 """Celery's application: the worker and beat take all else from the settings (CELERY_…)."""
 
+import logging
 import os
 import sys
 from functools import cached_property
 from types import FrameType
+from typing import Any
 
-from celery import Celery, platforms
-from celery.apps import beat
+from celery import Celery, platforms, signals
+from celery.apps import beat, worker
+
+from fugata_site.metrics import folder
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
+
+logger = logging.getLogger(__name__)
 
 
 class Beat(beat.Beat):
@@ -23,12 +29,25 @@ class Beat(beat.Beat):
         platforms.signals.update(SIGTERM=_end, SIGINT=_end)
 
 
+def _say(text: str, stream: object = None) -> None:
+    logger.warning("%s", text.strip())
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     sys.exit()
 
 
 class Fugata(Celery):
-    """Celery with our beat."""
+    """Celery with our beat, and with metrics."""
+
+    _serves_metrics = False
+
+    @cached_property
+    def Worker(self) -> type[worker.Worker]:  # noqa: N802  # Celery's name
+        """The class that `celery worker` runs."""
+        self._serves_metrics = folder.claim("worker")
+        setattr(worker, "safe_say", _say)  # noqa: B010  # which would write past the log
+        return self.subclass_with_self(worker.Worker)
 
     @cached_property
     def Beat(self) -> type[Beat]:  # noqa: N802  # Celery's name
@@ -39,3 +58,44 @@ class Fugata(Celery):
 app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["secrets_app"])
+
+
+@signals.worker_ready.connect
+def serve_metrics(**_: Any) -> None:
+    """Serve METRICS_PORT where no web process beside this worker does."""
+    from django.conf import settings
+
+    if app._serves_metrics and settings.METRICS_PORT:
+        from fugata_site.metrics import listener
+
+        listener.serve(listener.listen())
+
+
+@signals.after_setup_task_logger.connect
+def format_tasks_logs(logger: logging.Logger, **_: Any) -> None:
+    """Write what tasks log as everything else is written: redacted, in LOG_FORMAT."""
+    from fugata_site import logs
+
+    for handler in logger.handlers:
+        handler.setFormatter(logs.formatter())
+
+
+@signals.task_success.connect
+def count_success(sender: Any, **_: Any) -> None:
+    """Count a task that came to its end, and say when."""
+    from fugata_site.metrics import definitions
+
+    definitions.TASKS.labels(_short(sender.name), "done").inc()
+    definitions.TASK_SUCCEEDED.labels(_short(sender.name)).set_to_current_time()
+
+
+@signals.task_failure.connect
+def count_failure(sender: Any, **_: Any) -> None:
+    """Count a task that failed."""
+    from fugata_site.metrics import definitions
+
+    definitions.TASKS.labels(_short(sender.name), "failed").inc()
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]

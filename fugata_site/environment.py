@@ -103,6 +103,14 @@ def kubernetes_name(name: str, default: str) -> str:
     return value
 
 
+def one_of(name: str, choices: list[str]) -> str:
+    """Return a setting that is one of a few words; the first is the default."""
+    value = read(name, env.str, choices[0])
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}: must be one of {', '.join(choices)}.")
+    return value
+
+
 def durations(name: str, default: list[str]) -> dict[str, timedelta]:
     """Return the durations on offer by how they are written, in the order configured: `5m` is
     five minutes; the units are s, m, h, d.

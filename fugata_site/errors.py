@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -27,6 +27,7 @@ from secrets_app.pages.views import offer_again
 logger = logging.getLogger(__name__)
 
 API_PREFIXES = ("/secrets", "/repositories")
+ADMIN_PREFIX = "/admin/"
 
 
 def api_exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
@@ -46,6 +47,8 @@ def translated(error: Exception, failure: str = InternalError.sentence) -> Fugat
             return error
         case OperationalError() | InterfaceError():
             return database_unavailable(error)
+        case PermissionDenied():
+            return Forbidden()
         case exceptions.UnsupportedMediaType():
             return UnsupportedMediaType()
         case exceptions.ParseError():
@@ -67,7 +70,8 @@ def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
             "sentence": error.for_people or error.sentence,
             "retry_after": error.headers.get("Retry-After"),
         }
-        response = render(request, "message.html", context, status=error.status)
+        template = "admin/message.html" if _is_for_operators(request) else "message.html"
+        response = render(request, template, context, status=error.status)
     else:
         response = JsonResponse({"error": error.sentence}, status=error.status)
     for name, value in error.headers.items():
@@ -78,9 +82,13 @@ def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
 
 def _is_for_people(request: HttpRequest) -> bool:
     path = request.path_info
-    if path == "/" or path.startswith("/s/"):
+    if path == "/" or path.startswith(("/s/", ADMIN_PREFIX)):
         return True
     return not path.startswith(API_PREFIXES) and prefers_html(request)
+
+
+def _is_for_operators(request: HttpRequest) -> bool:
+    return request.path_info.startswith(ADMIN_PREFIX)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

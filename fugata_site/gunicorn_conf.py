@@ -2,16 +2,19 @@
 
 import os
 import resource
+import socket
 import sys
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 
 import django
+from django.conf import settings
 
+from fugata_site.metrics import folder
+
+folder.claim("web")  # before prometheus-client is imported
 django.setup()
-
-from django.conf import settings  # noqa: E402
 
 #: File descriptors of a worker that are not for clients: database, Redis, cluster, static files.
 _OTHERS = 200
@@ -49,6 +52,10 @@ access_log_format = '%(t)s "%(r)s" %(s)s %(B)s %(L)ss'
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
+#: The socket of METRICS_PORT, opened once and shared by the workers.
+_scrapes: list[socket.socket] = []
+
+
 def on_starting(server: Any) -> None:
     """Refuse to start what can't work, before a request is served."""
     from django.core.management import CommandError, call_command
@@ -59,17 +66,38 @@ def on_starting(server: Any) -> None:
         call_command("prepare", check_only=True, skip_checks=False)
     except CommandError as error:
         sys.exit(str(error))
+    if settings.METRICS_PORT:
+        _listen_for_scrapes()
     from django.db import connections
 
     connections.close_all()  # no connection may be shared with the workers that are forked
 
 
+def _listen_for_scrapes() -> None:
+    from fugata_site.metrics import listener
+
+    try:
+        _scrapes.append(listener.listen())
+    except listener.CannotListen as error:
+        sys.exit(str(error))
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Drop what a worker that ended said of the present; what it counted stays counted."""
+    folder.forget_process(worker.pid)
+
+
 def post_worker_init(worker: Any) -> None:
-    """Start the health probe, and spare the garbage collector what was loaded for good."""
+    """Start what runs beside the requests, and spare the garbage collector what was loaded for
+    good.
+    """
     import gc
 
     from fugata_site import health
+    from fugata_site.metrics import listener
 
     health.monitor.start()
+    for listening in _scrapes:
+        listener.serve(listening)
     gc.collect()
     gc.freeze()

@@ -1,12 +1,13 @@
 """Settings, from the environment; README.md lists them. A wrong one stops the start by name."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site import key_services
+from fugata_site import key_services, log_settings, schedule
 from fugata_site.environment import (
     durations,
     env,
@@ -16,6 +17,7 @@ from fugata_site.environment import (
     long_enough,
     names,
     networks,
+    one_of,
     origin,
     read,
     time_span,
@@ -112,6 +114,20 @@ if not _usable or (REDIS_URL and not _redis.scheme):
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
 WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
+LOG_FORMAT = one_of("LOG_FORMAT", ["text", "json"])
+
+#: Metrics are served on a port of their own, or behind a token; with neither there are none.
+METRICS_HOST = read("METRICS_HOST", env.str, "127.0.0.1")
+METRICS_PORT = whole_number("METRICS_PORT", 0, 0, 65535)
+METRICS_TOKEN = read("METRICS_TOKEN", env.str, "")
+METRICS = bool(METRICS_PORT or METRICS_TOKEN)
+METRICS_FOLDER = FUGATA_HOME / "metrics"
+if METRICS_PORT == PORT:
+    raise ImproperlyConfigured("METRICS_PORT: must be another port than PORT.")
+if METRICS_TOKEN and not re.fullmatch(r"[!-~]{16,1024}", METRICS_TOKEN):
+    raise ImproperlyConfigured(
+        "METRICS_TOKEN: must be 16 to 1,024 visible ASCII characters, without spaces."
+    )
 
 # --- Where things are kept -----------------------------------------------------------------------
 
@@ -195,33 +211,7 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(FUGATA_HOME / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "purge-expired": {
-        "task": "secrets_app.tasks.purge_expired",
-        "schedule": 60.0,
-        "options": {"expires": 55},
-    },
-    "seal-audit-events": {
-        "task": "secrets_app.tasks.seal_audit_events",
-        "schedule": 60.0,
-        "options": {"expires": 55},
-    },
-    "prune-audit-events": {
-        "task": "secrets_app.tasks.prune_audit_events",
-        "schedule": 3600.0,
-        "options": {"expires": 3500},
-    },
-    "reconcile-values": {
-        "task": "secrets_app.tasks.reconcile_values",
-        "schedule": 3600.0,
-        "options": {"expires": 3000},
-    },
-    "rewrap-keys": {
-        "task": "secrets_app.tasks.rewrap_keys",
-        "schedule": 60.0,
-        "options": {"expires": 55},
-    },
-}
+CELERY_BEAT_SCHEDULE = schedule.SCHEDULE
 
 # --- The audit trail -----------------------------------------------------------------------------
 
@@ -242,12 +232,14 @@ AUDIT_RETENTION = time_span("AUDIT_RETENTION")
 
 INSTALLED_APPS = [
     "fugata_site.apps.FugataSiteConfig",
+    "fugata_site.apps.FugataAdminConfig",
     "repositories_app",
     "secrets_app",
     "secrets_app.vault",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
+    "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_ratelimit",
     "corsheaders",
@@ -255,6 +247,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "fugata_site.middleware.health.HealthMiddleware",
+    *(["fugata_site.middleware.metrics.MetricsMiddleware"] if METRICS else []),
     "fugata_site.middleware.answer.AnswerMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -273,6 +266,7 @@ MIDDLEWARE = [
     "fugata_site.middleware.body.BodyMiddleware",
     "fugata_site.middleware.csrf.PageCsrfMiddleware",
     "fugata_site.middleware.bulkhead.BulkheadMiddleware",
+    "fugata_site.middleware.admin.AdminMiddleware",
     "fugata_site.middleware.errors.ErrorMiddleware",
 ]
 ROOT_URLCONF = "fugata_site.urls"
@@ -282,7 +276,14 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
     }
 ]
 STATIC_URL = "/static/"
@@ -294,6 +295,30 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
 
+# --- The admin -----------------------------------------------------------------------------------
+
+#: Attempts to sign in, right ones too: by client, and by account from wherever.
+SIGN_IN_RATE = "30/5m"
+ACCOUNT_RATE = "10/5m"
+SESSION_ENGINE = "fugata_site.console.sessions"
+SESSION_COOKIE_NAME = "__Host-admin" if HTTPS else "admin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Strict"
+#: Seconds after the last request; closing the browser ends a session too.
+SESSION_COOKIE_AGE = 1800
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_SAVE_EVERY_REQUEST = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
+]
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
@@ -302,6 +327,22 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "fugata_site.errors.api_exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "Fugata",
+    "VERSION": "1",
+    "DESCRIPTION": "Share a secret by a link that expires, and keep the secrets of repositories."
+    ' Every error is `{"error": "one sentence"}`: also an unknown path (404) and a wrong method'
+    " (405, with `Allow`).",
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "SERVERS": [{"url": "/"}],
+    "TAGS": [
+        {"name": "Shares", "description": "A secret behind a link that expires."},
+        {"name": "Repositories", "description": "The secrets of a repository, behind tokens."},
+        {"name": "Health", "description": "For probes; never rate-limited."},
+    ],
 }
 
 # --- Safety --------------------------------------------------------------------------------------
@@ -335,6 +376,10 @@ SILENCED_SYSTEM_CHECKS = [
     # cache counts atomically, and LocMem is refused for several processes by fugata.E001.
     "django_ratelimit.E003",
     "django_ratelimit.W001",
+    # AdminMiddleware is Django's own three, which these look for one by one.
+    "admin.E408",
+    "admin.E409",
+    "admin.E410",
     # PageCsrfMiddleware is Django's own, which this check knows by its path alone.
     "security.W003",
     # The proxy that ends TLS redirects; sub-domains are the operator's to decide.
@@ -343,20 +388,4 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",
 ]
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"redacting": {"()": "fugata_site.logs.RedactingFormatter"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
-        "nowhere": {"class": "logging.NullHandler"},
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # It logs whole paths, of each answer from 400 on; ErrorMiddleware logs what failed.
-        "django.request": {"handlers": ["nowhere"], "propagate": False},
-        "django.security": {"handlers": ["nowhere"], "propagate": False},
-        "botocore": {"level": "WARNING"},  # it tells each time where it found credentials
-    },
-}
+LOGGING = log_settings.CONFIGURATION

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from repositories_app.authentication import Caller
 from repositories_app.errors import RepositoryNotFound
+from repositories_app.metrics import SECRETS
 from repositories_app.models import Membership
 from repositories_app.names import is_repository_name
 from secrets_app.audit import Actor, record
@@ -30,6 +31,7 @@ def writable(caller: Caller, name: str, actor: Actor) -> Opened:
     """Return the repository for writing. Raises RepositoryNotFound, Forbidden."""
     repository, role = _seen(caller, name, actor)
     if caller.read_only or role not in _MAY_WRITE:
+        SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)
         raise Forbidden()
     return repository
@@ -47,6 +49,7 @@ def _seen(caller: Caller, name: str, actor: Actor) -> tuple[Opened, str]:
         memberships = memberships.filter(repository__access_tokens=caller.token_id)
     found = next(iter(memberships.values_list("repository_id", "role")[:1]), None)
     if found is None:
+        SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)
         raise RepositoryNotFound()
     return Opened(found[0], name), found[1]

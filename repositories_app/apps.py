@@ -5,6 +5,7 @@ from django.apps import AppConfig
 
 class RepositoriesAppConfig(AppConfig):
     name = "repositories_app"
+    verbose_name = "Repositories"
 
     def ready(self) -> None:
         """Have repositories' values reconciled."""

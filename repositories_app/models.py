@@ -92,6 +92,10 @@ class AccessToken(models.Model):
 
     objects = AccessTokenQuerySet.as_manager()
 
+    class Meta:
+        default_permissions = ("add", "view")
+        permissions = [("revoke_accesstoken", "Can revoke access token")]
+
     def __str__(self) -> str:
         return f"{self.prefix}… of {self.user}"
 
@@ -113,6 +117,8 @@ class RepositorySecret(Sealed):
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta(Sealed.Meta):
+        default_permissions = ("view",)
+        permissions = [("remove_repositorysecret", "Can remove repository secret")]
         constraints = [
             models.UniqueConstraint(fields=["repository", "secret_key"], name="secret_once")
         ]

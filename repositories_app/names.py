@@ -2,8 +2,11 @@
 
 import re
 
-_REPOSITORY = re.compile(r"[-._a-zA-Z0-9]{1,100}", re.ASCII)
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
+REPOSITORY_PATTERN = r"[-._a-zA-Z0-9]{1,100}"
+KEY_PATTERN = r"(?!\.$)(?!\.\.)[-._a-zA-Z0-9]{1,253}"
+
+_REPOSITORY = re.compile(REPOSITORY_PATTERN, re.ASCII)
+_KEY = re.compile(KEY_PATTERN, re.ASCII)
 
 REPOSITORY_RULE = "1 to 100 of the characters a-z, A-Z, 0-9, '-', '_' and '.'"
 KEY_RULE = (
@@ -19,4 +22,4 @@ def is_repository_name(text: str) -> bool:
 
 def is_secret_key(text: str) -> bool:
     """Return whether `text` may be a secret's key: Kubernetes' rule for data keys."""
-    return _KEY.fullmatch(text) is not None and text != "." and not text.startswith("..")
+    return _KEY.fullmatch(text) is not None

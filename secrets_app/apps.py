@@ -5,6 +5,7 @@ from django.apps import AppConfig
 
 class SecretsAppConfig(AppConfig):
     name = "secrets_app"
+    verbose_name = "Sharing"
 
     def ready(self) -> None:
         """Have shares' values reconciled."""

@@ -100,6 +100,7 @@ class Forbidden(FugataError):
     status = 403
     title = "Not allowed"
     sentence = "Forbidden"
+    for_people = "Your account may not do that."
 
 
 class NotFound(FugataError):
@@ -113,6 +114,10 @@ class ShareNotFound(NotFound):
     """Unknown, expired, deleted or already opened: nobody can tell which (contract: 404)."""
 
     sentence = "Secret not found"
+
+
+class LostClaim(ShareNotFound):
+    """Somebody else opened or deleted it while this reader decrypted (the same answer)."""
 
 
 class MethodNotAllowed(FugataError):
@@ -163,6 +168,13 @@ class RateLimited(FugataError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(headers={"Retry-After": str(retry_after)})
+
+
+class TooManySignIns(RateLimited):
+    """Too many attempts to sign in, by this client or for this account (which need not exist)."""
+
+    sentence = "Too many attempts to sign in"
+    for_people = "There were many attempts to sign in from your address or with this name."
 
 
 class ClientQuotaReached(FugataError):

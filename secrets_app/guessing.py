@@ -1,14 +1,19 @@
-"""Guessing: well-formed but wrong tokens are counted per client, 30 in five minutes (design.md)."""
+"""Guessing: well-formed but wrong tokens are counted per client, 30 in five minutes (design.md).
+
+Attempts to sign in to the admin are counted per client, and per account as well.
+"""
 
 import logging
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from django_ratelimit.core import get_usage
 
 from secrets_app.audit import Actor
 from secrets_app.audit.refusals import count_refusal
-from secrets_app.errors import FugataError, RateLimited, Unauthorized
+from secrets_app.errors import FugataError, RateLimited, TooManySignIns, Unauthorized
+from secrets_app.metrics import GUESSES
 
 logger = logging.getLogger(__name__)
 
@@ -16,20 +21,39 @@ logger = logging.getLogger(__name__)
 def wrong_guess(actor: Actor, counts: bool) -> FugataError:
     """Return what a wrong token deserves: Unauthorized, or RateLimited after too many."""
     count_refusal(actor)
-    usage = _count(actor.bucket) if counts else None
-    if usage and usage["should_limit"]:
+    usage = _count("guess", actor.bucket, settings.GUESS_RATE) if counts else None
+    too_many = bool(usage and usage["should_limit"])
+    if counts:
+        GUESSES.labels("refused" if too_many else "counted").inc()
+    if usage and too_many:
         return RateLimited(retry_after=max(usage["time_left"], 1))
     return Unauthorized()
 
 
-def _count(bucket: str) -> dict[str, int] | None:
-    """Count one more; None where the cache can't be asked, which lets the answer be a 401."""
+def refuse_many_sign_ins(actor: Actor, username: str) -> None:
+    """Count an attempt to sign in. Raises TooManySignIns, before any password is looked at.
+
+    By account too, because a password, unlike a token, can be guessed from many addresses.
+    """
+    _refuse_many("sign-in", actor.bucket, settings.SIGN_IN_RATE)
+    account = salted_hmac("fugata.sign-in", username).hexdigest()
+    _refuse_many("account", account, settings.ACCOUNT_RATE)
+
+
+def _refuse_many(group: str, bucket: str, rate: str) -> None:
+    usage = _count(group, bucket, rate)
+    if usage and usage["should_limit"]:
+        raise TooManySignIns(retry_after=max(usage["time_left"], 1))
+
+
+def _count(group: str, bucket: str, rate: str) -> dict[str, int] | None:
+    """Count one more; None where the cache can't be asked, which lets it pass uncounted."""
     try:
         return get_usage(  # type: ignore[no-any-return]
             HttpRequest(),
-            group="guess",
+            group=group,
             key=lambda group, request: bucket,
-            rate=settings.GUESS_RATE,
+            rate=rate,
             increment=True,
         )
     except Exception as error:  # whatever the cache's client raises

@@ -13,7 +13,8 @@ _RANDOM = 22
 # A byte stands for a letter; those from 248 = 4 x 62 on would favour the first ones.
 _LETTER_OF = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))
 _UNFAIR = bytes(range(256 - 256 % len(_ALPHABET), 256))
-_SHARE_ID = re.compile(r"fug_[0-9A-Za-z]{22,64}", re.ASCII)
+SHARE_ID_PATTERN = r"fug_[0-9A-Za-z]{22,64}"
+_SHARE_ID = re.compile(SHARE_ID_PATTERN, re.ASCII)
 _DELETION_TOKEN = re.compile(r"tok_[0-9A-Za-z]{22,64}", re.ASCII)
 
 

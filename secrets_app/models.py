@@ -38,13 +38,15 @@ class Share(Sealed):
     #: Under which keyed hash of an address it counts; null where no quota is for clients.
     client = models.BinaryField(max_length=16, null=True, editable=False)
 
+    objects = ShareQuerySet.as_manager()
+
     class Meta(Sealed.Meta):
         indexes = [
             *Sealed.Meta.indexes,
             models.Index(fields=["client"], condition=~Q(client=None), name="share_by_client"),
         ]
-
-    objects = ShareQuerySet.as_manager()
+        default_permissions = ("view",)
+        permissions = [("revoke_share", "Can revoke share"), ("purge_share", "Can purge shares")]
 
     def __str__(self) -> str:
         return f"share {self.pk}"
@@ -73,6 +75,15 @@ class AuditEvent(models.Model):
         READ_FAILED = "read failed"
         REMOVED = "removed"
         REFUSED = "refused"
+        PURGED = "purged"
+        SIGNED_IN = "signed in"
+        REPO_CREATED = "repo created"
+        REPO_DELETED = "repo deleted"
+        MEMBER_SET = "member set"
+        MEMBER_REMOVED = "member removed"
+        TOKEN_CREATED = "token created"  # noqa: S105
+        TOKEN_REVOKED = "token revoked"  # noqa: S105
+        ACCOUNT_CHANGED = "account changed"
 
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=16, choices=Kind)
@@ -82,6 +93,8 @@ class AuditEvent(models.Model):
     username = models.CharField(max_length=150, db_default="")
     #: The beginning of the access token, as lists of tokens show it.
     token = models.CharField(max_length=16, db_default="")
+    #: Whom or what an administrative act was about: a member and role, a token's beginning.
+    subject = models.CharField(max_length=200, db_default="")
     address_hash = models.BinaryField(max_length=16, null=True)
     request_id = models.CharField(max_length=64)
     #: How many times it happened: refusals without a token are counted by client and minute.
@@ -92,13 +105,16 @@ class AuditEvent(models.Model):
 
     class Meta:
         db_table = "secrets_app_auditevent"
+        default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
                 fields=["position"], condition=Q(position__isnull=False), name="position_once"
             )
         ]
         indexes = [
-            models.Index(fields=["id"], condition=Q(position=None), name="auditevent_unsealed")
+            # Every list and count is of a span of time. It costs an insert 0.6 µs of about 100.
+            models.Index(fields=["at"], name="auditevent_at"),
+            models.Index(fields=["id"], condition=Q(position=None), name="auditevent_unsealed"),
         ]
 
     def __str__(self) -> str:
@@ -118,6 +134,9 @@ class AuditStub(models.Model):
     newest_at = models.DateTimeField(help_text="when the newest of them happened")
     pruned_at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        default_permissions = ()
+
     def __str__(self) -> str:
         return f"events up to position {self.through} were pruned"
 
@@ -130,6 +149,7 @@ class RefusalCount(models.Model):
     count = models.PositiveIntegerField(default=1)
 
     class Meta:
+        default_permissions = ()
         constraints = [
             models.UniqueConstraint(fields=["address_hash", "minute"], name="refusals_once")
         ]
@@ -146,5 +166,36 @@ class KeptAnswer(models.Model):
     sealed = models.BinaryField()
     expires_at = models.DateTimeField(db_index=True)
 
+    class Meta:
+        default_permissions = ()
+
     def __str__(self) -> str:
         return f"answer {self.pk}"
+
+
+class HourlyCount(models.Model):
+    """How many events of a kind there were in an hour: what charts read instead of the trail."""
+
+    hour = models.DateTimeField()
+    kind = models.CharField(max_length=16)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["hour", "kind"], name="hour_and_kind_once")]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.kind} at {self.hour:%Y-%m-%d %H:%M}"
+
+
+class Heartbeat(models.Model):
+    """When a periodic task last ended well: proof that beat and a worker run."""
+
+    task = models.CharField(max_length=100, primary_key=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.task} at {self.at:%Y-%m-%d %H:%M:%S}"

@@ -7,6 +7,7 @@ from itertools import takewhile
 from celery import shared_task
 from django.conf import settings
 
+from secrets_app import statistics
 from secrets_app.actions.purge import purge_expired as purge
 from secrets_app.audit.prune import ChainBroken, prune_events
 from secrets_app.audit.publish import publish
@@ -35,6 +36,7 @@ def purge_expired() -> int:
         purged += count
         if time.monotonic() > deadline:
             break
+    statistics.beat("purge_expired")
     return purged
 
 
@@ -94,3 +96,11 @@ def rewrap_keys() -> int:
     except KeyUnavailable as error:
         logger.error("data keys could not be re-wrapped: %s", error)
         return 0
+
+
+@shared_task
+def count_hours() -> int:
+    """Count what happened in the hours gone by; returns how many hours."""
+    counted = statistics.count_hours()
+    statistics.beat("count_hours")
+    return counted

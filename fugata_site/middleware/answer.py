@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from fugata_site import logs
+
 # Not an id or a token of ours: what a client sends is kept in the trail and in logs.
 _WELL_FORMED = re.compile(r"(?!.*(?:fug|tok|fgt)_)[-._0-9A-Za-z]{8,64}")
 
@@ -20,7 +22,11 @@ class AnswerMiddleware:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
         request.request_id = request_id  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        token = logs.request_id.set(request_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            logs.request_id.reset(token)
         response.headers["X-Request-ID"] = request_id
         response.headers.setdefault("Cache-Control", "no-store")
         return response

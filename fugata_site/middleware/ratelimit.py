@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from fugata_site import errors
 from fugata_site.body import body_read, discard
 from fugata_site.buckets import Buckets, Taken, configured
+from fugata_site.metrics.definitions import RATE_LIMITED
 from fugata_site.middleware.bulkhead import shared
 from fugata_site.middleware.creation import is_creation_by_api
 from fugata_site.middleware.csrf import PageCsrfMiddleware
@@ -60,6 +61,8 @@ class RateLimitMiddleware:
     ) -> HttpResponse:
         if taken.allowed and problem is None:
             return self.get_response(request)
+        if not taken.allowed:
+            RATE_LIMITED.labels("token" if request.caller else "client").inc()  # type: ignore[attr-defined]
         refusal = problem if taken.allowed else RateLimited(retry_after=taken.retry_after)
         assert refusal is not None
         if _is_a_filled_in_form(request):

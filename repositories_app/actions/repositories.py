@@ -1,11 +1,18 @@
-"""Make repositories and say who may use them."""
+"""Make and delete repositories, and say who may use them. Each is an event in its actor's name."""
+
+from contextlib import suppress
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
+from repositories_app.access import Opened
+from repositories_app.actions.secrets import ATTEMPTS, remove_secret, secret_keys
+from repositories_app.errors import SecretNotFound
 from repositories_app.models import Membership, Repository
 from repositories_app.names import REPOSITORY_RULE, is_repository_name
+from secrets_app.audit import COMMAND_LINE, Actor, record
 from secrets_app.errors import BadRequest
+from secrets_app.models import AuditEvent
 
 _MAX_USERNAME = 150
 
@@ -21,7 +28,7 @@ def user_named(username: str) -> User:
     return user
 
 
-def create_repository(name: str, owner: str) -> Repository:
+def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Repository:
     """Make a repository with its first owner. Raises BadRequest."""
     if not is_repository_name(name):
         raise BadRequest(f"A repository's id is {REPOSITORY_RULE}.")
@@ -29,26 +36,64 @@ def create_repository(name: str, owner: str) -> Repository:
         repository, made = Repository.objects.get_or_create(name=name)
         if not made:
             raise BadRequest(f"There is a repository {name} already.")
-        Membership.objects.create(
-            repository=repository, user=user_named(owner), role=Membership.Role.OWNER
-        )
+        record(AuditEvent.Kind.REPO_CREATED, actor, repository=name)
+        set_member(name, owner, Membership.Role.OWNER, actor)
     return repository
 
 
-def set_member(name: str, username: str, role: str) -> Membership:
+def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
+    """Delete a repository with its secrets and their values; returns how many secrets it had.
+
+    The secrets first, each removed as by its own request: a row is never dropped with its value
+    left behind. Raises BadRequest, also where somebody keeps setting secrets meanwhile.
+    """
+    repository = repository_named(name)
+    opened, removed = Opened(repository.pk, name), 0
+    for _ in range(ATTEMPTS):
+        for secret_key in secret_keys(opened):
+            with suppress(SecretNotFound):  # somebody else removed it just now
+                remove_secret(opened, secret_key, actor)
+                removed += 1
+        if _delete_empty(repository, actor):
+            return removed
+    raise BadRequest(f"Secrets of {name} are being set just now. Try again.")
+
+
+def _delete_empty(repository: Repository, actor: Actor) -> bool:
+    """Delete a repository that has no secret any more; False where it has got one."""
+    try:
+        with transaction.atomic():
+            record(AuditEvent.Kind.REPO_DELETED, actor, repository=repository.name)
+            # Members go with it; a token narrowed to it alone is good for nothing from now on.
+            Repository.objects.filter(pk=repository.pk).delete()
+    except IntegrityError:  # ProtectedError is one too
+        return False
+    return True
+
+
+def set_member(name: str, username: str, role: str, actor: Actor = COMMAND_LINE) -> Membership:
     """Give a user (made when new) a role in a repository. Raises BadRequest."""
     with transaction.atomic():
         membership, _ = Membership.objects.update_or_create(
             repository=repository_named(name), user=user_named(username), defaults={"role": role}
         )
+        _record(AuditEvent.Kind.MEMBER_SET, actor, name, f"{username}: {role}")
     return membership
 
 
-def remove_member(name: str, username: str) -> None:
+def remove_member(name: str, username: str, actor: Actor = COMMAND_LINE) -> None:
     """Take a user's role in a repository away. Raises BadRequest where there is none."""
-    members = Membership.objects.filter(repository=repository_named(name), user__username=username)
-    if not members.delete()[0]:
-        raise BadRequest(f"{username} is no member of {name}.")
+    with transaction.atomic():
+        members = Membership.objects.filter(
+            repository=repository_named(name), user__username=username
+        )
+        if not members.delete()[0]:
+            raise BadRequest(f"{username} is no member of {name}.")
+        _record(AuditEvent.Kind.MEMBER_REMOVED, actor, name, username)
+
+
+def _record(kind: AuditEvent.Kind, actor: Actor, repository: str, subject: str) -> None:
+    record(kind, actor, repository=repository, subject=subject)
 
 
 def repository_named(name: str) -> Repository:

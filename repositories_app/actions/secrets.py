@@ -11,12 +11,14 @@ from django.db.models.functions import Now
 
 from repositories_app.access import Opened
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
+from repositories_app.metrics import SECRETS
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.names import KEY_RULE, is_secret_key
 from repositories_app.sealing import secret_terms
 from secrets_app.actions.values import KeptValue, checked_content, delete_quietly, keep_value
 from secrets_app.audit import Actor, record, record_failure
 from secrets_app.errors import BadRequest, InternalError
+from secrets_app.metrics import counted
 from secrets_app.models import AuditEvent
 from secrets_app.vault import envelope
 from secrets_app.vault.backends import value_store
@@ -29,6 +31,7 @@ ATTEMPTS = 4
 logger = logging.getLogger(__name__)
 
 
+@counted(SECRETS, "set")
 def set_secret(repository: Opened, secret_key: str, value: str, actor: Actor) -> None:
     """Create or replace a secret; readers see the whole old or the whole new value.
 
@@ -92,6 +95,7 @@ def secret_keys(repository: Opened) -> list[str]:
     return sorted(rows.values_list("secret_key", flat=True))
 
 
+@counted(SECRETS, "read")
 def read_secret(repository: Opened, secret_key: str, actor: Actor) -> bytes:
     """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError.
 
@@ -138,6 +142,7 @@ def _opened(repository: Opened, secret: RepositorySecret) -> bytes:
     return envelope.unseal(sealed, bytes(secret.wrapped_key), terms)
 
 
+@counted(SECRETS, "removed")
 def remove_secret(repository: Opened, secret_key: str, actor: Actor) -> None:
     """Delete a secret, its row first. Raises SecretNotFound."""
     if not is_secret_key(secret_key):

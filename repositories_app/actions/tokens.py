@@ -12,8 +12,10 @@ from repositories_app.actions.repositories import repository_named
 from repositories_app.models import AccessToken
 from repositories_app.tokens import new_access_token, shown
 from secrets_app import ids
+from secrets_app.audit import COMMAND_LINE, Actor, record
 from secrets_app.clock import expiry
 from secrets_app.errors import BadRequest
+from secrets_app.models import AuditEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class TokenTerms:
     label: str = ""
 
 
-def create_access_token(username: str, terms: TokenTerms) -> tuple[str, AccessToken]:
+def create_access_token(
+    username: str, terms: TokenTerms, actor: Actor = COMMAND_LINE
+) -> tuple[str, AccessToken]:
     """Make a token of a user; returns it for the only time, and its row. Raises BadRequest."""
     user = User.objects.filter(username=username).first()
     if user is None:
@@ -44,10 +48,20 @@ def create_access_token(username: str, terms: TokenTerms) -> tuple[str, AccessTo
             expires_at=expiry(terms.lifetime) if terms.lifetime else None,
         )
         row.repositories.set(repositories)
+        record(AuditEvent.Kind.TOKEN_CREATED, actor, subject=_described(row))
     return token, row
 
 
-def revoke_access_tokens(numbers: Sequence[int]) -> int:
+def revoke_access_tokens(numbers: Sequence[int], actor: Actor = COMMAND_LINE) -> int:
     """Revoke the tokens of those ids for good; returns how many were not revoked before."""
-    live = AccessToken.objects.filter(pk__in=numbers, revoked_at=None)
-    return live.update(revoked_at=Now())
+    with transaction.atomic():
+        tokens = AccessToken.objects.select_for_update(of=("self",)).select_related("user")
+        live = list(tokens.filter(pk__in=numbers, revoked_at=None))
+        AccessToken.objects.filter(pk__in=[row.pk for row in live]).update(revoked_at=Now())
+        for row in live:
+            record(AuditEvent.Kind.TOKEN_REVOKED, actor, subject=_described(row))
+    return len(live)
+
+
+def _described(row: AccessToken) -> str:
+    return f"{row.prefix} of {row.user.get_username()}"

@@ -1,15 +1,24 @@
 """The body of "Set Secret"."""
 
+from typing import Annotated
+
 import msgspec
 
+from repositories_app.names import KEY_RULE
 from secrets_app.api.parsers import JsonDecoder, JsonParser
 
 
 class SetBody(msgspec.Struct):
-    """Contract: "Set Secret", request body."""
+    """A secret of a repository. Fields that are not known are passed over."""
 
-    secret_key: str
-    secret_value: str
+    secret_key: Annotated[str, msgspec.Meta(description=f"The key: {KEY_RULE}.")]
+    secret_value: Annotated[
+        str,
+        msgspec.Meta(
+            description="Unicode text, its size in UTF-8 at most MAX_SECRET_SIZE.",
+            extra_json_schema={"minLength": 1},
+        ),
+    ]
 
 
 class SetParser(JsonParser[SetBody]):

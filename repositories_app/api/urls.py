@@ -11,9 +11,11 @@ urlpatterns = [
     path(
         "repositories/<str:repository>/secrets",
         SecretViewSet.as_view({"get": "list", "head": "list", "post": "set"}),
+        name="repository-secrets",
     ),
     path(
         "repositories/<str:repository>/secrets/<path:secret_key>",
         SecretViewSet.as_view({"get": "retrieve", "head": "exists", "delete": "destroy"}),
+        name="repository-secret",
     ),
 ]

@@ -13,6 +13,7 @@ from secrets_app.actions.values import checked_content, keep_value
 from secrets_app.audit import Actor
 from secrets_app.clock import expiry
 from secrets_app.errors import BadRequest, EncryptFailed
+from secrets_app.metrics import SHARES, counted
 from secrets_app.quotas import check_quotas, counted_client
 from secrets_app.registry import NewShare, registry
 from secrets_app.sealing import share_terms
@@ -44,6 +45,7 @@ class Created:
     expires_at: datetime
 
 
+@counted(SHARES, "created")
 def create_share(
     draft: Draft, actor: Actor, remember: Callable[[Created], None] | None = None
 ) -> Created:

@@ -1,16 +1,19 @@
-"""Delete a share by hand, with the deletion token that its maker got."""
+"""Delete a share by hand: with the deletion token that its maker got, or as an operator."""
 
 import hmac
+from collections.abc import Iterable
 
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.guessing import wrong_guess
+from secrets_app.metrics import SHARES, counted
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import registry
 
 
+@counted(SHARES, "deleted")
 def delete_share(share_id: str, token: str, actor: Actor) -> None:
     """Delete a live share. Raises ShareNotFound, Unauthorized, or RateLimited for a guesser."""
     share = find_share(share_id)
@@ -19,6 +22,20 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
     if not registry().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
         raise ShareNotFound()
     delete_quietly(share.value_name)
+
+
+def revoke_shares(numbers: Iterable[int], actor: Actor) -> int:
+    """Delete the live shares of those row numbers; returns how many this call deleted.
+
+    For operators: it needs no deletion token, and each one is an event in the operator's name.
+    """
+    shares = Share.objects.live().filter(pk__in=list(numbers))
+    revoked = 0
+    for digest, value_name in list(shares.values_list("digest", "value_name")):
+        if registry().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
+            delete_quietly(value_name)
+            revoked += 1
+    return revoked
 
 
 def find_share(share_id: str) -> Share:

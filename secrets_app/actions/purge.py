@@ -1,9 +1,12 @@
 """Purge what expired: in bounded batches, rows first, then values, idempotently."""
 
+import time
 from collections.abc import Iterator
 
 from secrets_app.actions.values import delete_all_quietly
-from secrets_app.models import Share
+from secrets_app.audit import Actor, record
+from secrets_app.metrics import SHARES
+from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import registry
 
 BATCH = 1000
@@ -15,8 +18,23 @@ def purge_expired(batch: int = BATCH) -> Iterator[int]:
     A read of an expired share is a 404 whether or not it was purged; several purges may run.
     """
     while names := registry().purge(batch):
+        SHARES.labels("expired").inc(len(names))
         delete_all_quietly(names)
         yield len(names)
+
+
+def purge_now(actor: Actor, seconds: float) -> int:
+    """Purge because somebody asked for it, for about `seconds`; returns how many were purged.
+
+    Who asked is an event of its own, written first: what follows happened because of it.
+    """
+    deadline, purged = time.monotonic() + seconds, 0
+    record(AuditEvent.Kind.PURGED, actor)
+    for count in purge_expired():
+        purged += count
+        if time.monotonic() > deadline:
+            break
+    return purged
 
 
 def count_expired() -> int:

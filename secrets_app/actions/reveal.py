@@ -10,7 +10,8 @@ from django.db import transaction
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor, record_failure
-from secrets_app.errors import DecryptFailed, ShareNotFound
+from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
+from secrets_app.metrics import SHARES, counted
 from secrets_app.models import AuditEvent
 from secrets_app.registry import LoadedShare, registry
 from secrets_app.room import make_room
@@ -32,6 +33,7 @@ class Opened:
     one_time: bool
 
 
+@counted(SHARES, "opened")
 def reveal_share(
     share_id: str, actor: Actor, remember: Callable[[Opened], None] | None = None
 ) -> Opened:
@@ -55,7 +57,7 @@ def reveal_share(
     else:
         claimed = _claim(opened, digest, actor, remember)
     if not claimed:
-        raise ShareNotFound()
+        raise LostClaim()
     if share.one_time:
         delete_quietly(share.value_name)
     return opened

@@ -1,6 +1,7 @@
 """JSON answers that hold a secret: a large one goes out piece by piece."""
 
 from collections.abc import Iterator, Mapping
+from typing import Annotated
 
 import msgspec
 from django.http import HttpResponse, StreamingHttpResponse
@@ -10,7 +11,36 @@ from secrets_app.actions.reveal import Opened
 from secrets_app.clock import iso
 
 JSON = "application/json"
+Moment = Annotated[
+    str,
+    msgspec.Meta(
+        description="ISO 8601, in UTC, whole seconds.", extra_json_schema={"format": "date-time"}
+    ),
+]
 _PIECE = 64 * 1024
+
+
+class CreatedAnswer(msgspec.Struct):
+    """What opens and what deletes the secret, told this once."""
+
+    id: Annotated[str, msgspec.Meta(description="Secret identifier (shareable).")]
+    deletion_token: Annotated[str, msgspec.Meta(description="For deleting it by hand: save it.")]
+    expires_at: Moment
+
+
+class OpenedAnswer(msgspec.Struct):
+    """An opened secret. Written piece by piece (`secret_answer`), since it may be large."""
+
+    content: Annotated[str, msgspec.Meta(description="The secret.")]
+    metadata: Annotated[str | None, msgspec.Meta(description="The label; null if not set.")]
+    expires_at: Moment
+    one_time: Annotated[bool, msgspec.Meta(description="Whether this was its only opening.")]
+
+
+class DeletedAnswer(msgspec.Struct):
+    """The word that a secret was deleted."""
+
+    message: str
 
 
 def opened_answer(opened: Opened) -> HttpResponseBase:

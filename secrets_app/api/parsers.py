@@ -2,11 +2,12 @@
 
 import codecs
 from collections.abc import Mapping
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Annotated, Any, Generic, TypeVar
 
 import msgspec
 from rest_framework.parsers import BaseParser
 
+from secrets_app.actions.create import MAX_LABEL
 from secrets_app.errors import BadRequest, MalformedJson, UnsupportedMediaType
 
 _STEP = 2**18
@@ -50,12 +51,26 @@ class JsonDecoder(Generic[T]):
 
 
 class CreateBody(msgspec.Struct):
-    """Contract: "Create Secret"."""
+    """A secret to share. Fields that are not known are passed over."""
 
-    content: str
-    duration: str
-    one_time: bool | msgspec.UnsetType = msgspec.UNSET
-    metadata: str | None = None
+    content: Annotated[
+        str,
+        msgspec.Meta(
+            description="Secret content: Unicode text, its size in UTF-8 at most MAX_SECRET_SIZE.",
+            extra_json_schema={"minLength": 1},
+        ),
+    ]
+    duration: Annotated[str, msgspec.Meta(description="How long it is kept.")]
+    one_time: Annotated[
+        bool | msgspec.UnsetType, msgspec.Meta(description="Delete it when it is first opened.")
+    ] = msgspec.UNSET
+    metadata: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="A label, which is not encrypted. No NUL.",
+            extra_json_schema={"maxLength": MAX_LABEL, "pattern": "^[^\\u0000]*$"},
+        ),
+    ] = None
 
 
 _create = JsonDecoder(

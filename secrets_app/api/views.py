@@ -12,7 +12,7 @@ from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.repeatable import acknowledge, create_repeatably, reveal_repeatably
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.api.answers import JSON, opened_answer
+from secrets_app.api.answers import JSON, CreatedAnswer, DeletedAnswer, opened_answer
 from secrets_app.api.bearer import bearer_token
 from secrets_app.api.negotiation import wants_page
 from secrets_app.api.parsers import CreateBody, CreateParser
@@ -66,11 +66,7 @@ class ShareViewSet(ViewSet):
             created = create_repeatably(draft, actor, key, request._request.body)
         else:
             created = create_share(draft, actor)
-        answer = {
-            "id": created.share_id,
-            "deletion_token": created.deletion_token,
-            "expires_at": iso(created.expires_at),
-        }
+        answer = CreatedAnswer(created.share_id, created.deletion_token, iso(created.expires_at))
         response = HttpResponse(msgspec.json.encode(answer), content_type=JSON, status=201)
         response.headers["Location"] = f"/secrets/{created.share_id}"
         response.headers["Link"] = f'</s/{created.share_id}>; rel="alternate"; type="text/html"'
@@ -100,5 +96,5 @@ class ShareViewSet(ViewSet):
             if token is None:
                 raise Unauthorized()
             delete_share(share_id, token, actor)
-        message = {"message": "Secret deleted successfully"}
-        return HttpResponse(msgspec.json.encode(message), content_type=JSON)
+        answer = DeletedAnswer("Secret deleted successfully")
+        return HttpResponse(msgspec.json.encode(answer), content_type=JSON)

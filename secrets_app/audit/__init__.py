@@ -1,7 +1,7 @@
 """The trail: who did what. An event is written in the transaction of its effect."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from django.db import DatabaseError
@@ -29,6 +29,11 @@ class Actor:
     def of(cls, request: HttpRequest) -> Self:
         """Return who sent `request`, as the middleware found out."""
         return cls(request.client_hash, request.request_id, request.client_bucket)  # type: ignore[attr-defined]
+
+    @classmethod
+    def signed_in(cls, request: HttpRequest) -> Self:
+        """Return who sent `request` from the admin."""
+        return replace(cls.of(request), username=request.user.get_username())
 
 
 def event(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> AuditEvent:
@@ -58,3 +63,5 @@ def record_failure(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
 
 #: The service itself: beat's purge, a command at the terminal.
 SERVICE = Actor()
+#: Somebody at the terminal, who could do anything anyway.
+COMMAND_LINE = Actor(username="command line")

@@ -63,6 +63,7 @@ def _fields(position: int, event: AuditEvent) -> Iterable[bytes]:
         event.secret_key,
         event.username,
         event.token,
+        event.subject,
         event.request_id,
     ):
         yield text.encode()

@@ -26,6 +26,7 @@ def _described(event: AuditEvent) -> dict[str, object]:
         "secret_key": event.secret_key or None,
         "user": event.username or None,
         "token": event.token or None,
+        "subject": event.subject or None,
         "address": _hex(event.address_hash),
         "request_id": event.request_id or None,
         "count": event.count,

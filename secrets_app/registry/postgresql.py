@@ -12,14 +12,15 @@ from secrets_app.audit import SERVICE, Actor
 from secrets_app.models import AuditEvent
 from secrets_app.registry.base import LoadedShare, NewShare, Registry
 
-_EVENT = "INSERT INTO secrets_app_auditevent (kind, share_digest, address_hash, request_id)"
+_EVENT = """
+INSERT INTO secrets_app_auditevent (kind, share_digest, address_hash, request_id, username)"""
 
 _INSERT = f"""
 WITH value AS (
     INSERT INTO vault_storedvalue (name, sealed)
     SELECT %(value_name)s, %(sealed)s::bytea WHERE %(sealed)s::bytea IS NOT NULL
 ), event AS (
-    {_EVENT} VALUES ('created', %(digest)s, %(address)s, %(request)s)
+    {_EVENT} VALUES ('created', %(digest)s, %(address)s, %(request)s, %(username)s)
 )
 INSERT INTO secrets_app_share
     (digest, deletion_digest, wrapped_key, key_id, value_name, size, label, one_time,
@@ -44,12 +45,12 @@ WITH gone AS (
 ), value AS (
     DELETE FROM vault_storedvalue USING gone WHERE name = gone.value_name
 )
-{_EVENT} SELECT %(kind)s, %(digest)s, %(address)s, %(request)s FROM gone
+{_EVENT} SELECT %(kind)s, %(digest)s, %(address)s, %(request)s, %(username)s FROM gone
 """
 
 _NOTE_OPENING = f"""
-{_EVENT} SELECT 'opened', digest, %(address)s, %(request)s FROM secrets_app_share
-WHERE digest = %(digest)s AND expires_at > statement_timestamp()
+{_EVENT} SELECT 'opened', digest, %(address)s, %(request)s, %(username)s
+FROM secrets_app_share WHERE digest = %(digest)s AND expires_at > statement_timestamp()
 """
 
 # ANY (ARRAY(…)), because a join with an unknown LIMIT may be planned as a scan of the whole table.
@@ -63,7 +64,7 @@ WITH expired AS (
 ), value AS (
     DELETE FROM vault_storedvalue WHERE name = ANY (ARRAY(SELECT value_name FROM gone))
 ), event AS (
-    {_EVENT} SELECT 'expired', digest, NULL, %(request)s FROM gone
+    {_EVENT} SELECT 'expired', digest, NULL, %(request)s, '' FROM gone
 )
 SELECT value_name FROM gone
 """
@@ -107,7 +108,11 @@ class PostgresqlRegistry(Registry):
 
 
 def _who(actor: Actor) -> dict[str, Any]:
-    return {"address": actor.address_hash, "request": actor.request_id}
+    return {
+        "address": actor.address_hash,
+        "request": actor.request_id,
+        "username": actor.username,
+    }
 
 
 def _execute(statement: str, parameters: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ from django.apps import AppConfig
 class VaultConfig(AppConfig):
     name = "secrets_app.vault"
     label = "vault"
+    verbose_name = "Keys"
 
     def ready(self) -> None:
         """Register the system checks."""

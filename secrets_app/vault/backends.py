@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from secrets_app.vault import metrics
 from secrets_app.vault.errors import KeyUnavailable
 from secrets_app.vault.keys.base import KeyProvider
 from secrets_app.vault.keys.dispatch import Dispatch
@@ -33,13 +34,16 @@ def _made(configured: dict[str, Any], **more: Any) -> Any:
 @cache
 def value_store(app: str = "shares") -> ValueStore:
     """Return this process's value store for the values of `app`: shares, or repositories."""
-    return cast(ValueStore, load("VALUE_STORE", app=app))
+    store = cast(ValueStore, load("VALUE_STORE", app=app))
+    return metrics.observed(store, metrics.STORE, metrics.STORE_OPERATIONS)
 
 
 @cache
 def key_provider() -> Dispatch:
     """Return this process's key providers behind one: the chosen one wraps, all of them open."""
-    return Dispatch(cast(KeyProvider, load("KMS_PROVIDER")), _other_provider)
+    chosen = cast(KeyProvider, load("KMS_PROVIDER"))
+    observed = metrics.observed(chosen, metrics.KEYS, metrics.KEY_OPERATIONS)
+    return Dispatch(observed, _other_provider)
 
 
 def _other_provider(name: str) -> KeyProvider | None:

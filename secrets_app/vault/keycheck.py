@@ -36,6 +36,15 @@ def verify() -> None:
     _record_primary()
 
 
+def holds(record: KeyEncryptionKey) -> bool:
+    """Return whether the key of that record is at hand and is the one."""
+    try:
+        _verify_one(record)
+    except KeyCheckFailed:
+        return False
+    return True
+
+
 def _verify_one(record: KeyEncryptionKey) -> None:
     try:
         opened = key_provider().unwrap(bytes(record.check_value), _CONTEXT)

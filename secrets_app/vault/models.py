@@ -84,5 +84,8 @@ class DeletionHold(models.Model):
 
     until = models.DateTimeField()
 
+    class Meta:
+        default_permissions = ()
+
     def __str__(self) -> str:
         return f"hold until {self.until}"

@@ -61,6 +61,11 @@ def _message(page: Page, url: str) -> None:
     expect(page.get_by_role("link", name="Go to the start page")).to_be_visible()
 
 
+def _docs(page: Page, url: str) -> None:
+    page.goto("/docs")
+    expect(page.get_by_role("heading", level=1)).to_have_text("The API")
+
+
 Visit = Callable[[Page, str], None]
 PAGES: list[Visit] = [
     _new,
@@ -73,6 +78,7 @@ PAGES: list[Visit] = [
     _gone,
     _deleted,
     _message,
+    _docs,
 ]
 each_page = pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__.strip("_"))
 
@@ -138,3 +144,17 @@ def test_times_are_local_and_relative_with_scripts(visitor: Visitor, service: Se
     page = visitor(java_script_enabled=False)
     page.goto(link)
     expect(page.locator("time")).to_contain_text("UTC")
+
+
+def test_the_description_is_read_by_keyboard(visitor: Visitor) -> None:
+    page = visitor(java_script_enabled=False)
+    page.goto("/docs")
+    operation = page.get_by_role("article", name="POST /secrets", exact=True)
+    refusal = operation.get_by_text("Invalid duration")
+    expect(refusal).to_be_hidden()
+    operation.get_by_text("400 Bad Request").focus()
+    page.keyboard.press("Enter")
+    expect(refusal).to_be_visible()
+    page.get_by_role("navigation").get_by_role("link", name="DELETE /secrets/{id}").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article", name="DELETE /secrets/{id}")).to_be_in_viewport()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.parts import PostgresqlServer
 from tests.support.service import Service
 
 
@@ -15,6 +16,7 @@ class Crowds:
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         self._request, self._folder = request, folder
         self._running: dict[str, Service] = {}
+        self._postgresql: PostgresqlServer | None = None
 
     def on(self, place: str) -> Service:
         """Return the service on "sqlite", on "postgresql", or with its values in "kubernetes"."""
@@ -25,10 +27,13 @@ class Crowds:
     def _settings(self, place: str) -> dict[str, str]:
         redis_server = self._request.getfixturevalue("redis_server")
         settings = {"WEB_CONCURRENCY": "3", "REDIS_URL": redis_server.url()}
-        if place != "sqlite":
-            url = self._request.getfixturevalue("postgresql").new_database()
-            settings["DATABASE_URL"] = url
+        if place == "postgresql":
+            server = self._request.getfixturevalue("postgresql")
+            settings["DATABASE_URL"] = server.new_database()
         if place == "kubernetes":
+            # A server of its own: two crowds take more connections than one server has.
+            self._postgresql = PostgresqlServer()
+            settings["DATABASE_URL"] = self._postgresql.new_database()
             settings |= self._request.getfixturevalue("kubernetes").settings()
         return settings
 
@@ -36,6 +41,8 @@ class Crowds:
         """Stop all of them."""
         for service in self._running.values():
             service.stop()
+        if self._postgresql:
+            self._postgresql.close()
 
 
 @pytest.fixture(scope="session")

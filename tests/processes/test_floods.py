@@ -53,8 +53,7 @@ def _flood(service: Service, count: int) -> set[int]:
 
 
 def test_a_flood_from_many_addresses(make_service: MakeService) -> None:
-    limits = {"RATE_LIMIT_RPM": "1", "RATE_LIMIT_BURST": "2"}
-    service = make_service(TRUSTED_PROXIES="127.0.0.1", **limits)
+    service = make_service(TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_RPM="1", RATE_LIMIT_BURST="2")
     _flood(service, 500)
     before = _memory(service)
     assert _flood(service, 10_000) == {404}

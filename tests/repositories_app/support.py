@@ -10,6 +10,7 @@ from repositories_app.access import Opened
 from repositories_app.actions.repositories import create_repository, set_member, user_named
 from repositories_app.actions.tokens import TokenTerms, create_access_token
 from repositories_app.models import RepositorySecret
+from secrets_app.audit import COMMAND_LINE
 from secrets_app.models import AuditEvent
 
 REPOSITORY, OTHERS = "alices-repo", "bobs.repo"
@@ -73,8 +74,9 @@ def content(response: HttpResponseBase) -> Any:
 
 
 def happened(**where: Any) -> list[str]:
-    """Return the kinds of the events on repositories, in order."""
-    events = AuditEvent.objects.exclude(repository="").filter(**where).order_by("pk")
+    """Return the kinds of the events on repositories, in order, without how they were set up."""
+    events = AuditEvent.objects.exclude(repository="").exclude(username=COMMAND_LINE.username)
+    events = events.filter(**where).order_by("pk")
     return list(events.values_list("kind", flat=True))
 
 

@@ -42,6 +42,8 @@ _OURS = (
     "VAULT_",
     "AWS_",
     "KMS_",
+    "METRICS_",
+    "LOG_",
 )
 
 

@@ -1,5 +1,7 @@
 """`manage.py serve`: the whole service on one machine, under one parent."""
 
+import io
+import logging
 import os
 import socket
 import sys
@@ -9,8 +11,11 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
+from fugata_site.metrics import folder
 from fugata_site.supervisor import Child, supervise
 from repositories_app.models import Repository
+
+logger = logging.getLogger(__name__)
 
 _CELERY = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet"]
 
@@ -24,17 +29,31 @@ class Command(BaseCommand):
     help = "Prepare, then run gunicorn, a Celery worker and beat until Ctrl-C or SIGTERM."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("prepare", stdout=self.stdout)
+        self._prepare()
         _refuse_a_taken_port()
+        folder.claim("all")  # for the children; the web processes answer for all
         # Large blocks go back to the system when they are freed, also after many of them.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
         address = settings.PUBLIC_URL or f"http://{_shown(settings.HOST)}:{settings.PORT}"
-        self.stdout.write(f"Fugata is starting on {address} (Ctrl-C ends it)")
+        self._say(f"Fugata is starting on {address} (Ctrl-C ends it)")
         if not Repository.objects.exists():
-            self.stdout.write(_NO_REPOSITORY.format(python=os.path.relpath(sys.executable)))
-        self.stdout.flush()
+            self._say(_NO_REPOSITORY.format(python=os.path.relpath(sys.executable)))
         connections.close_all()
         sys.exit(supervise(children()))
+
+    def _prepare(self) -> None:
+        said = io.StringIO()
+        call_command("prepare", stdout=said)
+        for line in said.getvalue().splitlines():
+            self._say(line)
+
+    def _say(self, text: str) -> None:
+        """Tell whoever started this; or the log, where that is read by a program."""
+        if settings.LOG_FORMAT == "json":
+            logger.info("%s", text)
+            return
+        self.stdout.write(text)
+        self.stdout.flush()
 
 
 def _refuse_a_taken_port() -> None:

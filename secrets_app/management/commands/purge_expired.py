@@ -5,6 +5,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandParser
 
 from secrets_app.actions.purge import count_expired, purge_expired
+from secrets_app.audit import COMMAND_LINE, record
+from secrets_app.models import AuditEvent
 
 
 class Command(BaseCommand):
@@ -19,6 +21,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{waiting} expired shares would be purged.")
             return
         purged = 0
+        record(AuditEvent.Kind.PURGED, COMMAND_LINE)
         for count in purge_expired():
             purged += count
             if self.stderr.isatty():

@@ -79,3 +79,12 @@ def test_the_task_leaves_the_rest_to_the_next_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tasks, "purge", lambda: purge_expired(batch=1))
     expired_shares(3)
     assert [tasks.purge_expired() for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_a_store_that_is_down_is_asked_once_a_batch(remote_store: MemoryStore) -> None:
+    """A purge of a thousand values does not wait a thousand times; reconciliation has them."""
+    for _ in range(5):
+        expire(share())
+    remote_store.failing = {"delete"}
+    assert list(purge_expired()) == [5]
+    assert remote_store.calls.count("delete") == 1

@@ -29,6 +29,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "secret_key": st.text("abc-", max_size=5),
     "username": st.text("abc-", max_size=5),
     "token": st.text("abc-", max_size=5),
+    "subject": st.text("abc-", max_size=5),
     "address_hash": st.none() | st.binary(max_size=16),
     "request_id": st.text("abc-", max_size=5),
     "count": st.integers(0, 9),

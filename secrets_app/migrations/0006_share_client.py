@@ -6,8 +6,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('secrets_app', '0003_kept_answers'),
-        ('vault', '0005_rewrap_asked_at'),
+        ('secrets_app', '0005_options'),
+        ('vault', '0006_options'),
     ]
 
     operations = [

@@ -1,0 +1,107 @@
+"""Accounts in the admin: superusers change them, others with permission look at them.
+
+A user is deactivated rather than deleted, which ends their tokens at once. Deleting is for who was
+made by mistake: nothing may hang on a user who is deleted.
+"""
+
+from typing import Any, cast
+
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+
+from repositories_app.models import AccessToken, Membership
+from secrets_app.audit import Actor, record
+from secrets_app.models import AuditEvent
+
+admin.site.unregister([User, Group])
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return cast(User, request.user).is_superuser
+
+
+def _note(request: HttpRequest, subject: str) -> None:
+    record(AuditEvent.Kind.ACCOUNT_CHANGED, Actor.signed_in(request), subject=subject)
+
+
+class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Changes are for superusers alone: who may change an account may become it."""
+
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers alone."""
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers alone."""
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody, unless a subclass knows better."""
+        return False
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Write the change into the trail, in its transaction."""
+        super().save_related(request, form, formsets, change)
+        _note(request, f"{self.opts.verbose_name} {form.instance}")
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete it, and write that into the trail."""
+        _note(request, f"{self.opts.verbose_name} {obj}, deleted")
+        super().delete_model(request, obj)
+
+
+@admin.register(User)
+class AccountsAdmin(AccountAdmin, UserAdmin):  # type: ignore[type-arg]
+    """Users: those who sign in here, and those whom tokens belong to."""
+
+    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave what is known of the password to those who may change it."""
+        if _is_superuser(request):
+            return super().get_fieldsets(request, obj)
+        fields = ("username", "email", "is_active", "is_staff", "is_superuser", "groups")
+        return [(None, {"fields": (*fields, "last_login", "date_joined")})]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the list's own filters alone."""
+        return lookup.partition("__")[0] in self.list_filter
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers, and only whom nothing hangs on."""
+        return obj is not None and _is_superuser(request) and not _hangs_on(obj)
+
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002  # Django's name
+        form_url: str = "",
+    ) -> HttpResponse:
+        """Set a password, and write that into the trail."""
+        response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302:
+            _note(request, f"user {User.objects.get(pk=id)}, password")
+        return response
+
+
+def _hangs_on(user: User) -> bool:
+    """Return whether tokens, roles or entries of the history would go with the user."""
+    kinds: tuple[type[Model], ...] = (AccessToken, Membership, LogEntry)
+    return any(kind._base_manager.filter(user=user).exists() for kind in kinds)
+
+
+@admin.register(Group)
+class GroupsAdmin(AccountAdmin, GroupAdmin):
+    """Groups, and what their members may do."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers, one at a time."""
+        return obj is not None and _is_superuser(request)

@@ -1,0 +1,84 @@
+"""Both APIs in OpenAPI 3.1, gathered from the addresses that there are."""
+
+from typing import Any
+
+from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
+
+from repositories_app.api import schema as repositories
+from secrets_app.api import schema as shares
+from secrets_app.api.describe import HEADERS, Description
+
+#: The contract's names of what stands in a path.
+_NAMES = {"share_id": "id", "repository": "repoID", "secret_key": "secretKey"}
+
+_ORDER = ["post", "get", "head", "delete"]
+
+_TOKENS: Description = {
+    "deletionToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "tok_…",
+        "description": "The deletion token that came with the secret's creation.",
+    },
+    "accessToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "fgt_…",
+        "description": "An access token of a user who is a member of the repository. A repository"
+        " that it may not see is the same 404 as one that does not exist.",
+    },
+}
+
+
+class _Endpoints(EndpointEnumerator):
+    """drf-spectacular's list, with HEAD: here that is an operation of its own."""
+
+    def get_allowed_methods(self, callback: Any) -> list[str]:
+        return [method.upper() for method in callback.actions]
+
+
+class _Generator(SchemaGenerator):
+    endpoint_inspector_cls = _Endpoints
+
+
+def description() -> Description:
+    """Return the whole description."""
+    found: Description = _Generator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    named = {old: f"{{{new}}}" for old, new in _NAMES.items()}
+    found["paths"] = {
+        path.format(**named): dict(sorted(each.items(), key=lambda item: _ORDER.index(item[0])))
+        for path, each in found["paths"].items()
+    }
+    found["paths"] |= _health()
+    found["components"] = {
+        "schemas": shares.components() | repositories.components(),
+        "headers": HEADERS,
+        "securitySchemes": _TOKENS,
+    }
+    return found
+
+
+def _health() -> Description:
+    well = {"status": "ok"}
+    unwell = {"status": "unhealthy", "error": "Database connection failed"}
+    alive = _probe("Is the process running?", "livez", {"200": _state("It runs.", well)})
+    answers = {"200": _state("Well.", well), "503": _state("Unwell.", unwell)}
+    return {"/healthz": _probe("Is the service well?", "healthz", answers), "/livez": alive}
+
+
+def _probe(summary: str, name: str, responses: Description) -> Description:
+    common = {"summary": summary, "tags": ["Health"], "security": [{}]}
+    bodiless = {
+        status: {"description": answer["description"]} for status, answer in responses.items()
+    }
+    return {
+        "get": common | {"operationId": name, "responses": responses},
+        "head": common | {"operationId": f"{name}Head", "responses": bodiless},
+    }
+
+
+def _state(description: str, example: dict[str, str]) -> Description:
+    required = {name: {"type": "string"} for name in example}
+    schema = {"type": "object", "required": list(example), "properties": required}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"description": description, "content": content}

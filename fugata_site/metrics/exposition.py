@@ -1,0 +1,65 @@
+"""The answer to a scrape, whoever serves it: a thread of the web process or METRICS_PORT."""
+
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from fugata_site import health
+from fugata_site.metrics import definitions, folder
+from fugata_site.metrics.kept import kept
+
+PATH = "/metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, as yet of no framework."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def scrape(method: str, authorization: str, accept: str) -> Answer:
+    """Return the figures of all processes, or a refusal. Takes three seconds at most."""
+    if method not in ("GET", "HEAD"):
+        return Answer(405, b'{"error": "Method not allowed"}', {"Allow": "GET, HEAD"})
+    if settings.METRICS_TOKEN and not _is_the_token(authorization):
+        return Answer(401, b'{"error": "Unauthorized"}', {"WWW-Authenticate": "Bearer"})
+    encode, content_type = choose_encoder(accept)
+    return Answer(200, encode(_registry()), {"Content-Type": content_type})
+
+
+def _is_the_token(authorization: str) -> bool:
+    scheme, _, token = authorization.strip().partition(" ")
+    right = hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
+    return right and scheme.lower() == "bearer"
+
+
+class HealthCollector(Collector):
+    """What /healthz says, as a number."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield 1 for well and 0 for unwell; waits for the first probe alone."""
+        text = "Whether database, value store and key provider can be used (as /healthz says)"
+        yield GaugeMetricFamily("fugata_healthy", text, float(health.monitor.problem() is None))
+
+
+def _registry() -> CollectorRegistry:
+    """Return what counts everywhere, and what this process finds out at the time."""
+    path = folder.current()
+    registry = CollectorRegistry()
+    registry.register(MultiProcessCollector(None, path) if path else REGISTRY)  # type: ignore[no-untyped-call]
+    registry.register(HealthCollector())
+    registry.register(kept)
+    return registry
+
+
+__all__ = ["PATH", "Answer", "definitions", "scrape"]

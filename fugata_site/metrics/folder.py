@@ -1,0 +1,40 @@
+"""The folder in which the processes of one service keep what they count (prometheus-client's
+multiprocess mode), so that any of them can answer for all.
+
+prometheus-client looks for it when it is first imported, so nothing here imports it.
+"""
+
+import os
+import shutil
+
+from django.conf import settings
+
+#: Set for children: the folder is made, and somebody serves what is in it.
+_MADE = "FUGATA_METRICS_FOLDER"
+
+
+def claim(role: str) -> bool:
+    """Make an empty folder for this process and its children, unless a parent has made one.
+
+    Returns whether it was made here: then METRICS_PORT is for this process to serve.
+    """
+    if not settings.METRICS or os.environ.get(_MADE):
+        return False
+    folder = settings.METRICS_FOLDER / role
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    os.environ[_MADE] = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    return True
+
+
+def current() -> str | None:
+    """Return the folder, or None where this process counts for itself alone."""
+    return os.environ.get(_MADE)
+
+
+def forget_process(pid: int) -> None:
+    """Drop what a process that ended said of the present; what it counted stays."""
+    if current():
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,30 @@
+"""Sessions, who is signed in, and messages: under /admin/ alone. Nobody else pays for them."""
+
+from collections.abc import Callable
+
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+
+from fugata_site import errors
+
+Answer = Callable[[HttpRequest], HttpResponse]
+
+
+class AdminMiddleware:
+    """Django's three, in one place and in their order."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self._others = get_response
+        messages = MessageMiddleware(get_response)
+        self._admin = SessionMiddleware(AuthenticationMiddleware(messages))
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith(errors.ADMIN_PREFIX):
+            return self._others(request)
+        try:
+            return self._admin(request)  # type: ignore[return-value]
+        except (OperationalError, InterfaceError) as error:  # the session could not be saved
+            return errors.answer(request, errors.translated(error))

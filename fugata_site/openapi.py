@@ -1,0 +1,70 @@
+"""/openapi.json and /docs: what fugata_site.description gathers, to programs and to people."""
+
+import hashlib
+import json
+import threading
+from functools import cache
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import condition
+
+from secrets_app.pages.views import takes
+
+Description = dict[str, Any]
+
+# drf-spectacular swaps the classes of views while it looks at them: one look at a time.
+_looking = threading.Lock()
+
+
+@cache
+def _found() -> Description:
+    from fugata_site.description import description  # large, and most processes never need it
+
+    return description()
+
+
+@cache
+def _document() -> tuple[bytes, str]:
+    text = json.dumps(_found(), ensure_ascii=False).encode()
+    return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'
+
+
+@cache
+def _chapters() -> list[Description]:
+    from fugata_site.docs import chapters
+
+    return chapters(_found())
+
+
+def document() -> tuple[bytes, str]:
+    """Return the description as JSON, made once a process, and its entity tag."""
+    with _looking:
+        return _document()
+
+
+def _forget(**_: Any) -> None:
+    for made in (_found, _document, _chapters):
+        made.cache_clear()
+
+
+setting_changed.connect(_forget)  # tests change settings
+
+
+@takes("GET", "HEAD")
+@condition(etag_func=lambda request: document()[1])
+def openapi(request: HttpRequest) -> HttpResponse:
+    """/openapi.json: no secret, and it may be cached."""
+    response = HttpResponse(document()[0], content_type="application/json")
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return response
+
+
+@takes("GET", "HEAD")
+def docs(request: HttpRequest) -> HttpResponse:
+    """/docs: the same to read, without a script."""
+    with _looking:
+        chapters = _chapters()
+    return render(request, "docs.html", {"chapters": chapters})

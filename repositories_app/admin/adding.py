@@ -1,0 +1,54 @@
+"""Adding through an action: a form of ours in the admin's frame."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.helpers import AdminForm
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from secrets_app.admin.base import ShownAdmin
+from secrets_app.errors import BadRequest
+
+
+class AddedAdmin(ShownAdmin):
+    """A model whose rows are made by an action; a subclass names its form and calls the action."""
+
+    new_form: type[forms.Form]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may make one."""
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def make(self, request: HttpRequest, form: Any) -> HttpResponse:
+        """Make what the valid form asks for and return the answer. Raises BadRequest."""
+        raise NotImplementedError
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the form, or do what it asks for."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = self.new_form(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                return self.make(request, form)
+            except BadRequest as error:
+                form.add_error(None, error.sentence)
+        return self._form_page(request, form)
+
+    def _form_page(self, request: HttpRequest, form: forms.Form) -> HttpResponse:
+        fieldsets: Any = [(None, {"fields": list(form.fields)})]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Add {self.opts.verbose_name}",
+            "opts": self.opts,
+            "adminform": AdminForm(form, fieldsets, {}),  # type: ignore[arg-type]
+        }
+        return TemplateResponse(request, "admin/adding.html", context)

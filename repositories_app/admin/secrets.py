@@ -1,0 +1,70 @@
+"""The keys of repositories' secrets in the admin. Values are neither shown nor set here."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+
+from repositories_app.access import Opened
+from repositories_app.actions.secrets import remove_secret
+from repositories_app.errors import SecretNotFound
+from repositories_app.models import RepositorySecret
+from secrets_app.admin.base import ShownAdmin, asks_first, minute
+from secrets_app.audit import Actor
+
+
+@admin.register(RepositorySecret)
+class RepositorySecretAdmin(ShownAdmin):
+    """Which secrets there are; removing one deletes its value."""
+
+    list_display = ("secret_key", "repository", "value_size", "created", "updated")
+    list_select_related = ("repository",)
+    also_by = ("repository__name",)
+    ordering = ("repository__name", "secret_key")
+    sortable_by = ()
+    search_fields = ("secret_key__istartswith", "repository__name__istartswith")
+    search_help_text = "The beginning of a key, or of a repository's id"
+    fields = ("repository", "secret_key", "value_size", "key", "created", "updated")
+    readonly_fields = fields
+    actions = ("remove",)
+
+    def has_remove_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may remove secrets."""
+        return request.user.has_perm("repositories_app.remove_repositorysecret")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RepositorySecret]:
+        """Return the rows without what no page shows."""
+        return super().get_queryset(request).defer("wrapped_key", "value_name")
+
+    @asks_first(
+        "Remove",
+        "remove",
+        "Their values are deleted, and whoever reads them gets a 404 from then on. Nobody can"
+        " bring them back.",
+    )
+    def remove(self, request: HttpRequest, chosen: list[RepositorySecret]) -> str:
+        """Remove the chosen secrets with their values."""
+        removed = 0
+        for secret in chosen:
+            opened = Opened(secret.repository_id, secret.repository.name)
+            try:
+                remove_secret(opened, secret.secret_key, Actor.signed_in(request))
+                removed += 1
+            except SecretNotFound:  # somebody else removed it just now
+                continue
+        return f"{removed} of {len(chosen)} secrets removed."
+
+    @admin.display(description="size")
+    def value_size(self, secret: RepositorySecret) -> str:
+        """The size of the value."""
+        return filesizeformat(secret.size)
+
+    @admin.display(description="created (UTC)")
+    def created(self, secret: RepositorySecret) -> str:
+        """When the key was first set."""
+        return minute(secret.created_at)
+
+    @admin.display(description="updated (UTC)")
+    def updated(self, secret: RepositorySecret) -> str:
+        """When its value was last set."""
+        return minute(secret.updated_at)

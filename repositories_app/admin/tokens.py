@@ -1,0 +1,117 @@
+"""Access tokens in the admin: made, shown once, revoked, and never changed."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from repositories_app.actions.tokens import create_access_token, revoke_access_tokens
+from repositories_app.admin.adding import AddedAdmin
+from repositories_app.admin.forms import NewTokenForm
+from repositories_app.models import AccessToken
+from secrets_app import statistics
+from secrets_app.admin.base import asks_first, minute
+from secrets_app.audit import Actor
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(AddedAdmin):
+    """A token by its beginning; the rest is known to its holder alone."""
+
+    new_form = NewTokenForm
+    list_display = ("begins", "user", "label", "token_state", "rights", "reach", "ends", "used")
+    list_select_related = ("user",)
+    list_filter = ("read_only",)
+    also_by = ("user__username",)
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("prefix__startswith", "user__username__istartswith", "label__icontains")
+    search_help_text = "The beginning of a token (at most 10 characters), a user, or a label"
+    fields = (
+        "begins",
+        "user",
+        "label",
+        "token_state",
+        "rights",
+        "reach",
+        "created",
+        "ends",
+        "revoked",
+        "used",
+    )
+    readonly_fields = fields
+    actions = ("revoke",)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may revoke tokens."""
+        return request.user.has_perm("repositories_app.revoke_accesstoken")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessToken]:
+        """Return tokens with the repositories they are narrowed to."""
+        return super().get_queryset(request).defer("digest").prefetch_related("repositories")
+
+    def make(self, request: HttpRequest, form: NewTokenForm) -> HttpResponse:
+        """Make a token and show it in this answer, which nothing keeps."""
+        username = form.cleaned_data["user"].get_username()
+        token, row = create_access_token(username, form.terms(), Actor.signed_in(request))
+        self.log_addition(request, row, "Added.")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "The token is ready",
+            "opts": self.opts,
+            "token": token,
+            "row": row,
+        }
+        return TemplateResponse(request, "admin/token_made.html", context)
+
+    @asks_first(
+        "Revoke",
+        "revoke",
+        "Whoever uses them gets a 401 from then on. A revoked token can't be used again.",
+    )
+    def revoke(self, request: HttpRequest, chosen: list[AccessToken]) -> str:
+        """Revoke the chosen tokens that are not revoked yet."""
+        count = revoke_access_tokens([row.pk for row in chosen], Actor.signed_in(request))
+        return f"{count} of {len(chosen)} tokens revoked; the others were revoked before."
+
+    @admin.display(description="token")
+    def begins(self, row: AccessToken) -> str:
+        """The beginning of the token."""
+        return f"{row.prefix}…"
+
+    @admin.display(description="state")
+    def token_state(self, row: AccessToken) -> str:
+        """Whether it is good."""
+        return row.state(statistics.now())
+
+    @admin.display(description="rights")
+    def rights(self, row: AccessToken) -> str:
+        """What it is good for, within what its user may."""
+        return "read only" if row.read_only else "read and write"
+
+    @admin.display(description="repositories")
+    def reach(self, row: AccessToken) -> str:
+        """Where it is good."""
+        if not row.narrowed:
+            return "all of its user's"
+        return ", ".join(sorted(each.name for each in row.repositories.all())) or "none any more"
+
+    @admin.display(description="created (UTC)")
+    def created(self, row: AccessToken) -> str:
+        """When it was made."""
+        return minute(row.created_at)
+
+    @admin.display(description="ends (UTC)")
+    def ends(self, row: AccessToken) -> str:
+        """When it ends by itself."""
+        return minute(row.expires_at) if row.expires_at else "never"
+
+    @admin.display(description="revoked (UTC)")
+    def revoked(self, row: AccessToken) -> str:
+        """When it was revoked."""
+        return minute(row.revoked_at)
+
+    @admin.display(description="last used (UTC)")
+    def used(self, row: AccessToken) -> str:
+        """When it was last used, give or take a few minutes."""
+        return minute(row.last_used_at) if row.last_used_at else "never"

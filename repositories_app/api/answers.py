@@ -1,0 +1,9 @@
+"""What the repositories API answers with, besides lists of keys."""
+
+import msgspec
+
+
+class ValueAnswer(msgspec.Struct):
+    """A secret's value. Written piece by piece (`secret_answer`), since it may be large."""
+
+    secret_value: str

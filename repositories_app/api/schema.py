@@ -1,0 +1,177 @@
+"""How the repositories API is described; drf-spectacular puts it beside the addresses it finds."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiViewExtension
+
+from repositories_app.api.answers import ValueAnswer
+from repositories_app.api.parsers import SetBody
+from repositories_app.errors import RepositoryNotFound, SecretNotFound
+from repositories_app.names import KEY_PATTERN, KEY_RULE, REPOSITORY_PATTERN, REPOSITORY_RULE
+from secrets_app.api.describe import (
+    ANYWHERE,
+    REQUEST_ID,
+    WITH_BODY,
+    Description,
+    answer,
+    body,
+    described,
+    limited,
+    ref,
+    refusals,
+    schemas,
+)
+from secrets_app.errors import (
+    BadRequest,
+    Forbidden,
+    FugataError,
+    InternalError,
+    MalformedJson,
+    SecretTooLarge,
+    Unauthorized,
+)
+
+_REPOSITORY = {
+    "name": "repoID",
+    "in": "path",
+    "required": True,
+    "description": f"The repository's id: {REPOSITORY_RULE}.",
+    "schema": {"type": "string", "pattern": f"^{REPOSITORY_PATTERN}$"},
+    "example": "my-service",
+}
+_KEY = {
+    "name": "secretKey",
+    "in": "path",
+    "required": True,
+    "description": f"The secret's key: {KEY_RULE}.",
+    "schema": {"type": "string", "pattern": f"^{KEY_PATTERN}$"},
+    "example": "MY_API_KEY",
+}
+_KEYS = ["DATABASE_URL_STAGING", "MY_API_KEY", "THIRD_PARTY_SERVICE_TOKEN"]
+_SECRET = {"secret_key": "MY_API_KEY", "secret_value": "supersecretvalue123"}
+_LINKS = {
+    name: {
+        "operationId": operation,
+        "parameters": {
+            "repoID": "$request.path.repoID",
+            "secretKey": "$request.body#/secret_key",
+        },
+    }
+    for name, operation in {
+        "Read": "getSecretValue",
+        "Look": "secretValueExists",
+        "Remove": "removeSecret",
+    }.items()
+}
+#: What every operation may answer, in the order in which it is looked at.
+_ASKED: list[FugataError] = [
+    Unauthorized(),
+    RepositoryNotFound(),
+    InternalError(),
+    *ANYWHERE,
+]
+
+
+def components() -> dict[str, Description]:
+    """Return the schemas that the operations refer to, with the limits as they are configured."""
+    found = schemas(SetBody, ValueAnswer)
+    asked = found["SetBody"]["properties"]
+    asked["secret_key"] |= {"pattern": f"^{KEY_PATTERN}$", "minLength": 1}
+    limited(asked["secret_value"])
+    return found
+
+
+def _operation(name: str, summary: str, description: str, **more: Any) -> Description:
+    common: Description = {"operationId": name, "tags": ["Repositories"], "summary": summary}
+    parameters = [_REPOSITORY, *more.pop("parameters", []), REQUEST_ID]
+    common |= {"description": description, "security": [{"accessToken": []}]}
+    return common | {"parameters": parameters} | more
+
+
+def _set() -> Description:
+    refused: list[FugataError] = [
+        BadRequest("Invalid secret_value: required, a string that is not empty"),
+        BadRequest(f"Invalid secret_key: must be {KEY_RULE}"),
+        MalformedJson(),
+        Forbidden(),
+        SecretTooLarge(),
+    ]
+    return _operation(
+        "setSecret",
+        "Set a secret",
+        "Creates it, or replaces its value: readers get the whole old or the whole new one.",
+        requestBody=body(SetBody, secret=_SECRET),
+        responses={"201": answer("Created or updated. No body.") | {"links": _LINKS}}
+        | refusals(*refused, *_ASKED, *WITH_BODY),
+    )
+
+
+def _list() -> Description:
+    schema: Description = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    examples: dict[str, list[str]] = {"keys": _KEYS, "none": []}
+    return _operation(
+        "getSecretKeys",
+        "List the keys",
+        "The keys of all secrets of the repository, sorted by code point; no value.",
+        responses={"200": answer("The keys.", schema, **examples)} | refusals(*_ASKED),
+    )
+
+
+def _list_head() -> Description:
+    return _operation(
+        "secretKeysExist",
+        "Look whether the repository can be read",
+        "As the list, without its body.",
+        responses={"200": answer("It can.")} | refusals(*_ASKED, bodiless=True),
+    )
+
+
+def _retrieve() -> Description:
+    schema, example = ref("schemas", "ValueAnswer"), {"secret_value": "supersecretvalue123"}
+    return _operation(
+        "getSecretValue",
+        "Read a secret",
+        "A failure of what keeps the values is a 500 and never a 404.",
+        parameters=[_KEY],
+        responses={"200": answer("The value.", schema, secret=example)}
+        | refusals(SecretNotFound(), *_ASKED),
+    )
+
+
+def _exists() -> Description:
+    return _operation(
+        "secretValueExists",
+        "Look whether there is a secret",
+        "Reads no value.",
+        parameters=[_KEY],
+        responses={"200": answer("There is.")} | refusals(SecretNotFound(), *_ASKED, bodiless=True),
+    )
+
+
+def _destroy() -> Description:
+    return _operation(
+        "removeSecret",
+        "Remove a secret",
+        "For good.",
+        parameters=[_KEY],
+        responses={"204": answer("Removed. No body.")}
+        | refusals(Forbidden(), SecretNotFound(), *_ASKED),
+    )
+
+
+class SecretViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    """drf-spectacular's way to leave the viewset itself alone."""
+
+    target_class = "repositories_app.api.views.SecretViewSet"
+
+    def view_replacement(self) -> type:
+        """Return the viewset with each action described."""
+        operations = {
+            "GET list": _list(),
+            "HEAD list": _list_head(),
+            "POST set": _set(),
+            "GET retrieve": _retrieve(),
+            "HEAD exists": _exists(),
+            "DELETE destroy": _destroy(),
+        }
+        return described(self.target, operations)

@@ -1,0 +1,149 @@
+"""The trail in the admin: to read, filter and search, and never to change."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.dateparse import parse_datetime
+
+from secrets_app import statistics
+from secrets_app.admin.base import ShownAdmin, second, short
+from secrets_app.admin.search import digest_range
+from secrets_app.models import AuditEvent
+
+SPANS = {
+    "hour": ("The last hour", timedelta(hours=1)),
+    "day": ("The last 24 hours", timedelta(days=1)),
+    "week": ("The last 7 days", timedelta(days=7)),
+    "month": ("The last 30 days", timedelta(days=30)),
+    "all": ("Any time", None),
+}
+DEFAULT = "week"
+
+
+class TimeFilter(admin.ListFilter):
+    """A span of time that ends now, or one from a moment to another.
+
+    Unless told otherwise it is a week: that much of the trail is read quickly, however long it is.
+    """
+
+    title = "time"
+    template = "admin/time_filter.html"
+
+    def __init__(
+        self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        taken = {
+            name: params.pop(name)[-1] for name in self.expected_parameters() if name in params
+        }
+        self.since, self.until = taken.get("from", ""), taken.get("to", "")
+        between = self.since or self.until
+        self.span = taken.get("span", "" if between else DEFAULT)
+        self.others = {name: values[-1] for name, values in params.items()}
+
+    def has_output(self) -> bool:
+        """It is always offered."""
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        """Return the names in a list's address that are this filter's."""
+        return ["span", "from", "to"]
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        """Yield the spans on offer."""
+        for name, (title, _) in SPANS.items():
+            address = changelist.get_query_string({"span": name}, ["from", "to"])
+            yield {"selected": name == self.span, "query_string": address, "display": title}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[AuditEvent]:
+        """Return the events of that time."""
+        if self.span:
+            length = SPANS.get(self.span, SPANS[DEFAULT])[1]
+            return queryset.filter(at__gte=statistics.now() - length) if length else queryset
+        queryset = queryset.filter(at__gte=_moment(self.since)) if self.since else queryset
+        return queryset.filter(at__lte=_moment(self.until)) if self.until else queryset
+
+
+def _moment(text: str) -> datetime:
+    """Return a moment in UTC, as a browser's field writes it."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError as error:
+        raise IncorrectLookupParameters from error
+    if moment is None:
+        raise IncorrectLookupParameters
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ShownAdmin):
+    """Who did what, when, in which request."""
+
+    list_display = ("moment", "kind", "who", "about", "subject")
+    list_display_links = ("moment",)
+    list_filter = (TimeFilter, "kind")
+    also_by = ("username", "repository", "token", "request_id", "span", "from", "to")
+    ordering = ("-at", "-id")
+    sortable_by = ()
+    search_fields = ("request_id",)
+    search_help_text = (
+        "A share's digest (8 hex digits or more), a repository, key, user, token's beginning,"
+        " or request id"
+    )
+    fields = (
+        "moment",
+        "kind",
+        "who",
+        "token",
+        "client",
+        "share",
+        "repository",
+        "secret_key",
+        "subject",
+        "request_id",
+    )
+    readonly_fields = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
+    ) -> tuple[QuerySet[AuditEvent], bool]:
+        """Search by whole names, or the beginning of a share's digest."""
+        if not search_term:
+            return queryset, False
+        names = ("username", "repository", "secret_key", "token", "request_id")
+        found = Q(subject__icontains=search_term) | digest_range("share_digest", search_term)
+        for name in names:
+            found |= Q(**{name: search_term})
+        return queryset.filter(found), False
+
+    @admin.display(description="at (UTC)")
+    def moment(self, event: AuditEvent) -> str:
+        """When."""
+        return second(event.at)
+
+    @admin.display(description="who")
+    def who(self, event: AuditEvent) -> str:
+        """The user, or else what stands for the client's address, or the service itself."""
+        return event.username or self.client(event) or "the service"
+
+    @admin.display(description="client")
+    def client(self, event: AuditEvent) -> str:
+        """What stands for the client's address: a part of its keyed hash."""
+        return f"client {short(event.address_hash)[:8]}" if event.address_hash else ""
+
+    @admin.display(description="about")
+    def about(self, event: AuditEvent) -> str:
+        """The share, by its digest, or the repository and key."""
+        place = "/".join(filter(None, (event.repository, event.secret_key)))
+        return place or short(event.share_digest)
+
+    @admin.display(description="share")
+    def share(self, event: AuditEvent) -> str:
+        """The digest that shares are searched by."""
+        return short(event.share_digest)

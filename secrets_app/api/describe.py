@@ -1,0 +1,161 @@
+"""The words that both APIs are described with (OpenAPI 3.1): schemas, errors and headers.
+
+Bodies come from the msgspec structs that decode them, refusals from the errors that are raised.
+Nothing here runs while a request is answered, but for /openapi.json itself.
+"""
+
+from copy import deepcopy
+from http import HTTPStatus
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from drf_spectacular.openapi import AutoSchema
+
+from secrets_app.errors import (
+    BodyTooSlow,
+    DatabaseUnavailable,
+    FugataError,
+    Overloaded,
+    RateLimited,
+    UnsupportedMediaType,
+)
+
+Description = dict[str, Any]
+JSON = "application/json"
+
+#: What may come back from every address of the API.
+ANYWHERE: list[FugataError] = [RateLimited(retry_after=1), DatabaseUnavailable(), Overloaded()]
+#: And from every one that takes a body.
+WITH_BODY: list[FugataError] = [BodyTooSlow(), UnsupportedMediaType()]
+
+
+class Error(msgspec.Struct):
+    """Every refusal and every failure: one sentence that says what was wrong."""
+
+    error: str
+
+
+def schemas(*shapes: type[msgspec.Struct]) -> Description:
+    """Return the JSON Schemas of `shapes` by name."""
+    _, components = msgspec.json.schema_components(
+        shapes, ref_template="#/components/schemas/{name}"
+    )
+    return components
+
+
+def limited(field: Description) -> None:
+    """Put the size that is configured into the description of a secret."""
+    most = settings.MAX_SECRET_SIZE
+    field["maxLength"] = most  # characters: as many bytes at least
+    field["description"] = field["description"].replace("MAX_SECRET_SIZE", f"{most:,} bytes")
+
+
+def ref(kind: str, name: str) -> Description:
+    """Return a reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def body(shape: type[msgspec.Struct], **examples: object) -> Description:
+    """Return a JSON request body of that shape."""
+    return {"required": True, "content": _json(ref("schemas", shape.__name__), examples)}
+
+
+def answer(
+    description: str, schema: Description | None = None, *headers: str, **examples: Any
+) -> Description:
+    """Return an answer that succeeded; no `schema`: it has no body."""
+    described: Description = {"description": description, "headers": _headers(*headers)}
+    return described | ({"content": _json(schema, examples)} if schema else {})
+
+
+def refusals(*errors: FugataError, bodiless: bool = False) -> dict[str, Description]:
+    """Return an answer for each status among `errors`, with an example for each sentence.
+
+    `bodiless`: as a HEAD gets them.
+    """
+    ordered = sorted(errors, key=lambda error: error.status)
+    by_status = groupby(ordered, lambda error: error.status)
+    return {str(status): _refusal(status, list(group), bodiless) for status, group in by_status}
+
+
+def _refusal(status: int, errors: list[FugataError], bodiless: bool) -> Description:
+    headers = sorted({name for error in errors for name in error.headers})
+    phrase = HTTPStatus(status).phrase
+    if bodiless:
+        return answer(phrase, None, *headers)
+    examples = {type(error).__name__ + str(n or ""): error for n, error in enumerate(errors)}
+    texts = {name: {"error": error.sentence} for name, error in examples.items()}
+    return answer(phrase, ref("schemas", "Error"), *headers, **texts)
+
+
+class _Schema(AutoSchema):
+    """drf-spectacular's view of a viewset, whose operations are written down by method and action.
+
+    One that is not written down is a KeyError: no address goes undescribed.
+    """
+
+    def __init__(self, operations: dict[str, Description]) -> None:
+        super().__init__()
+        self._operations = operations
+
+    def get_operation(self, path: str, *args: Any) -> Description:
+        """Return what is written down of the method and action at hand."""
+        view: Any = self.view
+        return deepcopy(self._operations[f"{args[2]} {view.action}"])
+
+
+def described(viewset: type, operations: dict[str, Description]) -> type:
+    """Return `viewset` as drf-spectacular should see it."""
+    return type("Described", (viewset,), {"schema": _Schema(operations)})
+
+
+def _json(schema: Description, examples: dict[str, object]) -> Description:
+    media: Description = {"schema": schema}
+    if examples:
+        media["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return {JSON: media}
+
+
+def _headers(*names: str) -> Description:
+    always = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID")
+    return {name: ref("headers", name) for name in (*names, *always)}
+
+
+def _header(description: str, schema: Description, example: object) -> Description:
+    return {"description": description, "required": True, "schema": schema, "example": example}
+
+
+_TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
+
+HEADERS: Description = {
+    "X-RateLimit-Limit": _header("Requests a minute.", _NUMBER, 60),
+    "X-RateLimit-Remaining": _header("Requests that are possible at once.", _NUMBER, 9),
+    "X-RateLimit-Reset": _header(
+        "Unix time at which the bucket is full again.", _NUMBER, 1638360000
+    ),
+    "X-Request-ID": _header(
+        "The id of the request: the client's own if it is well-formed, else a new one.",
+        {"type": "string", "pattern": "^[-._0-9A-Za-z]{8,64}$"},
+        "0f8fad5bd9cb469f",
+    ),
+    "Retry-After": _header("Seconds after which to try again.", _NUMBER, 5),
+    "WWW-Authenticate": _header("How to authenticate (RFC 6750).", _TEXT, "Bearer"),
+    "Location": _header(
+        "The address of what was made.", _TEXT, "/secrets/fug_7x9k2m4n6p8q1r3s5t7u9v"
+    ),
+    "Link": _header(
+        "The page that people open it with.",
+        _TEXT,
+        '</s/fug_7x9k2m4n6p8q1r3s5t7u9v>; rel="alternate"; type="text/html"',
+    ),
+}
+
+REQUEST_ID: Description = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "An id of the client's own, of 8 to 64 letters, digits, '-', '_' and '.'. It is"
+    " answered and recorded; anything else is passed over.",
+    "schema": {"type": "string"},
+}

@@ -1,0 +1,180 @@
+"""How the sharing API is described; drf-spectacular puts it beside the addresses that it finds."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiViewExtension
+
+from secrets_app.api.answers import CreatedAnswer, DeletedAnswer, OpenedAnswer
+from secrets_app.api.describe import (
+    ANYWHERE,
+    REQUEST_ID,
+    WITH_BODY,
+    Description,
+    Error,
+    answer,
+    body,
+    described,
+    limited,
+    ref,
+    refusals,
+    schemas,
+)
+from secrets_app.api.parsers import CreateBody
+from secrets_app.errors import (
+    BadRequest,
+    DecryptFailed,
+    EncryptFailed,
+    FugataError,
+    InternalError,
+    KeyReused,
+    MalformedJson,
+    SecretTooLarge,
+    ShareNotFound,
+    Unauthorized,
+)
+from secrets_app.ids import SHARE_ID_PATTERN
+
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "Secret identifier. It is a key too: treat it as you would the secret.",
+    "schema": {"type": "string", "pattern": f"^{SHARE_ID_PATTERN}$"},
+    "example": "fug_7x9k2m4n6p8q1r3s5t7u9v",
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Random characters of the client's own. The same request under the same key gets"
+    " the same answer for a short while, and nobody else does.",
+    "schema": {"type": "string", "pattern": "^[!-~]{22,255}$"},
+    "example": "0e2af7d0c9b14c6c8a4f6d1d",
+}
+_WRONG_KEY = BadRequest("Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters")
+_ASKS = {
+    "content": "my-super-secret-password",
+    "duration": "1h",
+    "one_time": True,
+    "metadata": "Production database password",
+}
+_CREATED = {
+    "id": "fug_7x9k2m4n6p8q1r3s5t7u9v",
+    "deletion_token": "tok_a1b2c3d4e5f6g7h8i9j0k1",
+    "expires_at": "2025-12-01T13:30:00Z",
+}
+_OPENED = {
+    "content": "my-super-secret-password",
+    "metadata": "Production database password",
+    "expires_at": "2025-12-01T13:30:00Z",
+    "one_time": True,
+}
+_LINKS = {
+    name: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
+    for name, operation in {
+        "Open": "retrieveSecret",
+        "Look": "secretExists",
+        "Delete": "deleteSecret",
+    }.items()
+}
+
+
+def components() -> dict[str, Description]:
+    """Return the schemas that the operations refer to, with the limits as they are configured."""
+    found = schemas(CreateBody, CreatedAnswer, OpenedAnswer, DeletedAnswer, Error)
+    asked = found["CreateBody"]["properties"]
+    asked["duration"]["enum"] = list(settings.TTL_PRESETS)
+    asked["one_time"]["default"] = settings.FORCE_ONE_TIME
+    limited(asked["content"])
+    return found
+
+
+def _operation(name: str, summary: str, description: str, **more: Any) -> Description:
+    common = {"operationId": name, "tags": ["Shares"], "summary": summary, "security": [{}]}
+    parameters = [*more.pop("parameters", []), REQUEST_ID]
+    return common | {"description": description, "parameters": parameters} | more
+
+
+def _create() -> Description:
+    presets = ", ".join(settings.TTL_PRESETS)
+    refused: list[FugataError] = [
+        BadRequest(f"Invalid duration: must be one of {presets}"),
+        MalformedJson(),
+        SecretTooLarge(),
+        KeyReused(),
+        EncryptFailed(),
+    ]
+    created = answer(
+        "Created. The only time that id and deletion token are shown.",
+        ref("schemas", "CreatedAnswer"),
+        "Location",
+        "Link",
+        created=_CREATED,
+    )
+    return _operation(
+        "createSecret",
+        "Create a secret",
+        "Keeps an encrypted secret until it expires.",
+        parameters=[_KEY],
+        requestBody=body(CreateBody, once=_ASKS),
+        responses={"201": created | {"links": _LINKS}} | refusals(*refused, *WITH_BODY, *ANYWHERE),
+    )
+
+
+def _retrieve() -> Description:
+    opened = answer("The secret.", ref("schemas", "OpenedAnswer"), opened=_OPENED)
+    missing = refusals(ShareNotFound())
+    page = {"text/html": {"schema": {"type": "string"}}}
+    for each in (opened, missing["404"]):
+        each["content"] |= page
+    return _operation(
+        "retrieveSecret",
+        "Open a secret",
+        "A one-time secret is deleted by this, and handed to exactly one reader. A browser, whose"
+        " `Accept` prefers HTML, and a robot that previews links get a page that asks first, which"
+        " uses nothing up.",
+        parameters=[_ID, _KEY],
+        responses={"200": opened} | missing | refusals(_WRONG_KEY, DecryptFailed(), *ANYWHERE),
+    )
+
+
+def _exists() -> Description:
+    return _operation(
+        "secretExists",
+        "Look whether a secret can be opened",
+        "Uses nothing up.",
+        parameters=[_ID],
+        responses={"200": answer("It can.")}
+        | refusals(ShareNotFound(), InternalError(), *ANYWHERE, bodiless=True),
+    )
+
+
+def _destroy() -> Description:
+    message = {"message": "Secret deleted successfully"}
+    return _operation(
+        "deleteSecret",
+        "Delete a secret",
+        "Before it expires, with the deletion token from its creation. A reader who opened it under"
+        " an Idempotency-Key destroys with that key what is kept for repeating the answer.",
+        parameters=[_ID, _KEY],
+        security=[{"deletionToken": []}],
+        responses={"200": answer("Deleted.", ref("schemas", "DeletedAnswer"), deleted=message)}
+        | refusals(_WRONG_KEY, Unauthorized(), ShareNotFound(), InternalError(), *ANYWHERE),
+    )
+
+
+class ShareViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    """drf-spectacular's way to leave the viewset itself alone."""
+
+    target_class = "secrets_app.api.views.ShareViewSet"
+
+    def view_replacement(self) -> type:
+        """Return the viewset with each action described."""
+        operations = {
+            "POST create": _create(),
+            "GET retrieve": _retrieve(),
+            "HEAD exists": _exists(),
+            "DELETE destroy": _destroy(),
+        }
+        return described(self.target, operations)

@@ -1,0 +1,1 @@
+"""The description of the APIs, held against the contracts that clients code against."""

@@ -1,0 +1,113 @@
+"""Repositories, members and tokens as operators change them: whole, and each an event."""
+
+import pytest
+
+from repositories_app.access import Opened
+from repositories_app.actions import repositories
+from repositories_app.actions.repositories import (
+    create_repository,
+    delete_repository,
+    remove_member,
+    set_member,
+)
+from repositories_app.actions.secrets import secret_keys, set_secret
+from repositories_app.actions.tokens import TokenTerms, create_access_token, revoke_access_tokens
+from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
+from secrets_app.audit import Actor
+from secrets_app.errors import BadRequest
+from secrets_app.models import AuditEvent
+from secrets_app.vault.models import StoredValue
+from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of
+from tests.secrets_app.doubles import MemoryStore
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
+
+OLGA = Actor(username="olga", request_id="request-1")
+
+
+def events(**where: str) -> list[tuple[str, str, str]]:
+    rows = AuditEvent.objects.filter(username="olga", **where).order_by("pk")
+    return list(rows.values_list("kind", "repository", "subject"))
+
+
+def test_making_a_repository() -> None:
+    create_repository("new", "nora", OLGA)
+    assert events() == [("repo created", "new", ""), ("member set", "new", "nora: owner")]
+
+
+def test_members() -> None:
+    set_member(REPOSITORY, "nora", "reader", OLGA)
+    set_member(REPOSITORY, "nora", "writer", OLGA)
+    remove_member(REPOSITORY, "nora", OLGA)
+    with pytest.raises(BadRequest):
+        remove_member(REPOSITORY, "nora", OLGA)
+    assert events() == [
+        ("member set", REPOSITORY, "nora: reader"),
+        ("member set", REPOSITORY, "nora: writer"),
+        ("member removed", REPOSITORY, "nora"),
+    ]
+
+
+def test_at_the_terminal_it_is_said_so() -> None:
+    kinds = AuditEvent.objects.filter(username="command line").values_list("kind", flat=True)
+    assert set(kinds) == {"repo created", "member set"}
+
+
+def test_tokens() -> None:
+    token, row = create_access_token("alice", TokenTerms(), OLGA)
+    assert revoke_access_tokens([row.pk], OLGA) == 1
+    assert revoke_access_tokens([row.pk, 999], OLGA) == 0
+    subject = f"{token[:10]} of alice"
+    assert events() == [("token created", "", subject), ("token revoked", "", subject)]
+
+
+def test_a_repository_goes_with_its_secrets_and_their_values() -> None:
+    narrowed = token_of("alice", repositories=[REPOSITORY])
+    for key in ("one", "two"):
+        set_secret(opened(), key, "value", OLGA)
+    set_secret(opened(OTHERS), "kept", "value", OLGA)
+    assert delete_repository(REPOSITORY, OLGA) == 2
+    assert list(RepositorySecret.objects.values_list("secret_key", flat=True)) == ["kept"]
+    assert StoredValue.objects.count() == 1
+    assert not Membership.objects.filter(user__username="wendy").exists()
+    assert AccessToken.objects.get(prefix=narrowed[:10]).narrowed
+    assert Api(narrowed, OTHERS).list().status_code == 404
+    assert events()[-3:] == [
+        ("removed", REPOSITORY, ""),
+        ("removed", REPOSITORY, ""),
+        ("repo deleted", REPOSITORY, ""),
+    ]
+    with pytest.raises(BadRequest, match="There is no repository"):
+        delete_repository(REPOSITORY, OLGA)
+
+
+def test_remote_values_go_too(remote_store: MemoryStore) -> None:
+    set_secret(opened(), "one", "value", OLGA)
+    delete_repository(REPOSITORY, OLGA)
+    assert remote_store.values == {}
+
+
+def test_a_secret_set_meanwhile_is_removed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer is quicker than the deletion, once."""
+    late = iter(["late"])
+
+    def listed(repository: Opened) -> list[str]:
+        found = secret_keys(repository)
+        for key in late:
+            set_secret(repository, key, "value", OLGA)
+        return found
+
+    monkeypatch.setattr(repositories, "secret_keys", listed)
+    assert delete_repository(REPOSITORY, OLGA) == 1
+    assert StoredValue.objects.count() == 0
+    assert [kind for kind, _, _ in events()] == ["set", "removed", "repo deleted"]
+
+
+def test_writers_who_never_stop_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays whole: no row is dropped with its value left behind."""
+    set_secret(opened(), "stays", "value", OLGA)
+    monkeypatch.setattr(repositories, "secret_keys", lambda _: [])
+    with pytest.raises(BadRequest, match="are being set just now"):
+        delete_repository(REPOSITORY, OLGA)
+    assert Repository.objects.filter(name=REPOSITORY).exists()
+    assert events(kind="repo deleted") == []

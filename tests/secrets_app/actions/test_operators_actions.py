@@ -1,0 +1,76 @@
+"""What operators do to shares: revoke them, and purge at once. Each is an event in their name."""
+
+import pytest
+from django.db import DatabaseError
+
+from secrets_app.actions import purge
+from secrets_app.actions.delete import revoke_shares
+from secrets_app.actions.purge import purge_now
+from secrets_app.actions.reveal import reveal_share
+from secrets_app.audit import SERVICE, Actor
+from secrets_app.errors import ShareNotFound
+from secrets_app.models import AuditEvent, Share
+from secrets_app.vault.models import StoredValue
+from tests.secrets_app.doubles import MemoryStore
+from tests.secrets_app.support import expire, kinds, row_of, share
+
+pytestmark = pytest.mark.django_db
+
+OLGA = Actor(username="olga", request_id="request-1")
+
+
+def test_revoked_shares_are_gone_with_their_values() -> None:
+    shares = [share(), share(one_time=False)]
+    other = share("other")
+    rows = [row_of(created) for created in shares]
+    assert revoke_shares([row.pk for row in rows], OLGA) == 2
+    for created, row in zip(shares, rows, strict=True):
+        with pytest.raises(ShareNotFound):
+            reveal_share(created.share_id, SERVICE)
+        assert kinds(bytes(row.digest)) == ["created", "deleted"]
+        event = AuditEvent.objects.get(kind="deleted", share_digest=row.digest)
+        assert (event.username, event.request_id) == ("olga", "request-1")
+    assert StoredValue.objects.count() == 1
+    assert reveal_share(other.share_id, SERVICE).content == b"other"
+
+
+def test_revoking_twice_or_what_expired_counts_nothing() -> None:
+    once, expired = row_of(share()), share()
+    expire(expired)
+    assert revoke_shares([once.pk], OLGA) == 1
+    assert revoke_shares([once.pk, row_of(expired).pk, 999], OLGA) == 0
+    assert AuditEvent.objects.filter(kind="deleted").count() == 1
+
+
+def test_a_remote_value_goes_after_its_row(remote_store: MemoryStore) -> None:
+    row = row_of(share())
+    assert row.value_name in remote_store.values
+    assert revoke_shares([row.pk], OLGA) == 1
+    assert remote_store.values == {}
+
+
+def test_purge_now_says_who_asked() -> None:
+    for _ in range(3):
+        expire(share())
+    share()
+    assert purge_now(OLGA, seconds=10) == 3
+    asked = AuditEvent.objects.get(kind="purged")
+    assert asked.username == "olga"
+    assert Share.objects.count() == 1
+    assert set(AuditEvent.objects.filter(kind="expired").values_list("username", flat=True)) == {""}
+
+
+def test_purge_now_stops_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        expire(share())
+    monkeypatch.setattr(purge.purge_expired, "__defaults__", (1,))
+    assert purge_now(OLGA, seconds=-1) == 1
+    assert Share.objects.expired().count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_revocation_without_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = row_of(share())
+    with pytest.raises(DatabaseError):
+        revoke_shares([row.pk], Actor(username="olga", request_id=None))  # type: ignore[arg-type]
+    assert Share.objects.filter(pk=row.pk).exists()
