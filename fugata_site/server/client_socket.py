@@ -28,25 +28,42 @@ sending = Bulkhead(settings.WEB_THREADS // 2)
 class ClientSocket(socket.socket):
     """What gunicorn reads requests from and writes answers to."""
 
+    _patience = IDLE
     _holds = False
     _deadline = 0.0
-    aborted = False
 
     @classmethod
     def of(cls, accepted: socket.socket) -> Self:
-        """Take over a connection that was just accepted; it does not block."""
+        """Take over a connection that was just accepted."""
         family, kind, protocol = accepted.family, accepted.type, accepted.proto
         connection = cls(family, kind, protocol, fileno=accepted.detach())
-        connection.settimeout(0)
+        # For good: waiting is done here, and switching back and forth costs system calls.
+        socket.socket.setblocking(connection, False)
         return connection
 
     def setblocking(self, flag: bool) -> None:
-        """Block for `IDLE` seconds, or not at all."""
-        super().settimeout(IDLE if flag else 0)
+        """Change nothing: the kernel's side never blocks, and `recv` waits within bounds."""
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set how long reading waits; there is no "for ever"."""
-        super().settimeout(IDLE if seconds is None else seconds)
+        """Set how long `recv` waits; there is no "for ever"."""
+        self._patience = IDLE if seconds is None else seconds
+
+    def gettimeout(self) -> float:
+        """Return how long `recv` waits, in seconds."""
+        return self._patience
+
+    def read_now(self, size: int) -> bytes:
+        """Return what has come in, up to `size` bytes. Raises BlockingIOError where nothing has."""
+        return os.read(self.fileno(), size)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return what comes in, up to `size` bytes. Raises TimeoutError."""
+        while True:
+            try:
+                return self.read_now(size)
+            except BlockingIOError:
+                if not self._becomes(select.POLLIN, self._patience):
+                    raise TimeoutError("nothing came in") from None
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
         """Send all, at once where the kernel has room. Raises BrokenPipeError for a slow reader."""
@@ -77,14 +94,16 @@ class ClientSocket(socket.socket):
     def _await_reader(self) -> None:
         if not self.reserve():
             self._abort()
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLOUT)
         left = min(self._deadline - time.monotonic(), IDLE)
-        if left <= 0 or not poll.poll(left * 1000):
+        if left <= 0 or not self._becomes(select.POLLOUT, left):
             self._abort()
+
+    def _becomes(self, ready: int, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self.fileno(), ready)
+        return bool(poll.poll(seconds * 1000))
 
     def _abort(self) -> None:
         """Give the reader up, and with it what the kernel still keeps for it."""
-        self.aborted = True
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         raise BrokenPipeError(errno.EPIPE, "the reader is too slow")

@@ -249,7 +249,7 @@ def test_ten_thousand_idle_connections(make_service: MakeService) -> None:
         _assert_served(service)
         held = sum(map(_is_held, clients))
         print(f"{count} connections, {held} held, {_grown(worker, before)} MiB more")
-        assert held > min(count, 10_000) * 0.8
+        assert min(count, 10_000) * 0.8 < held <= 10_000
         assert _grown(worker, before) < 100
     _assert_served(service)
 
