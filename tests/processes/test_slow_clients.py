@@ -119,9 +119,9 @@ def test_clients_that_do_not_let_go(few_threads: Service) -> None:
 
 
 def _awaited(service: Service) -> int:
-    """Return how many clients' ends of connections the service awaits (TCP's FIN_WAIT2)."""
-    awaited = (each for each in psutil.net_connections("tcp4") if each.status == "FIN_WAIT2")
-    return sum(getattr(each.laddr, "port", 0) == service.port for each in awaited)
+    """Return how many clients' ends of connections the service itself awaits (not its kernel)."""
+    (worker,) = service.workers()
+    return sum(each.status == psutil.CONN_FIN_WAIT2 for each in worker.net_connections("tcp4"))
 
 
 def test_health_does_not_queue(few_threads: Service) -> None:
