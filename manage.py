@@ -17,6 +17,8 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Fugata can't start. {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # Ctrl-C before there is anything to end
 
 
 if __name__ == "__main__":

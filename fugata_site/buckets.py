@@ -27,8 +27,14 @@ _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local most = now + ARGV[1] * ARGV[2]
+if full_at > most then -- the clock was set back, or the burst lowered: an empty bucket is the worst
+    full_at = most
+    local lasts = math.ceil(ARGV[1] * ARGV[2] / 1000)
+    redis.call('SET', KEYS[1], string.format('%.0f', most), 'PX', lasts)
+end
 local after = full_at + ARGV[1]
-if after - now > ARGV[1] * ARGV[2] then return {0, now, full_at} end
+if after > most then return {0, now, full_at} end
 redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1)
 return {1, now, after}
 """
@@ -88,7 +94,11 @@ class MemoryBuckets:
         now = int(time.time() * 1e6)
         with self._lock:
             full_at = max(self._full_at.get(bucket, 0), now)
-            allowed = full_at + self._interval - now <= self._interval * self._burst
+            most = now + self._interval * self._burst
+            if full_at > most:  # the clock was set back: an empty bucket is the worst there is
+                full_at = most
+                self._keep(bucket, full_at, now)
+            allowed = full_at + self._interval <= most
             if allowed:
                 full_at += self._interval
                 self._keep(bucket, full_at, now)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
@@ -31,12 +32,15 @@ def read(name: str, reader: Callable[..., T], default: object) -> T:
     if not os.environ.get(name) and not os.environ.get(f"{name}_FILE"):
         os.environ.pop(name, None)  # X= means "not set", as compose files write it
     try:
-        return reader(name, default)
+        value = reader(name, default)
     except (EnvError, ValueError, KeyError):
         # Not "from error": a library's message may repeat the value.
         raise ImproperlyConfigured(
             f"{name}: the value is not usable. It must be {_wanted(reader)}."
         ) from None
+    if value == "" and os.environ.get(f"{name}_FILE"):
+        raise ImproperlyConfigured(f"{name}: the file that {name}_FILE names is empty.")
+    return value
 
 
 def _wanted(reader: Callable[..., object]) -> str:
@@ -73,6 +77,32 @@ def kubernetes_name(name: str, default: str) -> str:
     return value
 
 
+def hosts(name: str, default: list[str]) -> list[str]:
+    """Return a list of host names as a Host header has them, `.example.com` and `*` among them."""
+    found = names(name, default)
+    if not all(re.fullmatch(r"\*|\.?[-_0-9A-Za-z.]+|\[[0-9A-Fa-f:.]+\]", entry) for entry in found):
+        raise ImproperlyConfigured(
+            f"{name}: each entry must be a host name without scheme, port or path,"
+            " such as secrets.example.com."
+        )
+    return found
+
+
+def origin(name: str, text: str) -> SplitResult:
+    """Return the parts of a web origin, which is scheme and host, and maybe a port."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        more = parts.path or re.search(r"[@?#]", text)  # sign-in, query or fragment
+    except ValueError:
+        usable = False
+    if not usable or more:
+        raise ImproperlyConfigured(
+            f"{name}: must be a scheme and a host, such as https://secrets.example.com."
+        )
+    return parts
+
+
 def durations(name: str, default: list[str]) -> dict[str, timedelta]:
     """Return the durations on offer by how they are written, in the order configured: `5m` is
     five minutes; the units are s, m, h, d.
@@ -95,6 +125,17 @@ def _duration(name: str, text: str) -> timedelta:
     return length
 
 
+def time_span(name: str) -> timedelta | None:
+    """Return a duration such as `400d`; None where the setting is not set."""
+    text = read(name, env.str, "")
+    length = duration(text)
+    if text and length is None:
+        raise ImproperlyConfigured(
+            f"{name}: must be a whole number and s, m, h or d, for instance 400d."
+        )
+    return length
+
+
 def networks(name: str) -> list[Network]:
     """Return a list of addresses and CIDR blocks as networks."""
     try:
@@ -113,6 +154,12 @@ def generated_secret(path: Path) -> str:
     if not path.exists():
         write_once(path, secrets.token_urlsafe(48) + "\n")
     return path.read_text().strip()
+
+
+def long_enough(name: str, secret: str) -> None:
+    """Refuse a short secret: it could be found by trying, from any hash that it keys."""
+    if len(secret) < 32:
+        raise ImproperlyConfigured(f"{name}: must be at least 32 random characters.")
 
 
 def write_once(path: Path, text: str) -> None:

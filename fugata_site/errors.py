@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -17,9 +18,11 @@ from secrets_app.errors import (
     MalformedJson,
     MethodNotAllowed,
     NotFound,
+    UnknownHost,
     UnsupportedMediaType,
     database_unavailable,
 )
+from secrets_app.pages.views import offer_again
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +55,12 @@ def translated(error: Exception, failure: str = InternalError.sentence) -> Fugat
 
 
 def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
-    """Return `error` as JSON, or as a page where the reader is a person."""
+    """Return `error` as JSON, or as a page where the reader is a person.
+
+    Who filled in the form gets it back as it was, so that what was typed is not lost.
+    """
+    if request.path_info == "/" and request.method == "POST" and getattr(request, "_body", None):
+        return offer_again(request, error)
     if _is_for_people(request):
         context = {
             "title": error.title,
@@ -77,7 +85,7 @@ def _is_for_people(request: HttpRequest) -> bool:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses: an unknown Host, too many form fields."""
-    return answer(request, BadRequest())
+    return answer(request, UnknownHost() if isinstance(exception, DisallowedHost) else BadRequest())
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:

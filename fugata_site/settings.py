@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -10,19 +10,24 @@ from fugata_site.environment import (
     durations,
     env,
     generated_secret,
+    hosts,
     kubernetes_name,
+    long_enough,
     names,
     networks,
+    origin,
     read,
+    time_span,
     whole_number,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 FUGATA_HOME = Path(read("FUGATA_HOME", env.str, str(BASE_DIR / "var"))).resolve()
+_NO_HOME = ImproperlyConfigured("FUGATA_HOME: must be a folder that can be written to.")
 try:
     FUGATA_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
 except OSError:
-    raise ImproperlyConfigured("FUGATA_HOME: must be a folder that can be written to.") from None
+    raise _NO_HOME from None
 IN_CLUSTER = "KUBERNETES_SERVICE_HOST" in os.environ
 
 DEBUG = read("DEBUG", env.bool, False)
@@ -31,25 +36,28 @@ if not SECRET_KEY and IN_CLUSTER:
     raise ImproperlyConfigured(
         "SECRET_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
     )
-SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")
+try:
+    SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")
+except OSError:
+    raise _NO_HOME from None
+long_enough("SECRET_KEY", SECRET_KEY)
 
 # --- What is served, and to whom -----------------------------------------------------------------
 
 HOST = read("HOST", env.str, "127.0.0.1")
 PORT = whole_number("PORT", 8080, 1, 65535)
 PUBLIC_URL = read("PUBLIC_URL", env.str, "").rstrip("/")
-_public = urlsplit(PUBLIC_URL)
-if PUBLIC_URL and (_public.scheme not in ("http", "https") or not _public.hostname or _public.path):
-    raise ImproperlyConfigured(
-        "PUBLIC_URL: must be the scheme and host that people use, such as https://secrets.example.com."
-    )
+_public = origin("PUBLIC_URL", PUBLIC_URL) if PUBLIC_URL else urlsplit("")
 HTTPS = _public.scheme == "https"
 
 _LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = names("ALLOWED_HOSTS", [_public.hostname or ""] if PUBLIC_URL else _LOCAL_NAMES)
+_PUBLIC_NAME = f"[{_public.hostname}]" if ":" in (_public.hostname or "") else _public.hostname
+ALLOWED_HOSTS = hosts("ALLOWED_HOSTS", [_PUBLIC_NAME] if _PUBLIC_NAME else _LOCAL_NAMES)
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 CORS_ALLOWED_ORIGINS = names("ALLOWED_ORIGINS", [])
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "x-request-id"]
+for _origin in CORS_ALLOWED_ORIGINS:
+    origin("ALLOWED_ORIGINS", _origin)
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
 CORS_EXPOSE_HEADERS = [
     "Link",
@@ -74,6 +82,7 @@ RATE_LIMIT_BURST = whole_number("RATE_LIMIT_BURST", 10, 1, 10**9)
 #: For requests with a live access token, which are counted by token: agents poll.
 TOKEN_RATE_LIMIT_RPM = whole_number("TOKEN_RATE_LIMIT_RPM", 600, 1, 10**9)
 TOKEN_RATE_LIMIT_BURST = whole_number("TOKEN_RATE_LIMIT_BURST", 100, 1, 10**9)
+IDEMPOTENCY_GRACE_SECONDS = whole_number("IDEMPOTENCY_GRACE_SECONDS", 60, 1, 3600)
 GUESS_RATE = "30/5m"
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
 # A form field is never spooled to disk, and files are not accepted at all.
@@ -96,7 +105,7 @@ ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
 
 # --- Where things are kept -----------------------------------------------------------------------
 
-_SQLITE = f"sqlite:///{FUGATA_HOME}/fugata.sqlite3"
+_SQLITE = f"sqlite:///{quote(str(FUGATA_HOME))}/fugata.sqlite3"  # a folder may be named C#
 DATABASES = {"default": read("DATABASE_URL", env.dj_db_url, _SQLITE)}
 _database = DATABASES["default"]
 _database["CONN_MAX_AGE"] = None
@@ -187,7 +196,32 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3000},
     },
+    "seal-audit-events": {
+        "task": "secrets_app.tasks.seal_audit_events",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
+    "prune-audit-events": {
+        "task": "secrets_app.tasks.prune_audit_events",
+        "schedule": 3600.0,
+        "options": {"expires": 3500},
+    },
 }
+
+# --- The audit trail -----------------------------------------------------------------------------
+
+AUDIT_KEY = read("AUDIT_KEY", env.str, "")
+if not AUDIT_KEY and IN_CLUSTER:
+    raise ImproperlyConfigured(
+        "AUDIT_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
+    )
+AUDIT_KEY = AUDIT_KEY or generated_secret(FUGATA_HOME / "audit_key")
+long_enough("AUDIT_KEY", AUDIT_KEY)
+AUDIT_HEAD_PATH = read("AUDIT_HEAD_PATH", env.str, "")
+AUDIT_WEBHOOK_URL = read("AUDIT_WEBHOOK_URL", env.str, "")
+if AUDIT_WEBHOOK_URL and urlsplit(AUDIT_WEBHOOK_URL).scheme not in ("http", "https"):
+    raise ImproperlyConfigured("AUDIT_WEBHOOK_URL: must be an http:// or https:// address.")
+AUDIT_RETENTION = time_span("AUDIT_RETENTION")
 
 # --- The application -----------------------------------------------------------------------------
 
@@ -210,11 +244,12 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "fugata_site.middleware.client.ClientMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
+    # Before all that may answer with a page: 429, an unknown Host, a body that is too large.
+    "fugata_site.middleware.csp.PageCSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fugata_site.middleware.ratelimit.RateLimitMiddleware",
     "django.middleware.common.CommonMiddleware",
     "fugata_site.middleware.body.BodyMiddleware",
-    "fugata_site.middleware.csp.PageCSPMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fugata_site.middleware.csrf.PageCsrfMiddleware",
     "fugata_site.middleware.bulkhead.BulkheadMiddleware",
     "fugata_site.middleware.errors.ErrorMiddleware",

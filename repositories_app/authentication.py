@@ -14,6 +14,7 @@ from repositories_app.tokens import is_access_token
 from secrets_app import ids
 from secrets_app.api.bearer import bearer_token
 from secrets_app.audit import Actor
+from secrets_app.audit.refusals import count_refusal
 from secrets_app.errors import Unauthorized
 from secrets_app.guessing import wrong_guess
 
@@ -73,5 +74,6 @@ class BearerAuthentication(BaseAuthentication):
             return caller, caller
         token = bearer_token(request._request)
         if token is None:
+            count_refusal(Actor.of(request._request))
             raise Unauthorized()
         raise wrong_guess(Actor.of(request._request), counts=is_access_token(token))

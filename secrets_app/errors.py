@@ -57,6 +57,17 @@ class BadRequest(FugataError):
     sentence = "Bad request"
 
 
+class UnknownHost(BadRequest):
+    """The Host header has a name that is not in ALLOWED_HOSTS."""
+
+    title = "Not possible here"
+    sentence = "Unknown host: the service does not answer to this name (see ALLOWED_HOSTS)"
+    for_people = (
+        "This service does not answer to the name in the address bar. If you run it, add that"
+        " name to ALLOWED_HOSTS."
+    )
+
+
 class MalformedJson(BadRequest):
     sentence = "Malformed JSON: the body must be one JSON object in UTF-8"
 
@@ -108,6 +119,7 @@ class MethodNotAllowed(FugataError):
     status = 405
     title = "Not possible here"
     sentence = "Method not allowed"
+    for_people = "This address can't be opened by itself. Use the button on the page before it."
 
     def __init__(self, allowed: str) -> None:
         super().__init__(headers={"Allow": allowed})
@@ -125,6 +137,14 @@ class SecretTooLarge(FugataError):
 
 class BodyTooLarge(SecretTooLarge):
     """The body can't hold an allowed secret, however it is escaped (the same answer)."""
+
+
+class KeyReused(FugataError):
+    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key)."""
+
+    status = 422
+    title = "That can't be used"
+    sentence = "Idempotency-Key was used for another request: use a new key"
 
 
 class UnsupportedMediaType(FugataError):

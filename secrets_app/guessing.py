@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
 from secrets_app.audit import Actor
+from secrets_app.audit.refusals import count_refusal
 from secrets_app.errors import FugataError, RateLimited, Unauthorized
 
 logger = logging.getLogger(__name__)
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 def wrong_guess(actor: Actor, counts: bool) -> FugataError:
     """Return what a wrong token deserves: Unauthorized, or RateLimited after too many."""
+    count_refusal(actor)
     usage = _count(actor.bucket) if counts else None
     if usage and usage["should_limit"]:
         return RateLimited(retry_after=max(usage["time_left"], 1))

@@ -6,6 +6,7 @@ Never the id, the content or an address: the id's digest, the wrapped data key, 
 from typing import Self
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from secrets_app.sealing import share_terms
@@ -55,6 +56,8 @@ class AuditEvent(models.Model):
         CREATED = "created"
         OPENED = "opened"
         OPEN_FAILED = "open failed"
+        REPEATED = "repeated"
+        ACKNOWLEDGED = "acknowledged"
         DELETED = "deleted"
         EXPIRED = "expired"
         SET = "set"
@@ -73,9 +76,67 @@ class AuditEvent(models.Model):
     token = models.CharField(max_length=16, db_default="")
     address_hash = models.BinaryField(max_length=16, null=True)
     request_id = models.CharField(max_length=64)
+    #: How many times it happened: refusals without a token are counted by client and minute.
+    count = models.PositiveIntegerField(db_default=1)
+    #: The event's place in the sealed chain, and the chain's HMAC up to it; null until then.
+    position = models.PositiveBigIntegerField(null=True)
+    mac = models.BinaryField(max_length=32, null=True)
 
     class Meta:
         db_table = "secrets_app_auditevent"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["position"], condition=Q(position__isnull=False), name="position_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(position=None), name="auditevent_unsealed")
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class AuditStub(models.Model):
+    """What is left of sealed events that were pruned: positions up to `through` are gone.
+
+    `mac` is the chain's HMAC at `through`, from which the chain goes on; `proof` is an HMAC over
+    the stub itself, so that nobody without the audit key can make one.
+    """
+
+    through = models.PositiveBigIntegerField(primary_key=True)
+    mac = models.BinaryField(max_length=32)
+    proof = models.BinaryField(max_length=32)
+    newest_at = models.DateTimeField(help_text="when the newest of them happened")
+    pruned_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"events up to position {self.through} were pruned"
+
+
+class RefusalCount(models.Model):
+    """Refusals without a valid token of one client in one minute, until they become one event."""
+
+    address_hash = models.BinaryField(max_length=16)
+    minute = models.PositiveBigIntegerField(help_text="Unix time in minutes")
+    count = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["address_hash", "minute"], name="refusals_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} refusals"
+
+
+class KeptAnswer(models.Model):
+    """An answer that its client may ask for again, for a short while (see idempotency.py)."""
+
+    digest = models.BinaryField(max_length=32, unique=True)
+    request_mac = models.BinaryField(max_length=32)
+    sealed = models.BinaryField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"answer {self.pk}"

@@ -5,6 +5,7 @@ limits").
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -12,11 +13,15 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from fugata_site import errors
-from fugata_site.body import discard
+from fugata_site.body import body_read, discard
 from fugata_site.buckets import Buckets, Taken, configured
 from fugata_site.middleware.bulkhead import shared
+from fugata_site.middleware.csrf import PageCsrfMiddleware
 from repositories_app.authentication import Caller, find_caller
 from secrets_app.errors import FugataError, RateLimited, database_unavailable
+
+#: Bytes of a form that is read, and given back, though it is refused.
+_FORM = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class RateLimitMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        self._csrf = PageCsrfMiddleware(get_response)
         self._by_client = _limit(settings.RATE_LIMIT_RPM, settings.RATE_LIMIT_BURST)
         self._by_token = _limit(settings.TOKEN_RATE_LIMIT_RPM, settings.TOKEN_RATE_LIMIT_BURST)
 
@@ -53,10 +59,20 @@ class RateLimitMiddleware:
     ) -> HttpResponse:
         if taken.allowed and problem is None:
             return self.get_response(request)
-        discard(request, most=2**20, seconds=1)
         refusal = problem if taken.allowed else RateLimited(retry_after=taken.retry_after)
         assert refusal is not None
+        if _is_a_filled_in_form(request):
+            with suppress(FugataError), body_read(request):
+                self._csrf.process_request(request)
+                return errors.answer(request, refusal)
+        discard(request, most=2**20, seconds=1)
         return errors.answer(request, refusal)
+
+
+def _is_a_filled_in_form(request: HttpRequest) -> bool:
+    """Return whether a person sends the form of a new share, of a size worth giving back."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    return (request.method, request.path_info) == ("POST", "/") and 0 < int(length) <= _FORM
 
 
 def _limit(rpm: int, burst: int) -> _Limit:

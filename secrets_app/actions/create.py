@@ -1,10 +1,12 @@
 """Create a share: check the input, seal, keep the value, then write the row."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 
 from secrets_app import ids
 from secrets_app.actions.values import checked_content, keep_value
@@ -39,10 +41,13 @@ class Created:
     expires_at: datetime
 
 
-def create_share(draft: Draft, actor: Actor) -> Created:
+def create_share(
+    draft: Draft, actor: Actor, remember: Callable[[Created], None] | None = None
+) -> Created:
     """Keep a secret and return what opens and deletes it.
 
-    Raises BadRequest, SecretTooLarge, EncryptFailed.
+    `remember` runs in the transaction that writes the row. Raises BadRequest, SecretTooLarge,
+    EncryptFailed.
     """
     lifetime, content = _lifetime(draft.duration), checked_content(draft.content, "content")
     _check_label(draft.label)
@@ -65,7 +70,12 @@ def create_share(draft: Draft, actor: Actor) -> Created:
         one_time=draft.one_time,
         expires_at=created.expires_at,
     )
-    registry().insert(share, value.sealed, actor)
+    if remember is None:  # one statement is its own transaction
+        registry().insert(share, value.sealed, actor)
+        return created
+    with transaction.atomic():
+        remember(created)
+        registry().insert(share, value.sealed, actor)
     return created
 
 

@@ -1,8 +1,11 @@
 """Open a share: read, decrypt, and only then claim it, so that a failure consumes nothing."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import transaction
 
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
@@ -28,10 +31,13 @@ class Opened:
     one_time: bool
 
 
-def reveal_share(share_id: str, actor: Actor) -> Opened:
+def reveal_share(
+    share_id: str, actor: Actor, remember: Callable[[Opened], None] | None = None
+) -> Opened:
     """Return the content of a live share; a one-time share is handed to this caller alone.
 
-    Raises ShareNotFound, or DecryptFailed (nothing consumed: it can be opened once that is over).
+    `remember` runs in the transaction that claims a one-time share. Raises ShareNotFound, or
+    DecryptFailed (nothing consumed: it can be opened once that is over).
     """
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
@@ -41,9 +47,16 @@ def reveal_share(share_id: str, actor: Actor) -> Opened:
     except DecryptFailed:
         record_failure(AuditEvent.Kind.OPEN_FAILED, actor, share_digest=digest)
         raise
-    if not _claim(share, digest, actor):
+    opened = Opened(content, share.label, share.expires_at, share.one_time)
+    if not share.one_time:
+        claimed = registry().note_opening(digest, actor)
+    else:
+        claimed = _claim(opened, digest, actor, remember)
+    if not claimed:
         raise ShareNotFound()
-    return Opened(content, share.label, share.expires_at, share.one_time)
+    if share.one_time:
+        delete_quietly(share.value_name)
+    return opened
 
 
 def _read(share_id: str, digest: bytes) -> tuple[LoadedShare, bytes]:
@@ -75,10 +88,13 @@ def _failed(error: VaultError) -> DecryptFailed:
     return DecryptFailed()
 
 
-def _claim(share: LoadedShare, digest: bytes, actor: Actor) -> bool:
-    if not share.one_time:
-        return registry().note_opening(digest, actor)
-    if not registry().remove(digest, AuditEvent.Kind.OPENED, actor):
-        return False
-    delete_quietly(share.value_name)
-    return True
+def _claim(
+    opened: Opened, digest: bytes, actor: Actor, remember: Callable[[Opened], None] | None
+) -> bool:
+    if remember is None:  # one statement is its own transaction
+        return registry().remove(digest, AuditEvent.Kind.OPENED, actor)
+    with transaction.atomic():
+        claimed = registry().remove(digest, AuditEvent.Kind.OPENED, actor)
+        if claimed:
+            remember(opened)
+    return claimed

@@ -10,6 +10,7 @@ from rest_framework.viewsets import ViewSet
 
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share, find_share
+from secrets_app.actions.repeatable import acknowledge, create_repeatably, reveal_repeatably
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.api.answers import JSON, opened_answer
 from secrets_app.api.bearer import bearer_token
@@ -24,7 +25,12 @@ from secrets_app.errors import (
     MalformedJson,
     Unauthorized,
 )
+from secrets_app.idempotency import checked_key
 from secrets_app.pages.views import waiting_page
+
+
+def _idempotency_key(request: Request) -> str | None:
+    return checked_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
 
 
 class ShareViewSet(ViewSet):
@@ -50,7 +56,11 @@ class ShareViewSet(ViewSet):
         if not isinstance(body, CreateBody):  # DRF calls no parser where there is no body
             raise MalformedJson()
         draft = Draft(body.content, body.duration, body.one_time, body.metadata)
-        created = create_share(draft, Actor.of(request._request))
+        key, actor = _idempotency_key(request), Actor.of(request._request)
+        if key:
+            created = create_repeatably(draft, actor, key, request._request.body)
+        else:
+            created = create_share(draft, actor)
         answer = {
             "id": created.share_id,
             "deletion_token": created.deletion_token,
@@ -65,7 +75,10 @@ class ShareViewSet(ViewSet):
         """GET /secrets/{id}: the content; for a browser or a robot the page that asks first."""
         if wants_page(request._request):
             return waiting_page(request._request, share_id)
-        return opened_answer(reveal_share(share_id, Actor.of(request._request)))
+        key, actor = _idempotency_key(request), Actor.of(request._request)
+        if key:
+            return opened_answer(reveal_repeatably(share_id, actor, key))
+        return opened_answer(reveal_share(share_id, actor))
 
     def exists(self, request: Request, share_id: str) -> HttpResponse:
         """HEAD /secrets/{id}: 200 or 404; consumes nothing."""
@@ -75,10 +88,12 @@ class ShareViewSet(ViewSet):
         return HttpResponse(content_type=JSON)
 
     def destroy(self, request: Request, share_id: str) -> HttpResponse:
-        """DELETE /secrets/{id} with the deletion token."""
-        token = bearer_token(request._request)
-        if token is None:
-            raise Unauthorized()
-        delete_share(share_id, token, Actor.of(request._request))
+        """DELETE /secrets/{id} with the deletion token, or with the key that it was opened with."""
+        token, actor = bearer_token(request._request), Actor.of(request._request)
+        key = _idempotency_key(request)
+        if not (key and acknowledge(share_id, actor, key)):
+            if token is None:
+                raise Unauthorized()
+            delete_share(share_id, token, actor)
         message = {"message": "Secret deleted successfully"}
         return HttpResponse(msgspec.json.encode(message), content_type=JSON)

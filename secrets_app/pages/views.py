@@ -11,8 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from secrets_app import ids
 from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share, find_share
+from secrets_app.actions.repeatable import reveal_repeatably
 from secrets_app.actions.reveal import Opened, reveal_share
 from secrets_app.audit import Actor
 from secrets_app.errors import (
@@ -23,10 +25,13 @@ from secrets_app.errors import (
     ShareNotFound,
     database_unavailable,
 )
+from secrets_app.idempotency import checked_key
 from secrets_app.pages.forms import NewShareForm
 
 #: Bytes over which a secret is saved as a file instead of shown.
 SHOWN_AT_MOST = 2**20
+#: Letters of the idempotency key that the form brings along.
+_KEY_LETTERS = 32
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -63,8 +68,7 @@ def new(request: HttpRequest) -> HttpResponse:
         return _form_page(request, form, status=error.status)
     except (FugataError, OperationalError, InterfaceError) as error:
         refusal = error if isinstance(error, FugataError) else database_unavailable(error)
-        form.add_error(None, refusal.for_people or refusal.sentence)
-        return _form_page(request, form, refusal.status, refusal.headers)
+        return offer_again(request, refusal)
     context = {
         "link": _address(request, reverse("pages:share", args=[created.share_id])),
         "expires_at": created.expires_at,
@@ -74,6 +78,14 @@ def new(request: HttpRequest) -> HttpResponse:
         "deletion_token": created.deletion_token,
     }
     return render(request, "shares/created.html", context)
+
+
+def offer_again(request: HttpRequest, refusal: FugataError) -> HttpResponse:
+    """Return the form as it was filled in, with what kept it from being taken."""
+    form = NewShareForm(request.POST)
+    form.is_valid()
+    form.add_error(None, refusal.for_people or refusal.sentence)
+    return _form_page(request, form, refusal.status, refusal.headers)
 
 
 def _form_page(
@@ -101,12 +113,20 @@ def share(request: HttpRequest, share_id: str) -> HttpResponse:
     if request.method != "POST":
         return waiting_page(request, share_id)
     try:
-        opened = reveal_share(share_id, Actor.of(request))
+        opened = _reveal(request, share_id)
     except ShareNotFound:
         return _gone(request)
     if len(opened.content) > SHOWN_AT_MOST:
         return _as_file(opened)
     return _opened_page(request, opened)
+
+
+def _reveal(request: HttpRequest, share_id: str) -> Opened:
+    """Open under the key that the form brought, so that a lost answer can be asked for again."""
+    key = request.POST.get("idempotency_key")
+    if key:
+        return reveal_repeatably(share_id, Actor.of(request), checked_key(key) or "")
+    return reveal_share(share_id, Actor.of(request))
 
 
 def waiting_page(request: HttpRequest, share_id: str) -> HttpResponse:
@@ -122,6 +142,7 @@ def waiting_page(request: HttpRequest, share_id: str) -> HttpResponse:
         "size": waiting.size,
         "as_file": waiting.size > SHOWN_AT_MOST,
         "open_url": reverse("pages:share", args=[share_id]),
+        "idempotency_key": ids.random_letters(_KEY_LETTERS),
     }
     return render(request, "shares/waiting.html", context)
 
@@ -134,6 +155,8 @@ def _opened_page(request: HttpRequest, opened: Opened) -> HttpResponse:
         "label": opened.label,
         "one_time": opened.one_time,
         "expires_at": opened.expires_at,
+        "reloadable": bool(request.POST.get("idempotency_key")),
+        "grace": settings.IDEMPOTENCY_GRACE_SECONDS,
     }
     return render(request, "shares/opened.html", context)
 

@@ -43,7 +43,7 @@ def test_open_once(visitor: Visitor, scripts: bool) -> None:
     expect(reader.get_by_text("You can open it once")).to_be_visible()
     open_share(reader, link)
     assert shown(reader) == "s3cret"
-    expect(reader.get_by_text("This is the only time it is shown")).to_be_visible()
+    expect(reader.get_by_text("nobody can open it again")).to_be_visible()
     expect_gone(visitor(java_script_enabled=scripts), link)
 
 

@@ -51,6 +51,14 @@ def test_it_never_holds_more_than_the_burst(clock: Clock) -> None:
     assert [all_.take("a").allowed for _ in range(4)] == [True, True, True, False]
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out(clock: Clock) -> None:
+    all_ = drained(SECOND, 3)
+    clock.move(-3600)
+    assert all_.take("a").retry_after == 1
+    clock.move(1)
+    assert all_.take("a").allowed
+
+
 @pytest.mark.parametrize(("passed", "wait"), [(0, 10), (0.5, 10), (1.5, 9), (3.5, 7), (9.5, 1)])
 def test_how_long_to_wait(clock: Clock, passed: float, wait: int) -> None:
     all_ = drained(10 * SECOND, 3)

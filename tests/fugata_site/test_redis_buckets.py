@@ -1,6 +1,7 @@
 """Buckets in Redis: shared by all, and nobody waits for a Redis that is gone."""
 
 import logging
+import time
 
 import pytest
 import redis
@@ -40,6 +41,19 @@ def test_a_bucket_ends_when_it_is_full(redis_server: RedisServer) -> None:
     with redis.Redis.from_url(url) as client:
         (key,) = client.keys()
         assert 59_000 < client.pttl(key) <= 60_002
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(redis_server: RedisServer) -> None:
+    """A bucket that is full only in a year is taken for an empty one."""
+    url = redis_server.url()
+    with redis.Redis.from_url(url) as client:
+        client.set("fugata:bucket:a", int((time.time() + 3e7) * 1e6))
+        refused = RedisBuckets(url, MINUTE, BURST).take("a")
+        assert not refused.allowed
+        assert refused.retry_after <= 60
+        left = int(client.get("fugata:bucket:a") or 0) / 1e6 - time.time()
+        assert left <= BURST * 60, "and it fills from now on"
+        assert 0 < client.pttl("fugata:bucket:a") <= BURST * 60_000 + 1
 
 
 def test_what_is_kept_names_no_address(redis_server: RedisServer) -> None:

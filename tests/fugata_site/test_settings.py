@@ -1,6 +1,8 @@
 """Settings as a process reads them: a wrong one stops it by name and is never repeated."""
 
 import base64
+import re
+import stat
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -36,6 +38,13 @@ def manage(home: Path, *arguments: str, **settings: str) -> CompletedProcess[str
         ("PUBLIC_URL", "secrets.example.com"),
         ("PUBLIC_URL", "ftp://secrets.example.com"),
         ("PUBLIC_URL", "https://secrets.example.com/path"),
+        ("PUBLIC_URL", "https://secrets.example.com?x=1"),
+        ("PUBLIC_URL", "https://secrets.example.com#x"),
+        ("PUBLIC_URL", "https://secrets.example.com:99999"),
+        ("PUBLIC_URL", "https://user:hunter2hunter2@secrets.example.com"),
+        ("PUBLIC_URL", "https://[::1"),
+        ("ALLOWED_HOSTS", "https://secrets.example.com"),
+        ("ALLOWED_HOSTS", "secrets.example.com:8080"),
         ("TRUSTED_PROXIES", "proxy.example"),
         ("ALLOWED_ORIGINS", "app.example.com"),
         ("TTL_PRESETS", "soon"),
@@ -57,6 +66,11 @@ def manage(home: Path, *arguments: str, **settings: str) -> CompletedProcess[str
         ("FUGATA_KEYS", "hunter2hunter2"),
         ("FUGATA_KEYS", "one:hunter2hunter2"),
         ("SECRET_KEY_FILE", "/nowhere/hunter2hunter2"),
+        ("SECRET_KEY", "hunter2hunter2"),
+        ("AUDIT_KEY", "hunter2hunter2"),
+        ("AUDIT_WEBHOOK_URL", "hunter2hunter2"),
+        ("AUDIT_RETENTION", "long"),
+        ("TOKEN_RATE_LIMIT_RPM", "0"),
         ("VALUE_STORE", "nowhere.Store"),
         ("VALUE_STORE", "kept_elsewhere"),
         ("KMS_PROVIDER", "nowhere.Provider"),
@@ -65,7 +79,8 @@ def manage(home: Path, *arguments: str, **settings: str) -> CompletedProcess[str
 def test_a_wrong_value(tmp_path: Path, name: str, value: str) -> None:
     ended = manage(tmp_path, "check", **{name: value})
     assert ended.returncode != 0
-    assert name.removesuffix("_FILE") in ended.stderr
+    assert re.search(rf"\b{name.removesuffix('_FILE')}:", ended.stderr), "names the setting"
+    assert "Traceback" not in ended.stderr
     assert SECRET not in ended.stderr + ended.stdout
 
 
@@ -81,6 +96,53 @@ def test_a_secret_setting_reads_a_file(tmp_path: Path, name: str) -> None:
     assert expected in ended.stdout
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "FUGATA_KEYS", "DATABASE_URL", "REDIS_URL"])
+def test_an_empty_file_is_no_default(tmp_path: Path, name: str) -> None:
+    """A secret that was not mounted must not be replaced by a generated one."""
+    (tmp_path / "file").touch()
+    ended = manage(tmp_path, "check", **{f"{name}_FILE": str(tmp_path / "file")})
+    assert ended.returncode != 0
+    assert f"{name}: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "home" / "keyring").exists()
+
+
+@pytest.mark.parametrize("name", ["C#", "what?", "100%20", "plain folder"])
+def test_a_home_of_any_name(tmp_path: Path, name: str) -> None:
+    """All state is in the folder, whatever it is called, and for its owner alone."""
+    home = tmp_path / name
+    ended = Service(home).manage("prepare", check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    for kept in ("fugata.sqlite3", "keyring", "secret_key"):
+        assert stat.S_IMODE((home / kept).stat().st_mode) == 0o600
+
+
+def test_a_home_that_takes_no_file(tmp_path: Path) -> None:
+    for home in (Path("/dev/null"), Path("/proc")):
+        ended = Service(tmp_path, FUGATA_HOME=str(home)).manage("check", check=False)
+        assert ended.returncode != 0
+        assert "FUGATA_HOME: " in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_ctrl_c_before_there_is_anything_to_end(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "shell", "--no-imports", "-c", "raise KeyboardInterrupt")
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr
+
+
+def test_how_sqlite_keeps_its_promises(tmp_path: Path) -> None:
+    """WAL, every commit on the disk, deleted rows overwritten, one writer at a time (design)."""
+    script = (
+        "from django.db import connection as c\n"
+        "def ask(name): return c.cursor().execute(f'PRAGMA {name}').fetchone()[0]\n"
+        "print(ask('journal_mode'), ask('synchronous'), ask('secure_delete'), c.transaction_mode)"
+    )
+    ended = manage(tmp_path, "shell", "--no-imports", "-c", script)
+    assert ended.stdout.split() == ["wal", "2", "1", "IMMEDIATE"], ended.stderr
+
+
 def _setting(name: str) -> str:
     return "DATABASES" if name == "DATABASE_URL" else name
 
@@ -94,7 +156,7 @@ def test_several_processes_need_redis(tmp_path: Path) -> None:
     assert together.returncode == 0, together.stderr
 
 
-IN_CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "SECRET_KEY": "s" * 60}
+IN_CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "SECRET_KEY": "s" * 60, "AUDIT_KEY": "a" * 60}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ CONTENT = "Xq7-the-content-that-nobody-may-see-"
 GUESS = "tok_" + "Wr0ngGuess" * 3
 NO_SHARE = "fug_" + "NoSuchShare" * 2
 #: What is kept on purpose: keys, without which nothing could be opened.
-KEYS = ("keyring", "secret_key")
+KEYS = ("keyring", "secret_key", "audit_key")
 
 
 def _from_client(method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
+from django.db.models import Model
 
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import AuditEvent, KeptAnswer, Share
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.envelope import unseal
 from secrets_app.vault.errors import VaultError
@@ -45,14 +46,14 @@ def _pieces() -> Iterator[bytes]:
     yield b""
     yield settings.SECRET_KEY.encode()
     yield settings.KEYRING_FILE.read_bytes()
-    for model in (Share, StoredValue, KeyEncryptionKey, AuditEvent):
+    for model in (Share, StoredValue, KeyEncryptionKey, AuditEvent, KeptAnswer):
         for row in model._default_manager.all():
             yield from (_bytes(getattr(row, name)) for name in _columns(row))
     for share in Share.objects.all():
         yield _data_key(share)
 
 
-def _columns(row: Share | StoredValue | KeyEncryptionKey | AuditEvent) -> list[str]:
+def _columns(row: Model) -> list[str]:
     return [field.attname for field in row._meta.concrete_fields]
 
 

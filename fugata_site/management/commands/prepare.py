@@ -1,5 +1,6 @@
 """`manage.py prepare`: migrations and keys, before the first request and at every upgrade."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, check_only: bool = False, **options: Any) -> None:
         """Raises CommandError with a sentence that says what to do."""
+        os.umask(0o077)  # the database's file is for its owner alone, in whatever folder
         try:
             if check_only:
                 self._refuse_unmigrated()

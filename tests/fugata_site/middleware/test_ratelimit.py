@@ -66,6 +66,18 @@ def test_pages_are_limited_and_answer_with_a_page(client: Client) -> None:
     assert answer["Retry-After"]
 
 
+def test_a_form_that_is_refused_comes_back_as_it_was(client: Client) -> None:
+    statuses(client, 2, "127.0.0.1")
+    answer = client.post("/", {"content": "typed <secret>", "duration": "1h", "label": "mine"})
+    assert answer.status_code == 429
+    page = answer.content.decode()
+    assert "typed &lt;secret&gt;" in page
+    assert 'value="mine"' in page
+    assert "Nothing was used up" in page
+    assert answer["Retry-After"]
+    assert answer["Cache-Control"] == "no-store"
+
+
 def test_a_refused_create_keeps_nothing(client: Client) -> None:
     statuses(client, 2, "127.0.0.1")
     body = {"content": "s", "duration": "1h"}

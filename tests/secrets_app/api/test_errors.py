@@ -6,6 +6,7 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from django.test import Client
 
+from secrets_app.errors import UnknownHost
 from secrets_app.models import AuditEvent
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json
@@ -48,9 +49,9 @@ def test_an_unknown_path_of_the_api_is_json_for_a_browser_too(client: Client) ->
 
 
 def test_an_unknown_host(client: Client) -> None:
-    assert_error(
-        client.get(f"/secrets/{AN_ID}", headers={"host": "evil.example"}), 400, "Bad request"
-    )
+    answer = client.get(f"/secrets/{AN_ID}", headers={"host": "evil.example"})
+    assert_error(answer, 400, UnknownHost.sentence)
+    assert "ALLOWED_HOSTS" in UnknownHost.sentence
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
@@ -82,7 +83,17 @@ def test_a_request_id_is_accepted(client: Client, post: Post, given: str) -> Non
 
 @pytest.mark.parametrize(
     "given",
-    ["", "abc", "a" * 65, "with space", "a;b=c;d=e", "a" * 10 + "\n", "<script>x", "éééééééé"],
+    [
+        "",
+        "abc",
+        "a" * 65,
+        "with space",
+        "a;b=c;d=e",
+        "a" * 10 + "\n",
+        "<script>x",
+        "éééééééé",
+        AN_ID,
+    ],
 )
 def test_another_request_id_is_replaced(client: Client, given: str) -> None:
     answer = client.get(f"/secrets/{AN_ID}", headers={"x-request-id": given})

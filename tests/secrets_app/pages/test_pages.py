@@ -179,7 +179,27 @@ def test_the_database_can_t_be_reached(client: Client, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("path", ["/", f"/s/{UNKNOWN}"])
 def test_what_protects_a_page(client: Client, path: str) -> None:
-    answer = client.get(path)
+    assert_protected(client.get(path))
+
+
+def test_what_protects_a_refusal(client: Client, settings: Settings) -> None:
+    """Also a page that the middleware answers with, before any view."""
+    assert_page(unknown := client.get("/", headers={"host": "evil.example"}), 400)
+    assert_protected(unknown)
+    settings.MAX_BODY_SIZE = 10
+    assert_page(large := client.post("/", form()), 413)
+    assert_protected(large)
+
+
+def test_what_protects_a_429(client: Client, settings: Settings) -> None:
+    settings.RATE_LIMIT_RPM, settings.RATE_LIMIT_BURST = 1, 1
+    client.get("/")
+    assert_page(limited := client.get("/"), 429)
+    assert_protected(limited)
+
+
+def assert_protected(answer: Any) -> None:
+    """It has every header that a page of ours has."""
     assert answer["Referrer-Policy"] == "no-referrer"
     assert answer["X-Frame-Options"] == "DENY"
     assert answer["X-Content-Type-Options"] == "nosniff"

@@ -1,0 +1,100 @@
+"""Creating and opening under an idempotency key: the effect once, the answer as often as asked."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from secrets_app import ids
+from secrets_app.actions.create import Created, Draft, create_share
+from secrets_app.actions.reveal import Opened, reveal_share
+from secrets_app.audit import Actor, record
+from secrets_app.errors import ShareNotFound
+from secrets_app.idempotency import Idempotency, for_creation, for_opening, forget, keep, recall
+from secrets_app.models import AuditEvent
+
+
+def create_repeatably(draft: Draft, actor: Actor, key: str, body: bytes) -> Created:
+    """Create a share, or return the one that the same request created a short while ago.
+
+    Raises KeyReused, and what `create_share` raises.
+    """
+    once = for_creation(key, body)
+    again = _created_before(once, actor)
+    if again:
+        return again
+    try:
+        return create_share(draft, actor, lambda made: keep(once, _packed(made), made.expires_at))
+    except IntegrityError:  # the same request is answered at the same time
+        again = _created_before(once, actor)
+        if again is None:
+            raise
+        return again
+
+
+def _created_before(once: Idempotency, actor: Actor) -> Created | None:
+    answer = recall(once)
+    if answer is None:
+        return None
+    created = Created(**_unpacked(answer))
+    _note_repetition(created.share_id, actor)
+    return created
+
+
+def reveal_repeatably(share_id: str, actor: Actor, key: str) -> Opened:
+    """Open a share, or return what the same reader was handed a short while ago.
+
+    Raises what `reveal_share` raises.
+    """
+    if not ids.is_share_id(share_id):
+        raise ShareNotFound()
+    once = for_opening(key, share_id)
+    again = _opened_before(once, share_id, actor)
+    if again:
+        return again
+    try:
+        return reveal_share(share_id, actor, lambda it: keep(once, _packed(it), it.expires_at))
+    except (ShareNotFound, IntegrityError):  # maybe by the same request, just now
+        again = _opened_before(once, share_id, actor)
+        if again is None:
+            raise
+        return again
+
+
+def _opened_before(once: Idempotency, share_id: str, actor: Actor) -> Opened | None:
+    answer = recall(once)
+    if answer is None:
+        return None
+    fields = _unpacked(answer)
+    _note_repetition(share_id, actor)
+    return Opened(**fields | {"content": fields["content"].encode()})
+
+
+def acknowledge(share_id: str, actor: Actor, key: str) -> bool:
+    """Destroy what is kept for a reader who has it; returns whether anything was kept."""
+    if not ids.is_share_id(share_id):
+        return False
+    with transaction.atomic():
+        forgotten = forget(for_opening(key, share_id))
+        if forgotten:
+            record(AuditEvent.Kind.ACKNOWLEDGED, actor, share_digest=ids.digest(share_id))
+    return forgotten
+
+
+def _note_repetition(share_id: str, actor: Actor) -> None:
+    record(AuditEvent.Kind.REPEATED, actor, share_digest=ids.digest(share_id))
+
+
+def _packed(answer: Created | Opened) -> bytes:
+    fields: dict[str, Any] = asdict(answer)
+    fields["expires_at"] = fields["expires_at"].timestamp()
+    if isinstance(answer, Opened):
+        fields["content"] = answer.content.decode()
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def _unpacked(answer: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(answer)
+    return fields | {"expires_at": datetime.fromtimestamp(fields["expires_at"], UTC)}

@@ -1,0 +1,111 @@
+"""The chain: an HMAC over each sealed event and all before it, under a key that no database holds.
+
+mac(n) = HMAC-SHA-256(key, mac(n-1) | event n), each field of the event behind its length.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from django.conf import settings
+
+from secrets_app.errors import BadRequest
+from secrets_app.models import AuditEvent, AuditStub
+from secrets_app.vault.terms import lengthened
+
+#: What the first event is chained to.
+START = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the chain ends: the last position, and the HMAC there (32 bytes)."""
+
+    position: int
+    mac: bytes
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.mac.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the head that was published as `text`. Raises BadRequest."""
+        position, _, mac = text.strip().partition(":")
+        try:
+            head = cls(int(position), bytes.fromhex(mac))
+        except ValueError:
+            head = cls(-1, b"")
+        if head.position < 0 or len(head.mac) != len(START):
+            raise BadRequest("A head is written POSITION:HMAC, with 64 hexadecimal digits.")
+        return head
+
+
+def _key() -> bytes:
+    return hashlib.sha256(b"fugata audit chain\0" + settings.AUDIT_KEY.encode()).digest()
+
+
+def next_mac(before: bytes, position: int, event: AuditEvent) -> bytes:
+    """Return the chain's HMAC at `position`, where `event` stands, after `before`."""
+    return hmac.digest(_key(), before + lengthened(*_fields(position, event)), "sha256")
+
+
+def _fields(position: int, event: AuditEvent) -> Iterable[bytes]:
+    yield position.to_bytes(8)
+    yield int(event.pk).to_bytes(8)
+    yield _moment(event.at)
+    yield int(event.count).to_bytes(8)
+    for text in (
+        event.kind,
+        event.repository,
+        event.secret_key,
+        event.username,
+        event.token,
+        event.request_id,
+    ):
+        yield text.encode()
+    for digest in (event.share_digest, event.address_hash):
+        yield b"" if digest is None else b"\1" + bytes(digest)
+
+
+def _moment(at: datetime) -> bytes:
+    """Return a moment in microseconds since 1970, exactly."""
+    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds).to_bytes(8)
+
+
+def follows(head: Head, event: AuditEvent) -> Head | None:
+    """Return the head behind a sealed event; None where that is not what `head` is followed by."""
+    position = head.position + 1
+    mac = next_mac(head.mac, position, event)
+    fits = event.position == position and hmac.compare_digest(mac, bytes(event.mac or b""))
+    return Head(position, mac) if fits else None
+
+
+def stub_proof(through: int, mac: bytes, newest_at: datetime) -> bytes:
+    """Return the HMAC that shows that a stub was made by the holder of the audit key."""
+    fields = lengthened(b"stub", through.to_bytes(8), mac, _moment(newest_at))
+    return hmac.digest(_key(), fields, "sha256")
+
+
+def is_genuine(stub: AuditStub) -> bool:
+    """Return whether the holder of the audit key made the stub."""
+    proof = stub_proof(stub.through, bytes(stub.mac), stub.newest_at)
+    return hmac.compare_digest(proof, bytes(stub.proof))
+
+
+def head_of_stubs() -> Head:
+    """Return where the events that are still there begin: behind the newest stub, or the start."""
+    stub = AuditStub.objects.order_by("-through").first()
+    return Head(stub.through, bytes(stub.mac)) if stub else Head(0, START)
+
+
+def head() -> Head:
+    """Return where the chain ends just now."""
+    last = AuditEvent.objects.filter(position__isnull=False).order_by("-position").first()
+    start = head_of_stubs()
+    if last is None or int(last.position or 0) < start.position:
+        return start
+    return Head(int(last.position or 0), bytes(last.mac or b""))

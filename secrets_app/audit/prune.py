@@ -1,0 +1,60 @@
+"""Retention: old sealed events go, and leave a stub from which the chain can still be verified."""
+
+from datetime import timedelta
+from itertools import takewhile
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from secrets_app.audit import chain
+from secrets_app.models import AuditEvent, AuditStub
+
+BATCH = 5000
+
+
+class ChainBroken(Exception):
+    """The oldest events do not verify: pruning them would hide what was done to them."""
+
+
+def prune_events(retention: timedelta) -> int:
+    """Delete the oldest sealed events that are all older than `retention`; returns how many.
+
+    Raises ChainBroken, with nothing deleted of a batch that does not verify.
+    """
+    pruned = 0
+    while count := _prune_batch(retention):
+        pruned += count
+    return pruned
+
+
+def _prune_batch(retention: timedelta) -> int:
+    with transaction.atomic():
+        sealed = AuditEvent.objects.filter(position__isnull=False).select_for_update()
+        oldest = list(sealed.order_by("position")[:BATCH])
+        limit = AuditEvent.objects.filter(at__lt=Now() - retention)
+        old = set(limit.filter(pk__in=[e.pk for e in oldest]).values_list("pk", flat=True))
+        gone = list(takewhile(lambda event: event.pk in old, oldest))
+        _refuse_a_broken_chain(gone)
+        if gone:
+            _replace_by_stub(gone)
+        return len(gone)
+
+
+def _refuse_a_broken_chain(events: list[AuditEvent]) -> None:
+    head: chain.Head | None = chain.head_of_stubs()
+    for event in events:
+        head = chain.follows(head, event) if head else None
+        if head is None:
+            raise ChainBroken(f"the chain is broken before position {event.position}.")
+
+
+def _replace_by_stub(gone: list[AuditEvent]) -> None:
+    last, newest = gone[-1], max(event.at for event in gone)
+    through, mac = int(last.position or 0), bytes(last.mac or b"")
+    AuditStub.objects.create(
+        through=through,
+        mac=mac,
+        newest_at=newest,
+        proof=chain.stub_proof(through, mac, newest),
+    )
+    AuditEvent.objects.filter(pk__in=[event.pk for event in gone]).delete()

@@ -1,0 +1,51 @@
+"""Publishing heads outside the database: a log line, and if asked for a file and a webhook.
+
+Who holds a published head can tell that the trail's end was cut off, or an older database was put
+back in its place.
+"""
+
+import json
+import logging
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from secrets_app.audit.chain import Head
+from secrets_app.clock import iso
+
+#: Seconds that the webhook may take.
+TIMEOUT = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+def publish(head: Head) -> None:
+    """Publish `head`. A place that fails is logged; the next head is published there again."""
+    logger.info("audit head %s", head)
+    for place, send in (("AUDIT_HEAD_PATH", _append), ("AUDIT_WEBHOOK_URL", _post)):
+        target: str = getattr(settings, place)
+        if not target:
+            continue
+        try:
+            send(target, head)
+        except (OSError, ValueError) as error:
+            logger.error("%s: the audit head was not published: %s", place, type(error).__name__)
+
+
+def _append(path: str, head: Head) -> None:
+    with Path(path).open("a") as file:
+        file.write(f"{iso(datetime.now(UTC))} {head}\n")
+
+
+def _post(url: str, head: Head) -> None:
+    body = {"head": str(head), "at": iso(datetime.now(UTC))}
+    request = urllib.request.Request(  # noqa: S310  # settings allow http and https alone
+        url,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310
+        pass

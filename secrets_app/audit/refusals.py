@@ -1,0 +1,52 @@
+"""Refusals without a valid token: counted by client and minute, so that a flood fills no disk."""
+
+import time
+
+from django.db import connection, transaction
+
+from secrets_app.audit import Actor
+from secrets_app.models import AuditEvent, RefusalCount
+
+#: Clients that are counted apart in one minute; the others are counted together.
+MOST_CLIENTS = 10_000
+_OTHERS = b"others"
+
+_COUNT = """
+INSERT INTO secrets_app_refusalcount (address_hash, minute, count) VALUES (%s, %s, 1)
+ON CONFLICT (address_hash, minute)
+DO UPDATE SET count = secrets_app_refusalcount.count + 1
+"""
+
+
+def count_refusal(actor: Actor) -> None:
+    """Count one refusal of `actor`, in this minute."""
+    minute = int(time.time() // 60)
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, [_counted_as(actor.address_hash or b"", minute), minute])
+
+
+def _counted_as(address_hash: bytes, minute: int) -> bytes:
+    others = RefusalCount.objects.filter(minute=minute)
+    if others.count() < MOST_CLIENTS or others.filter(address_hash=address_hash).exists():
+        return address_hash
+    return _OTHERS
+
+
+def refusals_into_events() -> int:
+    """Turn the counts of minutes that are over into one event each; returns how many."""
+    over = RefusalCount.objects.filter(minute__lt=int(time.time() // 60))
+    with transaction.atomic():
+        counts = list(over.select_for_update(skip_locked=True).order_by("minute", "pk")[:10_000])
+        AuditEvent.objects.bulk_create(map(_event, counts))
+        RefusalCount.objects.filter(pk__in=[count.pk for count in counts]).delete()
+    return len(counts)
+
+
+def _event(refusals: RefusalCount) -> AuditEvent:
+    address = bytes(refusals.address_hash)
+    return AuditEvent(
+        kind=AuditEvent.Kind.REFUSED,
+        address_hash=address if len(address) > len(_OTHERS) else None,
+        count=refusals.count,
+        request_id="",
+    )

@@ -1,0 +1,80 @@
+"""Sealing: one sealer at a time gives committed events their positions and extends the chain."""
+
+import hmac
+import logging
+from collections.abc import Iterator, Sequence
+
+from django.db import connection, transaction
+
+from secrets_app.audit import chain
+from secrets_app.audit.chain import Head
+from secrets_app.audit.refusals import refusals_into_events
+from secrets_app.models import AuditEvent
+
+#: Events that one transaction seals.
+BATCH = 1000
+# pg_advisory_xact_lock's number; any other user of the database has to keep off it.
+_LOCK = 0x_F06A7A_5EA1
+
+logger = logging.getLogger(__name__)
+
+
+class AuditKeyChanged(Exception):
+    """The chain was made with another audit key; the message says what to do."""
+
+
+def seal_events() -> Iterator[Head]:
+    """Seal what is committed, yielding the head after each batch, until nothing is left.
+
+    Nothing is sealed while another sealer is at work. Raises AuditKeyChanged.
+    """
+    refusals_into_events()
+    while (sealed := _seal_batch()) is not None:
+        yield sealed
+
+
+def _seal_batch() -> Head | None:
+    with transaction.atomic():  # on SQLite IMMEDIATE: there is one writer at a time
+        if not _alone():
+            return None
+        events = list(AuditEvent.objects.filter(position=None).order_by("pk")[:BATCH])
+        if not events:
+            return None
+        before = chain.head()
+        _refuse_another_key(before)
+        return _extend(before, events)
+
+
+def _alone() -> bool:
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _refuse_another_key(head: Head) -> None:
+    """Compare the last event's HMAC: a chain goes on under the key that it began with."""
+    last = AuditEvent.objects.filter(position=head.position).first()
+    if last is None:
+        return
+    before = AuditEvent.objects.filter(position=head.position - 1).values_list("mac", flat=True)
+    mac = bytes(before.first() or b"") or chain.head_of_stubs().mac
+    if not hmac.compare_digest(chain.next_mac(mac, head.position, last), head.mac):
+        raise AuditKeyChanged(
+            f"AUDIT_KEY is not the one that sealed position {head.position}, or that event was"
+            " changed. Nothing is sealed until the key is back; manage.py audit verify tells more."
+        )
+
+
+def _extend(before: Head, events: Sequence[AuditEvent]) -> Head:
+    position, mac, rows = before.position, before.mac, []
+    for event in events:
+        position += 1
+        mac = chain.next_mac(mac, position, event)
+        rows.append((position, mac, event.pk))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE secrets_app_auditevent SET position = %s, mac = %s WHERE id = %s", rows
+        )
+    return Head(position, mac)

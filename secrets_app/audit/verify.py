@@ -1,0 +1,93 @@
+"""Verifying the chain, event by event, and against a head that was published."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from secrets_app.audit import chain
+from secrets_app.audit.chain import START, Head
+from secrets_app.models import AuditEvent, AuditStub
+
+#: Events between two reports of progress.
+STEP = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`problem`: the first thing that is wrong, None for nothing; `head`: where the chain ends."""
+
+    problem: str | None
+    verified: int
+    unsealed: int
+    head: Head
+
+
+def verify(
+    published: Head | None = None, progress: Callable[[int], None] = lambda _: None
+) -> Verdict:
+    """Walk the chain from its first event or stub. `published`: a head that it must contain."""
+    problem, start = _start()
+    verified, head = 0, start
+    if problem is None:
+        problem, head, verified = _walk(start, published, progress)
+    if problem is None and published is not None:
+        problem = _missing(published, head, start)
+    unsealed = AuditEvent.objects.filter(position=None).count()
+    return Verdict(problem, verified, unsealed, head)
+
+
+def _start() -> tuple[str | None, Head]:
+    for stub in AuditStub.objects.order_by("through"):
+        if not chain.is_genuine(stub):
+            return f"the stub at position {stub.through} was not made with this AUDIT_KEY", _zero()
+    return None, chain.head_of_stubs()
+
+
+def _zero() -> Head:
+    return Head(0, START)
+
+
+def _walk(
+    start: Head, published: Head | None, progress: Callable[[int], None]
+) -> tuple[str | None, Head, int]:
+    """Return the first problem, the head up to which all is well, and how many events those are."""
+    sealed = AuditEvent.objects.filter(position__isnull=False).order_by("position")
+    head, count = start, 0
+    for event in sealed.iterator(chunk_size=2000):
+        problem, head = _next(head, event, published)
+        if problem:
+            return problem, head, count
+        count += 1
+        if count % STEP == 0:
+            progress(count)
+    return None, head, count
+
+
+def _next(head: Head, event: AuditEvent, published: Head | None) -> tuple[str | None, Head]:
+    expected, position = head.position + 1, int(event.position or 0)
+    if position < expected:
+        return f"the event at position {position} was inserted: it stands before the chain", head
+    if position > expected:
+        return f"the event at position {expected} was removed", head
+    after = chain.follows(head, event)
+    if after is None:
+        what = f"the event at position {position} was changed, inserted or moved"
+        return f"{what} ({event.kind}, id {event.pk})", head
+    if published and published.position == position and published.mac != after.mac:
+        return f"the chain at position {position} is not the one that was published", head
+    return None, after
+
+
+def _missing(published: Head, head: Head, start: Head) -> str | None:
+    """Return what is wrong where the walk did not come by the published head."""
+    if published.position > head.position:
+        return (
+            f"the trail ends at position {head.position}, and position {published.position} was"
+            " published: its end was cut off, or an older database was restored"
+        )
+    if published.position == start.position and published.mac != start.mac:
+        return f"the chain at position {start.position} is not the one that was published"
+    if published.position < start.position:
+        stub = AuditStub.objects.filter(through=published.position).first()
+        if stub and bytes(stub.mac) != published.mac:
+            return f"the stub at position {stub.through} is not the head that was published"
+    return None

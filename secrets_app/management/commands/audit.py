@@ -1,0 +1,87 @@
+"""`manage.py audit verify|seal|export|prune`: what an auditor asks for."""
+
+from argparse import ArgumentTypeError
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from secrets_app.audit.chain import Head, head
+from secrets_app.audit.export import exported
+from secrets_app.audit.prune import ChainBroken, prune_events
+from secrets_app.audit.publish import publish
+from secrets_app.audit.seal import AuditKeyChanged, seal_events
+from secrets_app.audit.verify import verify
+from secrets_app.durations import duration
+from secrets_app.errors import BadRequest
+
+
+def _since(text: str) -> datetime:
+    """Return the moment of `2026-01-31`, `2026-01-31T12:00:00Z`, or `7d` (that long ago)."""
+    if length := duration(text):
+        return datetime.now(UTC) - length
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError("write a date such as 2026-01-31, or 7d for a week ago") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _head(text: str) -> Head:
+    try:
+        return Head.parse(text)
+    except BadRequest as error:
+        raise ArgumentTypeError(error.sentence) from None
+
+
+class Command(BaseCommand):
+    help = "Verify, seal, export or prune the audit trail."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One word says what to do."""
+        what = parser.add_subparsers(dest="what", required=True, metavar="verify|seal|export|prune")
+        verifier = what.add_parser("verify", help="walk the chain; exit status 1 if it is broken")
+        verifier.add_argument("--head", type=_head, help="a head that was published")
+        what.add_parser("seal", help="seal what is not sealed yet, and print the head")
+        exporter = what.add_parser("export", help="print the events as lines of JSON")
+        exporter.add_argument("--since", type=_since, help="2026-01-31, or 7d for a week ago")
+        exporter.add_argument("--format", choices=["jsonl"], default="jsonl")
+        what.add_parser("prune", help="delete sealed events older than AUDIT_RETENTION")
+
+    def handle(self, *args: Any, what: str, **options: Any) -> None:
+        """Raises CommandError where the trail does not verify."""
+        getattr(self, f"_{what}")(options)
+
+    def _verify(self, options: dict[str, Any]) -> None:
+        verdict = verify(options["head"], self._progress)
+        if verdict.problem:
+            raise CommandError(f"The trail does not verify: {verdict.problem}.")
+        waiting = f", {verdict.unsealed} wait to be sealed" if verdict.unsealed else ""
+        self.stdout.write(f"{verdict.verified} events verified{waiting}. Head: {verdict.head}")
+
+    def _progress(self, count: int) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(f"\r{count} events verified", ending="")
+
+    def _seal(self, options: dict[str, Any]) -> None:
+        try:
+            heads = list(seal_events())
+        except AuditKeyChanged as error:
+            raise CommandError(str(error)) from None
+        if heads:
+            publish(heads[-1])
+        self.stdout.write(str(head()))
+
+    def _export(self, options: dict[str, Any]) -> None:
+        for line in exported(options["since"]):
+            self.stdout.write(line)
+
+    def _prune(self, options: dict[str, Any]) -> None:
+        if settings.AUDIT_RETENTION is None:
+            raise CommandError("AUDIT_RETENTION is not set: the trail is kept for good.")
+        try:
+            pruned = prune_events(settings.AUDIT_RETENTION)
+        except ChainBroken as error:
+            raise CommandError(f"Nothing was pruned: {error}") from None
+        self.stdout.write(f"{pruned} events pruned.")
