@@ -8,6 +8,6 @@ class FugataSiteConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and watch the connections."""
-        from fugata_site import checks, connections  # noqa: F401
+        from fugata_site import checks, connections, production  # noqa: F401
 
         connections.watch()

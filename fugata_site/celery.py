@@ -7,6 +7,9 @@ from types import FrameType
 
 from celery import Celery, platforms
 from celery.apps import beat
+from celery.signals import beat_init, celeryd_init
+
+from fugata_site.heartbeat import Heartbeat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 
@@ -39,3 +42,20 @@ class Fugata(Celery):
 app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["secrets_app"])
+app.steps["consumer"].add(Heartbeat)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def refuse_unsafe_settings(**_: object) -> None:
+    """End the worker or beat where the settings do not fit together, as the web processes do.
+
+    Celery's own Django fix-up runs the checks too, and ignores what they say.
+    """
+    from django.core.management import call_command
+    from django.core.management.base import SystemCheckError
+
+    try:
+        call_command("check")
+    except SystemCheckError as error:
+        sys.exit(str(error))

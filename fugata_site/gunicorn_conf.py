@@ -19,7 +19,7 @@ workers = settings.WEB_CONCURRENCY
 threads = settings.WEB_THREADS
 worker_connections = 10_000
 keepalive = 30
-graceful_timeout = 5
+graceful_timeout = settings.GRACEFUL_TIMEOUT
 # gthread tells the arbiter that it lives from its main loop, whatever its threads wait for.
 timeout = 30
 limit_request_line = 8190  # ids of up to 8,000 characters get an answer of ours
