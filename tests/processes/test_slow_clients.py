@@ -120,10 +120,8 @@ def test_clients_that_do_not_let_go(few_threads: Service) -> None:
 
 def _awaited(service: Service) -> int:
     """Return how many clients' ends of connections the service awaits (TCP's FIN_WAIT2)."""
-    ours = [each for each in psutil.net_connections("tcp4") if each.laddr]
-    return sum(
-        each.laddr.port == service.port and each.status == psutil.CONN_FIN_WAIT2 for each in ours
-    )
+    waiting = [c for c in psutil.net_connections("tcp4") if c.status == psutil.CONN_FIN_WAIT2]
+    return sum(bool(c.laddr) and c.laddr[1] == service.port for c in waiting)
 
 
 def test_health_does_not_queue(few_threads: Service) -> None:
