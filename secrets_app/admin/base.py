@@ -131,7 +131,7 @@ def asks_first(
                 self.message_user(request, error.sentence, messages.ERROR)
             return None
 
-        action.__name__ = act.__name__
+        action.__name__, action.__doc__ = act.__name__, act.__doc__
         return action
 
     return decorate
