@@ -120,10 +120,8 @@ def test_clients_that_do_not_let_go(few_threads: Service) -> None:
 
 def _awaited(service: Service) -> int:
     """Return how many clients' ends of connections the service awaits (TCP's FIN_WAIT2)."""
-    waiting = [
-        each for each in psutil.net_connections("tcp4") if each.status == psutil.CONN_FIN_WAIT2
-    ]
-    return sum(getattr(each.laddr, "port", 0) == service.port for each in waiting)
+    awaited = (each for each in psutil.net_connections("tcp4") if each.status == "FIN_WAIT2")
+    return sum(getattr(each.laddr, "port", 0) == service.port for each in awaited)
 
 
 def test_health_does_not_queue(few_threads: Service) -> None:
