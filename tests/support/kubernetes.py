@@ -29,7 +29,7 @@ from tests.support.parts import free_port, wait_until
 from tests.support.service import ROOT
 
 VERSION = "1.20.2"
-MANIFESTS = ROOT / "deploy" / "kubernetes"
+MANIFESTS = ROOT / "deploy" / "kubernetes" / "base"
 SHIPPED = ("namespaces.yaml", "serviceaccount.yaml", "role.yaml", "rolebinding.yaml")
 VALUES = "fugata-values"
 ADMIN_TOKEN = "administrator-of-the-tests"
