@@ -20,12 +20,17 @@ _NO_RIGHTS = "--bounding-set=-all --inh-caps=-all"
 _ROOT = """\
 mount -t tmpfs -o mode=0755 tmpfs "$ROOT"
 bind() { # bind SOURCE TARGET [ro]
-    if [ -d "$1" ]; then mkdir -p "$ROOT$2"; else mkdir -p "$ROOT$(dirname "$2")"; touch "$ROOT$2"; fi
+    mkdir -p "$ROOT$(dirname "$2")"
+    if [ -d "$1" ]; then mkdir -p "$ROOT$2"; else touch "$ROOT$2"; fi
     mount --bind "$1" "$ROOT$2"
     [ -z "${3:-}" ] || mount -o remount,bind,ro "$ROOT$2"
 }
 for name in bin sbin lib lib64; do
-    if [ -L "/$name" ]; then cp -P "/$name" "$ROOT/$name"; elif [ -d "/$name" ]; then bind "/$name" "/$name" ro; fi
+    if [ -L "/$name" ]; then
+        cp -P "/$name" "$ROOT/$name"
+    elif [ -d "/$name" ]; then
+        bind "/$name" "/$name" ro
+    fi
 done
 bind /usr /usr ro
 bind /etc /etc ro

@@ -54,9 +54,7 @@ def build(folder: Path) -> Image:
     _carry_out(first, folder)
     environment = _python() | _variables(last)
     said = dict(last)
-    return Image(
-        folder, environment, said["WORKDIR"], json.loads(said["CMD"]), said["USER"]
-    )
+    return Image(folder, environment, said["WORKDIR"], json.loads(said["CMD"]), said["USER"])
 
 
 def _python() -> dict[str, str]:
