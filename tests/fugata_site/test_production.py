@@ -61,17 +61,17 @@ OTHERS_REACH_IT = [
 
 @pytest.mark.parametrize("production", OTHERS_REACH_IT, ids=["https", "cluster", "replicas"])
 @pytest.mark.parametrize(
-    ("wrong", "id"),
+    ("wrong", "code"),
     [({"DEBUG": "true"}, "fugata.E012"), ({"ALLOWED_HOSTS": "*"}, "fugata.E013")],
     ids=["DEBUG", "ALLOWED_HOSTS"],
 )
 def test_what_is_for_development(
-    tmp_path: Path, production: dict[str, str], wrong: dict[str, str], id: str
+    tmp_path: Path, production: dict[str, str], wrong: dict[str, str], code: str
 ) -> None:
     (name,) = wrong
     ended = manage(tmp_path, "check", **production | wrong)
     assert ended.returncode != 0
-    assert f"({id}) {name}:" in ended.stderr
+    assert f"({code}) {name}:" in ended.stderr
     assert f"Remove {name}" in ended.stderr
     assert manage(tmp_path, "check", **wrong).returncode == 0
 
