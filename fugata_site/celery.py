@@ -62,22 +62,6 @@ app.autodiscover_tasks(["secrets_app"])
 app.steps["consumer"].add(Heartbeat)
 
 
-@signals.celeryd_init.connect
-@signals.beat_init.connect
-def refuse_unsafe_settings(**_: object) -> None:
-    """End the worker or beat where the settings do not fit together, as the web processes do.
-
-    Celery's own Django fix-up runs the checks too, and ignores what they say.
-    """
-    from django.core.management import call_command
-    from django.core.management.base import SystemCheckError
-
-    try:
-        call_command("check")
-    except SystemCheckError as error:
-        sys.exit(str(error))
-
-
 @signals.worker_ready.connect
 def serve_metrics(**_: Any) -> None:
     """Serve METRICS_PORT where no web process beside this worker does."""
@@ -117,3 +101,19 @@ def count_failure(sender: Any, **_: Any) -> None:
 
 def _short(name: str) -> str:
     return name.rpartition(".")[2]
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def refuse_unsafe_settings(**_: object) -> None:
+    """End the worker or beat where the settings do not fit together, as the web processes do.
+
+    Celery's own Django fix-up runs the checks too, and ignores what they say.
+    """
+    from django.core.management import call_command
+    from django.core.management.base import SystemCheckError
+
+    try:
+        call_command("check")
+    except SystemCheckError as error:
+        sys.exit(str(error))

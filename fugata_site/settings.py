@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site import key_services, log_settings, schedule, silenced
+from fugata_site import key_services, log_settings, schedule, silenced, static_files
 from fugata_site.environment import (
     durations,
     env,
@@ -115,8 +115,7 @@ if not _usable or (REDIS_URL and not _redis.scheme):
     raise ImproperlyConfigured("REDIS_URL: must be a URL such as redis://host:6379/0.")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
 WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
-#: How many machines, containers or pods serve this installation, and the seconds that requests
-#: have to finish when one of them is asked to stop.
+#: How many machines, containers or pods there are; seconds for requests when one is to stop.
 REPLICAS = whole_number("REPLICAS", 1, 1, 10_000)
 GRACEFUL_TIMEOUT = whole_number("GRACEFUL_TIMEOUT", 5, 1, 3600)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
@@ -182,8 +181,7 @@ KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
 KMS_PROVIDER, KEY_PROVIDERS = key_services.configured(WEB_THREADS)
 KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
-if KMS_PROVIDER["BACKEND"].endswith(".LocalKeyring") and not FUGATA_KEYS:
-    GENERATED.append("FUGATA_KEYS")
+GENERATED += ["FUGATA_KEYS"] if key_services.is_local(KMS_PROVIDER) and not FUGATA_KEYS else []
 KEYRING_FILE = FUGATA_HOME / "keyring"
 
 #: Seconds a call to Redis may take; a slower one lets the request through.
@@ -297,14 +295,10 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-#: Where `collectstatic` has put the static files, as the image does: they are served from there
-#: under names that change with their content. Without it they are served from where they lie.
 STATIC_ROOT = read("STATIC_ROOT", env.str, "") or None
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 WHITENOISE_MAX_AGE = 300
-_PLAIN = "django.contrib.staticfiles.storage.StaticFilesStorage"
-_HASHED = "whitenoise.storage.CompressedManifestStaticFilesStorage"
-STORAGES = {"staticfiles": {"BACKEND": _HASHED if STATIC_ROOT else _PLAIN}}
+STORAGES = {"staticfiles": static_files.storage(STATIC_ROOT)}
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"

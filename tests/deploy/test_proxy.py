@@ -257,6 +257,18 @@ def test_what_is_larger_is_a_413_over_http2(proxy: Proxy, tmp_path: Path) -> Non
     assert "error" in json.loads(body)
 
 
+def test_what_is_far_too_large_is_refused_unread(proxy: Proxy) -> None:
+    with proxy.line() as line:
+        line.sendall(
+            b"POST /secrets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n"
+            % (MAX_BODY_SIZE + 2**27 + 1)
+            + b" " * 2**15  # what the proxy waits for
+        )
+        ended(line)
+    wait_until(lambda: '"POST /secrets" 413' in proxy.logged(), "the refusal in the log")
+
+
 @pytest.mark.parametrize("way", ["whole", "chunked"])
 def test_what_is_larger_is_a_413(proxy: Proxy, way: str) -> None:
     """And the sender gets to see it."""
