@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site import key_services, log_settings, schedule, static_files
+from fugata_site import key_services, log_settings, schedule, silenced, static_files
 from fugata_site.environment import (
     durations,
     env,
@@ -380,21 +380,6 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 RATELIMIT_FAIL_OPEN = True
-SILENCED_SYSTEM_CHECKS = [
-    # django-ratelimit knows neither LocMem nor Django's own Redis cache as safe. Django's Redis
-    # cache counts atomically, and LocMem is refused for several processes by fugata.E001.
-    "django_ratelimit.E003",
-    "django_ratelimit.W001",
-    # AdminMiddleware is Django's own three, which these look for one by one.
-    "admin.E408",
-    "admin.E409",
-    "admin.E410",
-    # PageCsrfMiddleware is Django's own, which this check knows by its path alone.
-    "security.W003",
-    # The proxy that ends TLS redirects; sub-domains are the operator's to decide.
-    "security.W005",
-    "security.W008",
-    "security.W021",
-]
+SILENCED_SYSTEM_CHECKS = silenced.CHECKS
 
 LOGGING = log_settings.CONFIGURATION

@@ -27,6 +27,7 @@ from secrets_app.errors import (
     EncryptFailed,
     FugataError,
     InternalError,
+    KeyReused,
     MalformedJson,
     SecretTooLarge,
     ShareNotFound,
@@ -42,6 +43,16 @@ _ID = {
     "schema": {"type": "string", "pattern": f"^{SHARE_ID_PATTERN}$"},
     "example": "fug_7x9k2m4n6p8q1r3s5t7u9v",
 }
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Random characters of the client's own. The same request under the same key gets"
+    " the same answer for a short while, and nobody else does.",
+    "schema": {"type": "string", "pattern": "^[!-~]{22,255}$"},
+    "example": "0e2af7d0c9b14c6c8a4f6d1d",
+}
+_WRONG_KEY = BadRequest("Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters")
 _ASKS = {
     "content": "my-super-secret-password",
     "duration": "1h",
@@ -74,6 +85,7 @@ def components() -> dict[str, Description]:
     found = schemas(CreateBody, CreatedAnswer, OpenedAnswer, DeletedAnswer, Error)
     asked = found["CreateBody"]["properties"]
     asked["duration"]["enum"] = list(settings.TTL_PRESETS)
+    asked["one_time"]["default"] = settings.FORCE_ONE_TIME
     limited(asked["content"])
     return found
 
@@ -90,6 +102,7 @@ def _create() -> Description:
         BadRequest(f"Invalid duration: must be one of {presets}"),
         MalformedJson(),
         SecretTooLarge(),
+        KeyReused(),
         EncryptFailed(),
     ]
     created = answer(
@@ -103,6 +116,7 @@ def _create() -> Description:
         "createSecret",
         "Create a secret",
         "Keeps an encrypted secret until it expires.",
+        parameters=[_KEY],
         requestBody=body(CreateBody, once=_ASKS),
         responses={"201": created | {"links": _LINKS}} | refusals(*refused, *WITH_BODY, *ANYWHERE),
     )
@@ -120,8 +134,8 @@ def _retrieve() -> Description:
         "A one-time secret is deleted by this, and handed to exactly one reader. A browser, whose"
         " `Accept` prefers HTML, and a robot that previews links get a page that asks first, which"
         " uses nothing up.",
-        parameters=[_ID],
-        responses={"200": opened} | missing | refusals(DecryptFailed(), *ANYWHERE),
+        parameters=[_ID, _KEY],
+        responses={"200": opened} | missing | refusals(_WRONG_KEY, DecryptFailed(), *ANYWHERE),
     )
 
 
@@ -141,11 +155,12 @@ def _destroy() -> Description:
     return _operation(
         "deleteSecret",
         "Delete a secret",
-        "Before it expires, with the deletion token from its creation.",
-        parameters=[_ID],
+        "Before it expires, with the deletion token from its creation. A reader who opened it under"
+        " an Idempotency-Key destroys with that key what is kept for repeating the answer.",
+        parameters=[_ID, _KEY],
         security=[{"deletionToken": []}],
         responses={"200": answer("Deleted.", ref("schemas", "DeletedAnswer"), deleted=message)}
-        | refusals(Unauthorized(), ShareNotFound(), InternalError(), *ANYWHERE),
+        | refusals(_WRONG_KEY, Unauthorized(), ShareNotFound(), InternalError(), *ANYWHERE),
     )
 
 

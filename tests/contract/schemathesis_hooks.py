@@ -1,14 +1,25 @@
-"""Deletes what schemathesis created with the token that came with it.
+"""Deletes what schemathesis created with the token that came with it; new keys for new requests.
 
-A link of OpenAPI can carry an id from one answer to the next request, but no Authorization.
+A link of OpenAPI can carry an id from one answer to the next request, but no Authorization. And the
+example of an Idempotency-Key, sent with one body after the other, is a 422 as it should be.
 """
 
+import re
+import secrets
 from typing import Any
 
 import schemathesis
 
 _WRONG = "tok_" + "a" * 22
 _tokens: dict[str, str] = {}
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Give each request that has a usable Idempotency-Key one of its own."""
+    headers = case.headers or {}
+    if re.fullmatch(r"[!-~]{22,255}", str(headers.get("Idempotency-Key", ""))):
+        headers["Idempotency-Key"] = secrets.token_hex(16)
 
 
 @schemathesis.hook
