@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import signal
 from urllib.parse import urlsplit
 
 import psycopg
@@ -174,10 +175,10 @@ def test_worker_and_beat_give_signs_of_life(make_cluster: MakeCluster) -> None:
         kept = "beat-schedule*" if name == "beat" else "worker-heartbeat"
         aged = f"find /var/lib/fugata -name '{kept}' -exec touch -d '1 hour ago' {{}} +"
         assert part.process is not None
-        part.process.send_signal(19)  # SIGSTOP: it hangs
+        part.process.send_signal(signal.SIGSTOP)
         assert part.execute("sh", "-c", aged) == 0
         assert part.execute(*probe) != 0
-        part.process.send_signal(18)
+        part.process.send_signal(signal.SIGCONT)
         assert part.stop() == 0, part.log.read_text()
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import resource
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -366,7 +367,7 @@ def test_a_stopped_proxy_finishes_what_it_has(proxy: Proxy) -> None:
     def slow() -> Iterator[bytes]:
         yield b" " * 2**17  # more than the proxy holds: the request is under way
         yield body[:5]
-        proxy.process.send_signal(10)  # SIGUSR1: the soft stop of the official image
+        proxy.process.send_signal(signal.SIGUSR1)  # the soft stop, as the official image does it
         yield body[5:]
 
     with proxy.client() as http:

@@ -7,6 +7,7 @@ that is listened on, and PostgreSQL's socket, which is shown to each container.
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -116,8 +117,12 @@ class Part:
         if self.process is None:
             return 0
         if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
-        return self.process.wait(timeout=60)
+        try:
+            return self.process.wait(timeout=60)
+        finally:
+            self.process.kill()  # nothing is left behind, whatever a test found
 
 
 def client(part: Part, **headers: str) -> httpx.Client:
