@@ -64,7 +64,7 @@ def keys_travel_in_the_clear(
         CheckWarning(
             f"{setting}: data keys travel to it in the clear.",
             hint="Use https:// for everything that is not on this machine.",
-            id="fugata.W001",
+            id="fugata.W002",
         )
         for setting in settings.KEY_SERVICES_IN_THE_CLEAR
     ]

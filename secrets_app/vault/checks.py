@@ -26,6 +26,6 @@ def values_apart(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[chec
             "KUBERNETES_NAMESPACE: values are kept in the namespace that Fugata itself runs in. A"
             " Role on Secrets can't be narrowed by label, so there it also reaches the master key.",
             hint="Give values a namespace of their own, as deploy/kubernetes does.",
-            id="fugata.W002",
+            id="fugata.W001",
         )
     ]
