@@ -32,6 +32,7 @@ soak: $(VENV)/.ready-dev ## The tests of races and kills, over many more rounds 
 
 kube-assets: ## Build the Kubernetes API server that tests need (Debian; once a machine, 6 minutes)
 	@tests/kubernetes/build_assets.sh
+	@tests/kubernetes/fetch_kubectl.sh
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -13,7 +13,7 @@ class FugataSiteConfig(AppConfig):
         """Register the system checks, watch the connections, let no warning pass the log by."""
         from django.conf import settings
 
-        from fugata_site import checks, connections  # noqa: F401
+        from fugata_site import checks, connections, production  # noqa: F401
 
         connections.watch()
         if settings.LOG_FORMAT == "json":

@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery, platforms, signals
 from celery.apps import beat, worker
 
+from fugata_site.heartbeat import Heartbeat
 from fugata_site.metrics import folder
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
@@ -58,6 +59,7 @@ class Fugata(Celery):
 app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["secrets_app"])
+app.steps["consumer"].add(Heartbeat)
 
 
 @signals.worker_ready.connect
@@ -99,3 +101,19 @@ def count_failure(sender: Any, **_: Any) -> None:
 
 def _short(name: str) -> str:
     return name.rpartition(".")[2]
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def refuse_unsafe_settings(**_: object) -> None:
+    """End the worker or beat where the settings do not fit together, as the web processes do.
+
+    Celery's own Django fix-up runs the checks too, and ignores what they say.
+    """
+    from django.core.management import call_command
+    from django.core.management.base import SystemCheckError
+
+    try:
+        call_command("check")
+    except SystemCheckError as error:
+        sys.exit(str(error))

@@ -13,13 +13,14 @@ from django.core.checks import Warning as CheckWarning
 @register()
 def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse several web processes without Redis: each would count its clients alone."""
-    if settings.WEB_CONCURRENCY == 1 or settings.REDIS_URL:
+    if settings.REDIS_URL or settings.WEB_CONCURRENCY == settings.REPLICAS == 1:
         return []
+    several = "REPLICAS" if settings.REPLICAS > 1 else "WEB_CONCURRENCY"
     return [
         Error(
-            "WEB_CONCURRENCY: several web processes need REDIS_URL, because without Redis each"
-            " would keep rate-limit buckets of its own.",
-            hint="Set REDIS_URL, or WEB_CONCURRENCY=1 (one process with WEB_THREADS threads).",
+            f"{several}: several web processes need REDIS_URL, because without Redis each would"
+            " keep rate-limit buckets of its own.",
+            hint=f"Set REDIS_URL, or {several}=1.",
             id="fugata.E001",
         )
     ]
@@ -63,7 +64,7 @@ def keys_travel_in_the_clear(
         CheckWarning(
             f"{setting}: data keys travel to it in the clear.",
             hint="Use https:// for everything that is not on this machine.",
-            id="fugata.W001",
+            id="fugata.W002",
         )
         for setting in settings.KEY_SERVICES_IN_THE_CLEAR
     ]

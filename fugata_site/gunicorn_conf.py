@@ -37,7 +37,7 @@ workers = settings.WEB_CONCURRENCY
 threads = settings.WEB_THREADS
 worker_connections = _connections(10_000)
 keepalive = 30
-graceful_timeout = 5
+graceful_timeout = settings.GRACEFUL_TIMEOUT
 # The worker tells the arbiter that it lives from its main loop, whatever its threads wait for.
 timeout = 30
 sendfile = False  # it would wait for a reader without our deadline

@@ -40,6 +40,11 @@ def configured(connections: int) -> tuple[Backend, dict[str, Backend]]:
     return providers.get(chosen, {"BACKEND": chosen, "OPTIONS": {}}), providers
 
 
+def is_local(provider: Backend) -> bool:
+    """Return whether the keys are this process's own."""
+    return bool(provider["BACKEND"] == LOCAL)
+
+
 def in_the_clear(providers: dict[str, Backend]) -> list[str]:
     """Return the settings by which a key service on another machine is asked over plain HTTP."""
     places = {

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site import key_services, log_settings, schedule
+from fugata_site import key_services, log_settings, schedule, silenced, static_files
 from fugata_site.environment import (
     durations,
     env,
@@ -39,6 +39,8 @@ if not SECRET_KEY and IN_CLUSTER:
     raise ImproperlyConfigured(
         "SECRET_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
     )
+#: The secrets that this FUGATA_HOME alone has: other replicas would make others.
+GENERATED = [] if SECRET_KEY else ["SECRET_KEY"]
 try:
     SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")
 except OSError:
@@ -113,6 +115,9 @@ if not _usable or (REDIS_URL and not _redis.scheme):
     raise ImproperlyConfigured("REDIS_URL: must be a URL such as redis://host:6379/0.")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
 WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
+#: How many machines, containers or pods there are; seconds for requests when one is to stop.
+REPLICAS = whole_number("REPLICAS", 1, 1, 10_000)
+GRACEFUL_TIMEOUT = whole_number("GRACEFUL_TIMEOUT", 5, 1, 3600)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
 LOG_FORMAT = one_of("LOG_FORMAT", ["text", "json"])
 
@@ -176,6 +181,7 @@ KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
 KMS_PROVIDER, KEY_PROVIDERS = key_services.configured(WEB_THREADS)
 KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
+GENERATED += ["FUGATA_KEYS"] if key_services.is_local(KMS_PROVIDER) and not FUGATA_KEYS else []
 KEYRING_FILE = FUGATA_HOME / "keyring"
 
 #: Seconds a call to Redis may take; a slower one lets the request through.
@@ -220,6 +226,7 @@ if not AUDIT_KEY and IN_CLUSTER:
     raise ImproperlyConfigured(
         "AUDIT_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
     )
+GENERATED += [] if AUDIT_KEY else ["AUDIT_KEY"]
 AUDIT_KEY = AUDIT_KEY or generated_secret(FUGATA_HOME / "audit_key")
 long_enough("AUDIT_KEY", AUDIT_KEY)
 AUDIT_HEAD_PATH = read("AUDIT_HEAD_PATH", env.str, "")
@@ -288,8 +295,10 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True
+STATIC_ROOT = read("STATIC_ROOT", env.str, "") or None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 WHITENOISE_MAX_AGE = 300
+STORAGES = {"staticfiles": static_files.storage(STATIC_ROOT)}
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
@@ -371,21 +380,6 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 RATELIMIT_FAIL_OPEN = True
-SILENCED_SYSTEM_CHECKS = [
-    # django-ratelimit knows neither LocMem nor Django's own Redis cache as safe. Django's Redis
-    # cache counts atomically, and LocMem is refused for several processes by fugata.E001.
-    "django_ratelimit.E003",
-    "django_ratelimit.W001",
-    # AdminMiddleware is Django's own three, which these look for one by one.
-    "admin.E408",
-    "admin.E409",
-    "admin.E410",
-    # PageCsrfMiddleware is Django's own, which this check knows by its path alone.
-    "security.W003",
-    # The proxy that ends TLS redirects; sub-domains are the operator's to decide.
-    "security.W005",
-    "security.W008",
-    "security.W021",
-]
+SILENCED_SYSTEM_CHECKS = silenced.CHECKS
 
 LOGGING = log_settings.CONFIGURATION

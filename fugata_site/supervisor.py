@@ -15,8 +15,11 @@ import time
 from dataclasses import dataclass, field
 from types import FrameType
 
-#: Seconds that children have to finish what they do, before they are killed.
-PATIENCE = 7.0
+from django.conf import settings
+
+#: Seconds that children have to finish what they do, before they are killed: a little more than
+#: requests have in gunicorn.
+PATIENCE = settings.GRACEFUL_TIMEOUT + 2.0
 #: Seconds to wait before a child that died is started again.
 PAUSE = 1.0
 _PR_SET_PDEATHSIG = 1

@@ -158,5 +158,5 @@ def test_the_checks_report_what_can_not_be_loaded(settings: Settings) -> None:
     settings.KEY_SERVICES_IN_THE_CLEAR = ["VAULT_ADDR"]
     found = {check.id: check.msg for check in run_checks()}
     assert "VAULT_CACERT" in found["fugata.E003"]
-    assert "VAULT_ADDR" in found["fugata.W001"]
+    assert "VAULT_ADDR" in found["fugata.W002"]
     assert "hunter2" not in str(found)

@@ -30,7 +30,12 @@ from tests.support.service import ROOT
 
 VERSION = "1.20.2"
 MANIFESTS = ROOT / "deploy" / "kubernetes"
-SHIPPED = ("namespaces.yaml", "serviceaccount.yaml", "role.yaml", "rolebinding.yaml")
+SHIPPED = (
+    "base/namespaces.yaml",
+    "base/serviceaccount.yaml",
+    "base/role.yaml",
+    "base/rolebinding.yaml",
+)
 VALUES = "fugata-values"
 ADMIN_TOKEN = "administrator-of-the-tests"
 SERVICE_TOKEN = "service-account-fugata"
@@ -194,7 +199,7 @@ class KubernetesServer:
         """
         name = f"values-{os.getpid()}-{next(_numbers)}"
         self.create("/api/v1/namespaces", {"metadata": {"name": name}})
-        for file, kind in (("role.yaml", "roles"), ("rolebinding.yaml", "rolebindings")):
+        for file, kind in (("base/role.yaml", "roles"), ("base/rolebinding.yaml", "rolebindings")):
             manifest = yaml.safe_load((MANIFESTS / file).read_text())
             manifest["metadata"]["namespace"] = name
             self.create(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{name}/{kind}", manifest)

@@ -1,6 +1,7 @@
 """`manage.py prepare`: migrations and keys, before the first request and at every upgrade."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,20 @@ class Command(BaseCommand):
             action="store_true",
             help="migrate nothing, make no key, only compare",
         )
+        parser.add_argument(
+            "--wait",
+            type=int,
+            default=0,
+            metavar="SECONDS",
+            help="with --check-only: wait so long for another process to migrate the database",
+        )
 
-    def handle(self, *args: Any, check_only: bool = False, **options: Any) -> None:
+    def handle(self, *args: Any, check_only: bool = False, wait: int = 0, **options: Any) -> None:
         """Raises CommandError with a sentence that says what to do."""
         os.umask(0o077)  # the database's file is for its owner alone, in whatever folder
         try:
             if check_only:
-                self._refuse_unmigrated()
+                _wait_until_migrated(wait)
             else:
                 call_command("migrate", verbosity=0, interactive=False)
                 self._generate_keyring()
@@ -42,11 +50,6 @@ class Command(BaseCommand):
                 "DATABASE_URL: the database can't be used"
                 f" ({type(error).__name__}). Is it running, and is the address right?"
             ) from error
-
-    def _refuse_unmigrated(self) -> None:
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            raise CommandError("The database is not migrated. Run: python manage.py prepare")
 
     def _generate_keyring(self) -> None:
         """Make a keyring where none is configured and the database has never seen a key."""
@@ -62,3 +65,29 @@ class Command(BaseCommand):
         write_once(path, local.generate())
         forget()
         self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")
+
+
+def _wait_until_migrated(seconds: int) -> None:
+    """Return once the database has all migrations of this code; it may have newer ones besides.
+
+    Raises CommandError, or what the database says, after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if _migrated():
+                return
+            problem: Exception = CommandError(
+                "The database is not migrated. Run: python manage.py prepare"
+            )
+        except DatabaseError as error:
+            connection.close()
+            problem = error
+        if time.monotonic() >= deadline:
+            raise problem
+        time.sleep(min(1.0, max(deadline - time.monotonic(), 0.0)))
+
+
+def _migrated() -> bool:
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -1,0 +1,104 @@
+"""Start-up checks of an installation that others use: what is fit for one machine is refused."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def shared_state(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Refuse several replicas, or pods, whose keys or database are one machine's own."""
+    if settings.REPLICAS == 1 and not settings.IN_CLUSTER:
+        return []
+    return [*_generated_keys(), *_file_database()]
+
+
+def _generated_keys() -> Iterator[CheckMessage]:
+    for name in settings.GENERATED:
+        yield Error(
+            f"{name}: several replicas (REPLICAS) or pods need the same one, and each would make"
+            " its own under FUGATA_HOME.",
+            hint=f"Set {name}, or {name}_FILE, to the same secret everywhere. docs/install.md says"
+            " how to make one.",
+            id="fugata.E010",
+        )
+
+
+def _file_database() -> Iterator[CheckMessage]:
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        yield Error(
+            "DATABASE_URL: several replicas (REPLICAS) or pods need one PostgreSQL database, and"
+            " SQLite is a file of one machine.",
+            hint="Set DATABASE_URL=postgresql://user:password@host/name, or REPLICAS=1.",
+            id="fugata.E011",
+        )
+
+
+def _in_production() -> bool:
+    """Return whether others than the developer reach this process."""
+    return bool(settings.HTTPS or settings.IN_CLUSTER or settings.REPLICAS > 1)
+
+
+@register()
+def no_debugging(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Refuse DEBUG in production: its error pages show what a request held."""
+    if not (settings.DEBUG and _in_production()):
+        return []
+    return [
+        Error(
+            "DEBUG: must be off in production (an https PUBLIC_URL, a cluster, or REPLICAS),"
+            " because its error pages show what a request held.",
+            hint="Remove DEBUG, or set DEBUG=false.",
+            id="fugata.E012",
+        )
+    ]
+
+
+@register()
+def named_hosts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Refuse any Host in production: links are made with it where PUBLIC_URL is not set."""
+    if "*" not in settings.ALLOWED_HOSTS or not _in_production():
+        return []
+    return [
+        Error(
+            "ALLOWED_HOSTS: must not be * in production (an https PUBLIC_URL, a cluster, or"
+            " REPLICAS): whoever sends another Host would have it believed.",
+            hint="Remove ALLOWED_HOSTS (then it is the host of PUBLIC_URL), or name the hosts.",
+            id="fugata.E013",
+        )
+    ]
+
+
+@register()
+def static_files_collected(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Refuse a STATIC_ROOT with nothing in it: every page would fail."""
+    root = settings.STATIC_ROOT
+    if root is None or (Path(root) / "staticfiles.json").is_file():
+        return []
+    return [
+        Error(
+            "STATIC_ROOT: the folder has no collected static files.",
+            hint="Run python manage.py collectstatic --no-input, or remove STATIC_ROOT.",
+            id="fugata.E014",
+        )
+    ]
+
+
+@register(checks.Tags.security, deploy=True)
+def trusted_proxy(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Warn of TLS that somebody else ends, and whom nobody believes."""
+    if not settings.HTTPS or settings.TRUSTED_PROXIES:
+        return []
+    return [
+        checks.Warning(
+            "TRUSTED_PROXIES: is empty, though PUBLIC_URL is https: the proxy that ends TLS is"
+            " taken for the client, and all clients share one rate limit.",
+            hint="Set TRUSTED_PROXIES to the addresses that the proxy connects from.",
+            id="fugata.W010",
+        )
+    ]

@@ -1,0 +1,60 @@
+"""The image, as deploy/Dockerfile makes it, and what runs from it."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Require
+from tests.support import kustomize
+from tests.support.image import Image, build
+from tests.support.kubernetes import KubernetesServer
+from tests.support.kustomize import overlay
+from tests.support.parts import PostgresqlServer, RedisServer
+from tests.support.pods import Cluster, cluster, database_url
+
+MakeCluster = Callable[..., Cluster]
+KEYRING = "test:" + "A" * 43 + "="
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory, require: Require) -> Image:
+    """What the Dockerfile makes: two minutes, for it installs everything anew."""
+    require("root, for a root file system of a container's own", os.geteuid() == 0)
+    folder = tmp_path_factory.mktemp("image")
+    for parent in [folder, *folder.parents][:3]:
+        parent.chmod(0o755)
+    return build(folder / "fugata")
+
+
+@pytest.fixture
+def make_cluster(
+    image: Image,
+    kubernetes: KubernetesServer,
+    postgresql: PostgresqlServer,
+    redis_server: RedisServer,
+    tmp_path: Path,
+    require: Require,
+) -> Iterator[MakeCluster]:
+    """Return the pods of an overlay, over a new database and the tests' other servers."""
+    require(f"kubectl of today ({kustomize.HOW})", kustomize.kubectl())
+    made: list[Cluster] = []
+
+    def make(name: str = "small") -> Cluster:
+        url, socket = database_url(postgresql.new_database())
+        given = {
+            "DATABASE_URL": url,
+            "REDIS_URL": redis_server.url(),
+            "FUGATA_KEYS": KEYRING,
+            "SECRET_KEY": secrets.token_hex(32),
+            "AUDIT_KEY": secrets.token_hex(32),
+        }
+        folder = tmp_path / f"cluster{len(made)}"
+        made.append(cluster(overlay(name), image, folder, kubernetes, given, socket))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
