@@ -213,8 +213,9 @@ def test_what_is_kept_opens_without_key_and_link_to_nobody(client: Client) -> No
 def test_an_edited_answer_is_not_shown(client: Client) -> None:
     made = share()
     opening(client, made.share_id)
-    kept = KeptAnswer.objects.get()
-    KeptAnswer.objects.update(sealed=bytes(kept.sealed)[:-1] + b"\0")
+    sealed = bytearray(KeptAnswer.objects.get().sealed)
+    sealed[-1] ^= 1
+    KeptAnswer.objects.update(sealed=bytes(sealed))
     answer = opening(client, made.share_id)
     assert answer.status_code == 500  # type: ignore[attr-defined]
     assert answer.json() == {"error": "Failed to decrypt secret"}  # type: ignore[attr-defined]

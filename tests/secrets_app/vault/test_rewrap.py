@@ -204,9 +204,9 @@ def test_it_goes_on_looking_until_every_process_knows_the_primary(
 
 def test_a_damaged_row_stays_and_is_counted() -> None:
     damaged, whole = shares(2)
-    Share.objects.filter(pk=row_of(damaged).pk).update(
-        wrapped_key=bytes(row_of(damaged).wrapped_key)[:-1] + b"\0"
-    )
+    wrapped = bytearray(row_of(damaged).wrapped_key)
+    wrapped[-1] ^= 1
+    Share.objects.filter(pk=row_of(damaged).pk).update(wrapped_key=bytes(wrapped))
     new = rotation.make_primary()
     batches = list(rewrap.rewrap())
     assert (sum(b.moved for b in batches), sum(b.damaged for b in batches)) == (1, 1)
