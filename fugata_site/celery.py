@@ -1,5 +1,6 @@
 """Celery's application: the worker and beat take all else from the settings (CELERY_…)."""
 
+import io
 import logging
 import os
 import sys
@@ -114,6 +115,6 @@ def refuse_unsafe_settings(**_: object) -> None:
     from django.core.management.base import SystemCheckError
 
     try:
-        call_command("check")
+        call_command("check", stdout=io.StringIO())
     except SystemCheckError as error:
         sys.exit(str(error))

@@ -61,6 +61,7 @@ def test_tokens() -> None:
     assert events() == [("token created", "", subject), ("token revoked", "", subject)]
 
 
+@pytest.mark.usefixtures("database_store")
 def test_a_repository_goes_with_its_secrets_and_their_values() -> None:
     narrowed = token_of("alice", repositories=[REPOSITORY])
     for key in ("one", "two"):

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 OLGA = Actor(username="olga", request_id="request-1")
 
 
+@pytest.mark.usefixtures("database_store")
 def test_revoked_shares_are_gone_with_their_values() -> None:
     shares = [share(), share(one_time=False)]
     other = share("other")
