@@ -12,7 +12,7 @@ from tests.support import stored
 from tests.support.keeping import keeper
 from tests.support.secret_ledger import SecretStream
 from tests.support.service import Service
-from tests.support.wire import Answer, exchange, request, volley
+from tests.support.wire import exchange, request, volley
 
 CROWD = 200
 VALUE = "Zk3-a-value-that-nobody-may-see-"
@@ -39,8 +39,7 @@ def test_two_hundred_at_once_on_the_same_keys(any_crowd: Service, rounds: int) -
             setting = keep.set_request(key, whole(number * CROWD + place))
             requests.append(setting if method == "POST" else keep.request(method, key))
             methods.append(method)
-        answers = _settled(any_crowd, requests)
-        for method, answer in zip(methods, answers, strict=True):
+        for method, answer in zip(methods, volley(any_crowd.port, requests), strict=True):
             expected = {"POST": {201}, "GET": {200, 404}, "DELETE": {204, 404}}
             assert answer.status in expected[method], answer.body
             if method == "GET" and answer.status == 200:
@@ -48,16 +47,6 @@ def test_two_hundred_at_once_on_the_same_keys(any_crowd: Service, rounds: int) -
     for key in keep.list().json():
         assert is_whole(keep.read(key).json()["secret_value"])
     assert _values_over_rows(any_crowd) == before, "as many values as rows came and went"
-
-
-def _settled(service: Service, requests: list[bytes]) -> list[Answer]:
-    """Return the answers; what a busy machine's bulkhead refused (503) is asked again, as told."""
-    answers = volley(service.port, requests)
-    for place, data in enumerate(requests):
-        while answers[place].status == 503:
-            assert answers[place].headers["retry-after"]
-            answers[place] = exchange(service.port, data)
-    return answers
 
 
 def _values_over_rows(service: Service) -> int:
