@@ -26,7 +26,11 @@ def image(tmp_path_factory: pytest.TempPathFactory, require: Require) -> Image:
     folder = tmp_path_factory.mktemp("image")
     for parent in [folder, *folder.parents][:3]:
         parent.chmod(0o755)
-    return build(folder / "fugata")
+    before = os.umask(0o077)  # as strict as a machine that builds images may be
+    try:
+        return build(folder / "fugata")
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture

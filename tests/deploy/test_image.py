@@ -74,6 +74,14 @@ def _by_others(path: Path) -> bool:
     return bool(path.stat().st_mode & stat.S_IWOTH) or path.stat().st_uid == 10001
 
 
+def test_what_runs_may_be_read_whatever_the_umask_of_the_checkout(image: Image) -> None:
+    everyone = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
+    files = [path for path in image.folder.rglob("*") if not path.is_symlink()]
+    assert [path for path in files if path.stat().st_mode & everyone != everyone] == []
+    folders = [path for path in files if path.is_dir()]
+    assert [path for path in folders if not path.stat().st_mode & stat.S_IXOTH] == []
+
+
 def test_the_health_check_tells_a_service_that_runs_not(image: Image, tmp_path: Path) -> None:
     import json
 

