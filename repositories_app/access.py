@@ -7,6 +7,7 @@ from repositories_app.errors import RepositoryNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Membership
 from repositories_app.names import is_repository_name
+from repositories_app.registry import registry
 from secrets_app.audit import Actor, record
 from secrets_app.errors import Forbidden
 from secrets_app.models import AuditEvent
@@ -44,10 +45,8 @@ def _seen(caller: Caller, name: str, actor: Actor) -> tuple[Opened, str]:
     """
     if not is_repository_name(name):
         raise RepositoryNotFound()
-    memberships = Membership.objects.filter(user=caller.user_id, repository__name=name)
-    if caller.narrowed:
-        memberships = memberships.filter(repository__access_tokens=caller.token_id)
-    found = next(iter(memberships.values_list("repository_id", "role")[:1]), None)
+    only_of_token = caller.token_id if caller.narrowed else None
+    found = registry().membership(name, caller.user_id, only_of_token)
     if found is None:
         SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)

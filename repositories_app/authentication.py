@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -10,6 +10,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from repositories_app.models import AccessToken
+from repositories_app.registry import KnownToken, registry
 from repositories_app.tokens import is_access_token
 from secrets_app import ids
 from secrets_app.api.bearer import bearer_token
@@ -47,20 +48,25 @@ def find_caller(request: HttpRequest) -> Caller | None:
 def caller_of(token: str) -> Caller | None:
     """Return whose token that is; None for one that is unknown, revoked or past its end."""
     digest = ids.digest(token)
-    columns = ("pk", "user_id", "user__username", "prefix", "read_only", "narrowed")
-    found = AccessToken.objects.live().filter(digest=digest)
-    row = next(iter(found.values_list("digest", "last_used_at", Now(), *columns)[:1]), None)
-    if row is None or not hmac.compare_digest(bytes(row[0]), digest):
+    known = registry().token(digest)
+    if known is None or not hmac.compare_digest(known.digest, digest):
         return None
-    caller = Caller(*row[3:])
-    _note_use(caller, last=row[1], now=row[2])
-    return caller
+    _note_use(known)
+    return Caller(
+        known.token_id,
+        known.user_id,
+        known.username,
+        known.prefix,
+        known.read_only,
+        known.narrowed,
+    )
 
 
-def _note_use(caller: Caller, last: datetime | None, now: datetime) -> None:
+def _note_use(token: KnownToken) -> None:
     """Write when the token was used, unless that was done a short while ago."""
-    if last is None or now - last > USE_NOTED_EVERY:
-        unchanged = AccessToken.objects.filter(pk=caller.token_id, last_used_at=last)
+    last = token.last_used_at
+    if last is None or token.now - last > USE_NOTED_EVERY:
+        unchanged = AccessToken.objects.filter(pk=token.token_id, last_used_at=last)
         unchanged.update(last_used_at=Now())
 
 

@@ -6,14 +6,14 @@ deleted after the commit (design: "The order of effects").
 
 import logging
 
-from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
+from django.db import IntegrityError
 
 from repositories_app.access import Opened
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.names import KEY_RULE, is_secret_key
+from repositories_app.registry import LoadedSecret, Place, registry
 from repositories_app.sealing import secret_terms
 from secrets_app.actions.values import KeptValue, checked_content, delete_quietly, keep_value
 from secrets_app.audit import Actor, record, record_failure
@@ -53,40 +53,15 @@ def _point_to(repository: Opened, secret_key: str, value: KeptValue, actor: Acto
     """Make the row point to `value`; returns the name of the value that it replaces."""
     for _ in range(ATTEMPTS):
         try:
-            with transaction.atomic():
-                return _written(repository, secret_key, value, actor)
+            return registry().write(_place(repository, secret_key), value, actor)
         except IntegrityError:  # another writer made the row, or the repository is gone
             if not Repository.objects.filter(pk=repository.id).exists():
                 raise RepositoryNotFound() from None
     raise InternalError()
 
 
-def _written(repository: Opened, secret_key: str, value: KeptValue, actor: Actor) -> str | None:
-    columns = {
-        "wrapped_key": value.wrapped_key,
-        "key_id": value.key_id,
-        "value_name": value.name,
-        "size": value.size,
-    }
-    if value.sealed is not None:
-        value_store(APP).put(value.name, value.sealed)
-    rows = RepositorySecret.objects.filter(repository=repository.id, secret_key=secret_key)
-    old = rows.select_for_update().values_list("value_name", flat=True).first()
-    if old is None:
-        RepositorySecret.objects.create(
-            repository_id=repository.id, secret_key=secret_key, **columns
-        )
-    else:
-        rows.update(updated_at=Now(), **columns)
-        _delete_here(old)
-    record(AuditEvent.Kind.SET, actor, repository=repository.name, secret_key=secret_key)
-    return old
-
-
-def _delete_here(name: str) -> None:
-    """Delete a value that lies in the same database, in the same transaction."""
-    if value_store(APP).transactional:
-        value_store(APP).delete(name)
+def _place(repository: Opened, secret_key: str) -> Place:
+    return Place(repository.id, repository.name, secret_key)
 
 
 def secret_keys(repository: Opened) -> list[str]:
@@ -115,31 +90,41 @@ def _followed(repository: Opened, secret_key: str) -> bytes:
     """Return the value that the row points to, also while writers move the pointer."""
     missed: str | None = None
     for _ in range(ATTEMPTS):
-        secret = find_secret(repository, secret_key)
+        secret = _loaded(repository, secret_key)
         if secret.value_name == missed:
             break
         try:
-            return _opened(repository, secret)
+            return _opened(repository, secret_key, secret)
         except ValueMissing:
             missed = secret.value_name
     raise ValueMissing("the store has no value where the row points")
 
 
-def find_secret(repository: Opened, secret_key: str) -> RepositorySecret:
-    """Return what is known of a secret, its value unread. Raises SecretNotFound."""
-    if not is_secret_key(secret_key):
-        raise SecretNotFound()
+def find_secret(repository: Opened, secret_key: str) -> None:
+    """Raise SecretNotFound unless the repository has that key; reads no value."""
     rows = RepositorySecret.objects.filter(repository=repository.id, secret_key=secret_key)
-    secret = next(iter(rows.only("secret_key", "wrapped_key", "value_name")[:1]), None)
+    if not is_secret_key(secret_key) or not rows.exists():
+        raise SecretNotFound()
+
+
+def _loaded(repository: Opened, secret_key: str) -> LoadedSecret:
+    secret = registry().load(repository.id, secret_key) if is_secret_key(secret_key) else None
     if secret is None:
         raise SecretNotFound()
     return secret
 
 
-def _opened(repository: Opened, secret: RepositorySecret) -> bytes:
-    sealed = value_store(APP).get(secret.value_name)
-    terms = secret_terms(repository.name, secret.secret_key, secret.value_name)
-    return envelope.unseal(sealed, bytes(secret.wrapped_key), terms)
+def _opened(repository: Opened, secret_key: str, secret: LoadedSecret) -> bytes:
+    terms = secret_terms(repository.name, secret_key, secret.value_name)
+    return envelope.unseal(_sealed_value(secret), secret.wrapped_key, terms)
+
+
+def _sealed_value(secret: LoadedSecret) -> bytes:
+    if not value_store(APP).transactional:
+        return value_store(APP).get(secret.value_name)
+    if secret.sealed is None:
+        raise ValueMissing("the row's value is not in the database")
+    return secret.sealed
 
 
 @counted(SECRETS, "removed")
@@ -147,13 +132,9 @@ def remove_secret(repository: Opened, secret_key: str, actor: Actor) -> None:
     """Delete a secret, its row first. Raises SecretNotFound."""
     if not is_secret_key(secret_key):
         raise SecretNotFound()
-    with transaction.atomic():
-        rows = RepositorySecret.objects.filter(repository=repository.id, secret_key=secret_key)
-        name = rows.select_for_update().values_list("value_name", flat=True).first()
-        if name is None or not rows.delete()[0]:
-            raise SecretNotFound()
-        _delete_here(name)
-        record(AuditEvent.Kind.REMOVED, actor, repository=repository.name, secret_key=secret_key)
+    name = registry().remove(_place(repository, secret_key), actor)
+    if name is None:
+        raise SecretNotFound()
     delete_quietly(name, APP)
 
 

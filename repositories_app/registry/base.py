@@ -1,0 +1,79 @@
+"""The contract of the register of repositories."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+
+from secrets_app.actions.values import KeptValue
+from secrets_app.audit import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class KnownToken:
+    """A live access token; `now` is the database's time, by which it is live."""
+
+    digest: bytes
+    last_used_at: datetime | None
+    now: datetime
+    token_id: int
+    user_id: int
+    username: str
+    prefix: str
+    read_only: bool
+    narrowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a secret is: the repository, by its row and by its name, and the key."""
+
+    repository_id: int
+    repository: str
+    secret_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSecret:
+    """What reading needs; `sealed` is None unless the value lies in the same database."""
+
+    wrapped_key: bytes
+    value_name: str
+    sealed: bytes | None
+
+
+class Registry(ABC):
+    """Writes an effect and its audit event together, or neither. Time is the database's."""
+
+    @abstractmethod
+    def token(self, digest: bytes) -> KnownToken | None:
+        """Return the live token of that digest."""
+
+    @abstractmethod
+    def membership(
+        self, repository: str, user_id: int, only_of_token: int | None
+    ) -> tuple[int, str] | None:
+        """Return the repository's row id and the user's role in it.
+
+        None, after the same work, when it is missing or the user is no member; also when
+        `only_of_token` names a narrowed token that does not reach it.
+        """
+
+    @abstractmethod
+    def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
+        """Return what is known of a secret, with its value where it lies in the database."""
+
+    @abstractmethod
+    def write(self, place: Place, value: KeptValue, actor: Actor) -> str | None:
+        """Make the row of that place point to `value`, and record it.
+
+        Returns the name of the value that is replaced (deleted, where it lies in the database), or
+        None for a new secret. Raises IntegrityError when the repository is gone, or another
+        writer made the row at the same time: nothing was written then.
+        """
+
+    @abstractmethod
+    def remove(self, place: Place, actor: Actor) -> str | None:
+        """Delete the row (and its value in the database), and record it.
+
+        Returns the name of its value; None when there is no such secret.
+        """

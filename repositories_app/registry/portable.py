@@ -1,0 +1,83 @@
+"""The register by the ORM, in a transaction of several statements: SQLite, and any other."""
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from repositories_app.models import AccessToken, Membership, RepositorySecret
+from repositories_app.registry.base import KnownToken, LoadedSecret, Place, Registry
+from secrets_app.actions.values import KeptValue
+from secrets_app.audit import Actor, record
+from secrets_app.models import AuditEvent
+from secrets_app.vault.models import StoredValue
+
+_COLUMNS = ("pk", "user_id", "user__username", "prefix", "read_only", "narrowed")
+
+
+class PortableRegistry(Registry):
+    """On SQLite every transaction is IMMEDIATE: there is one writer at a time."""
+
+    def token(self, digest: bytes) -> KnownToken | None:
+        found = AccessToken.objects.live().filter(digest=digest)
+        row = found.values_list("digest", "last_used_at", Now(), *_COLUMNS).first()
+        return KnownToken(bytes(row[0]), *row[1:]) if row else None
+
+    def membership(
+        self, repository: str, user_id: int, only_of_token: int | None
+    ) -> tuple[int, str] | None:
+        found = Membership.objects.filter(user=user_id, repository__name=repository)
+        if only_of_token is not None:
+            found = found.filter(repository__access_tokens=only_of_token)
+        return found.values_list("repository_id", "role").first()
+
+    def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
+        rows = RepositorySecret.objects.filter(repository=repository_id, secret_key=secret_key)
+        row = rows.values_list("wrapped_key", "value_name").first()
+        if row is None:
+            return None
+        sealed = StoredValue.objects.values_list("sealed", flat=True).filter(name=row[1]).first()
+        return LoadedSecret(bytes(row[0]), row[1], None if sealed is None else bytes(sealed))
+
+    def write(self, place: Place, value: KeptValue, actor: Actor) -> str | None:
+        columns = {
+            "wrapped_key": value.wrapped_key,
+            "key_id": value.key_id,
+            "value_name": value.name,
+            "size": value.size,
+        }
+        at = {"repository_id": place.repository_id, "secret_key": place.secret_key}
+        with transaction.atomic():
+            if value.sealed is not None:
+                StoredValue.objects.create(name=value.name, sealed=value.sealed)
+            old = _locked(place)
+            if old is None:
+                RepositorySecret.objects.create(**at, **columns)
+            else:
+                RepositorySecret.objects.filter(**at).update(updated_at=Now(), **columns)
+                StoredValue.objects.filter(name=old).delete()
+            _record(AuditEvent.Kind.SET, place, actor)
+        return old
+
+    def remove(self, place: Place, actor: Actor) -> str | None:
+        with transaction.atomic():
+            name = _locked(place)
+            if name is None or not _rows(place).delete()[0]:
+                return None
+            StoredValue.objects.filter(name=name).delete()
+            _record(AuditEvent.Kind.REMOVED, place, actor)
+            return name
+
+
+def _rows(place: Place):  # type: ignore[no-untyped-def]
+    return RepositorySecret.objects.filter(
+        repository=place.repository_id, secret_key=place.secret_key
+    )
+
+
+def _locked(place: Place) -> str | None:
+    """Return the name of the value that the row points to, and lock the row."""
+    name: str | None = _rows(place).select_for_update().values_list("value_name", flat=True).first()
+    return name
+
+
+def _record(kind: AuditEvent.Kind, place: Place, actor: Actor) -> None:
+    record(kind, actor, repository=place.repository, secret_key=place.secret_key)

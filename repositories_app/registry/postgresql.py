@@ -1,0 +1,120 @@
+"""The register on PostgreSQL: what every request needs is one statement each.
+
+Setting a secret whose value lies elsewhere is one too, its audit event a part of it. Outside a
+transaction a statement is a transaction of its own.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db import IntegrityError, connection
+
+from repositories_app.registry.base import KnownToken, LoadedSecret, Place
+from repositories_app.registry.portable import PortableRegistry
+from secrets_app.actions.values import KeptValue
+from secrets_app.audit import Actor
+
+_TOKEN = """
+SELECT token.digest, token.last_used_at, statement_timestamp(), token.id, token.user_id,
+       auth_user.username, token.prefix, token.read_only, token.narrowed
+FROM repositories_app_accesstoken token JOIN auth_user ON auth_user.id = token.user_id
+WHERE token.digest = %s AND token.revoked_at IS NULL AND auth_user.is_active
+  AND (token.expires_at IS NULL OR token.expires_at > statement_timestamp())
+"""
+
+_MEMBERSHIP = """
+SELECT member.repository_id, member.role
+FROM repositories_app_repository repository
+JOIN repositories_app_membership member ON member.repository_id = repository.id
+WHERE repository.name = %(repository)s AND member.user_id = %(user_id)s
+  AND (%(token)s::bigint IS NULL OR EXISTS (
+    SELECT FROM repositories_app_accesstoken_repositories reach
+    WHERE reach.accesstoken_id = %(token)s AND reach.repository_id = repository.id
+  ))
+"""
+
+_LOAD = """
+SELECT secret.wrapped_key, secret.value_name, value.sealed
+FROM repositories_app_repositorysecret secret
+LEFT JOIN vault_storedvalue value ON value.name = secret.value_name
+WHERE secret.repository_id = %s AND secret.secret_key = %s
+"""
+
+# FOR UPDATE waits for another writer and then sees the value that *it* put in place. A row that
+# another makes meanwhile is not seen by this statement at all: it then writes nothing.
+_WRITE = """
+WITH old AS MATERIALIZED (
+    SELECT id, value_name FROM repositories_app_repositorysecret
+    WHERE repository_id = %(repository_id)s AND secret_key = %(secret_key)s FOR UPDATE
+), replaced AS (
+    UPDATE repositories_app_repositorysecret secret
+    SET wrapped_key = %(wrapped_key)s, key_id = %(key_id)s, value_name = %(name)s,
+        size = %(size)s, updated_at = statement_timestamp()
+    FROM old WHERE secret.id = old.id
+    RETURNING old.value_name
+), made AS (
+    INSERT INTO repositories_app_repositorysecret
+        (repository_id, secret_key, wrapped_key, key_id, value_name, size)
+    SELECT %(repository_id)s, %(secret_key)s, %(wrapped_key)s, %(key_id)s, %(name)s, %(size)s
+    WHERE NOT EXISTS (SELECT FROM old)
+    ON CONFLICT (repository_id, secret_key) DO NOTHING
+    RETURNING NULL::varchar AS value_name
+), written AS (
+    SELECT value_name FROM replaced UNION ALL SELECT value_name FROM made
+), event AS (
+    INSERT INTO secrets_app_auditevent
+        (kind, repository, secret_key, address_hash, request_id, username, token)
+    SELECT 'set', %(repository)s, %(secret_key)s, %(address)s, %(request)s, %(username)s, %(token)s
+    FROM written
+)
+SELECT value_name FROM written
+"""
+
+
+class PostgresqlRegistry(PortableRegistry):
+    """Under READ COMMITTED whoever comes second waits for the first, then sees what it left."""
+
+    def token(self, digest: bytes) -> KnownToken | None:
+        row = _row(_TOKEN, (digest,))
+        return KnownToken(*row) if row else None
+
+    def membership(
+        self, repository: str, user_id: int, only_of_token: int | None
+    ) -> tuple[int, str] | None:
+        asked = {"repository": repository, "user_id": user_id, "token": only_of_token}
+        row: tuple[int, str] | None = _row(_MEMBERSHIP, asked)
+        return row
+
+    def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
+        row = _row(_LOAD, (repository_id, secret_key))
+        return LoadedSecret(*row) if row else None
+
+    def write(self, place: Place, value: KeptValue, actor: Actor) -> str | None:
+        if value.sealed is not None:
+            # A statement does not see values that were committed after it began, and could not
+            # delete the one that it replaces.
+            return super().write(place, value, actor)
+        row = _row(_WRITE, asdict(value) | _event(place, actor))
+        if row is None:
+            raise IntegrityError("another writer made the row at the same time")
+        name: str | None = row[0]
+        return name
+
+
+def _event(place: Place, actor: Actor) -> dict[str, Any]:
+    return {
+        "repository_id": place.repository_id,
+        "repository": place.repository,
+        "secret_key": place.secret_key,
+        "address": actor.address_hash,
+        "request": actor.request_id,
+        "username": actor.username,
+        "token": actor.token,
+    }
+
+
+def _row(statement: str, parameters: Any) -> Any:
+    """Run `statement` and return the first row of what it gives, or None."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchone()

@@ -1,0 +1,217 @@
+"""The contract of the register of repositories: each effect with its event, or neither."""
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from repositories_app.actions.repositories import delete_repository
+from repositories_app.actions.tokens import TokenTerms, create_access_token
+from repositories_app.models import AccessToken, Repository, RepositorySecret
+from repositories_app.registry import Place, Registry, registry
+from repositories_app.registry.portable import PortableRegistry
+from repositories_app.registry.postgresql import PostgresqlRegistry
+from secrets_app import ids
+from secrets_app.actions.values import KeptValue
+from secrets_app.audit import SERVICE, Actor
+from secrets_app.models import AuditEvent
+from secrets_app.vault.models import StoredValue
+from tests.repositories_app.support import OTHERS, REPOSITORY, opened, row, token_of
+from tests.secrets_app.support import at_once
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("members")]
+
+#: Its events can't be written: request_id may not be null.
+UNWRITABLE = Actor(request_id=cast(str, None))
+_numbers = itertools.count()
+
+
+def kept(sealed: bytes | None = b"sealed") -> KeptValue:
+    """A value of a name of its own."""
+    return KeptValue(f"value-{next(_numbers)}", b"wrapped", "test", 6, sealed)
+
+
+def place(key: str = "k") -> Place:
+    return Place(opened().id, REPOSITORY, key)
+
+
+def values() -> set[str]:
+    return set(StoredValue.objects.values_list("name", flat=True))
+
+
+def test_the_database_in_use_has_its_own() -> None:
+    wanted = PostgresqlRegistry if connection.vendor == "postgresql" else PortableRegistry
+    assert type(registry()) is wanted
+
+
+# --- Tokens and members --------------------------------------------------------------------------
+
+
+def test_a_live_token(registry: Registry) -> None:
+    token, made = create_access_token("rita", TokenTerms(read_only=True))
+    known = registry.token(ids.digest(token))
+    assert known is not None
+    assert known.digest == ids.digest(token)
+    assert (known.token_id, known.username, known.prefix) == (made.pk, "rita", made.prefix)
+    assert known.user_id == User.objects.get(username="rita").pk
+    assert (known.read_only, known.narrowed, known.last_used_at) == (True, False, None)
+    assert abs(known.now - datetime.now(UTC)) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("field", "seconds", "live"),
+    [("expires_at", -1, False), ("expires_at", 60, True), ("revoked_at", -1, False)],
+)
+def test_ends_of_tokens(registry: Registry, field: str, seconds: int, live: bool) -> None:
+    token, made = create_access_token("rita", TokenTerms())
+    at = datetime.now(UTC) + timedelta(seconds=seconds)
+    AccessToken.objects.filter(pk=made.pk).update(**{field: at})
+    assert (registry.token(ids.digest(token)) is not None) is live
+
+
+def test_a_user_who_may_not_sign_in(registry: Registry) -> None:
+    token = token_of("rita")
+    User.objects.filter(username="rita").update(is_active=False)
+    assert registry.token(ids.digest(token)) is None
+    assert registry.token(b"x" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("username", "repository", "role"),
+    [
+        ("alice", REPOSITORY, "owner"),
+        ("rita", REPOSITORY, "reader"),
+        ("charlie", REPOSITORY, None),
+        ("alice", OTHERS, None),
+        ("alice", "nowhere", None),
+    ],
+)
+def test_membership(registry: Registry, username: str, repository: str, role: str | None) -> None:
+    user = User.objects.get(username=username).pk
+    wanted = (opened(repository).id, role) if role else None
+    assert registry.membership(repository, user, None) == wanted
+
+
+def test_a_narrowed_token_reaches_its_own(registry: Registry) -> None:
+    alice = User.objects.get(username="alice").pk
+    here = create_access_token("alice", TokenTerms(repositories=[REPOSITORY]))[1].pk
+    elsewhere = create_access_token("alice", TokenTerms(repositories=[OTHERS]))[1].pk
+    assert registry.membership(REPOSITORY, alice, here) == (opened().id, "owner")
+    assert registry.membership(REPOSITORY, alice, elsewhere) is None
+    assert registry.membership(OTHERS, alice, elsewhere) is None
+
+
+# --- Secrets -------------------------------------------------------------------------------------
+
+
+def test_write_makes_and_replaces(registry: Registry, actor: Actor) -> None:
+    first, second = kept(b"one"), kept(b"two")
+    assert registry.write(place(), first, actor) is None
+    made = row("k")
+    assert registry.write(place(), second, actor) == first.name
+    replaced = row("k")
+    assert (replaced.pk, replaced.created_at) == (made.pk, made.created_at)
+    assert replaced.updated_at > made.updated_at
+    assert (replaced.value_name, replaced.size, replaced.key_id) == (second.name, 6, "test")
+    assert bytes(replaced.wrapped_key) == b"wrapped"
+    assert values() == {second.name}
+    loaded = registry.load(opened().id, "k")
+    assert loaded is not None
+    assert (loaded.wrapped_key, loaded.value_name, loaded.sealed) == (
+        b"wrapped",
+        second.name,
+        b"two",
+    )
+
+
+def test_a_value_kept_elsewhere(registry: Registry) -> None:
+    registry.write(place(), kept(None), SERVICE)
+    loaded = registry.load(opened().id, "k")
+    assert loaded is not None
+    assert loaded.sealed is None
+    assert values() == set()
+
+
+def test_remove(registry: Registry, actor: Actor) -> None:
+    value, other = kept(), kept()
+    registry.write(place(), value, actor)
+    registry.write(place("other"), other, actor)
+    assert registry.remove(place(), actor) == value.name
+    assert registry.remove(place(), actor) is None
+    assert registry.load(opened().id, "k") is None
+    assert values() == {other.name}
+
+
+def test_events_say_who_did_what(registry: Registry, actor: Actor) -> None:
+    registry.write(place(), kept(), actor)
+    registry.remove(place(), actor)
+    registry.remove(place(), actor)
+    events = AuditEvent.objects.filter(secret_key="k").order_by("pk")
+    assert [event.kind for event in events] == ["set", "removed"]
+    for event in events:
+        assert (event.repository, event.count, event.share_digest) == (REPOSITORY, 1, None)
+        assert bytes(event.address_hash or b"") == actor.address_hash
+        said = (event.request_id, event.username, event.token)
+        assert said == (actor.request_id, actor.username, actor.token)
+
+
+def test_no_effect_without_its_event(registry: Registry) -> None:
+    value = kept()
+    registry.write(place(), value, SERVICE)
+    acts: list[Callable[[], object]] = [
+        lambda: registry.write(place(), kept(), UNWRITABLE),
+        lambda: registry.write(place("new"), kept(), UNWRITABLE),
+        lambda: registry.remove(place(), UNWRITABLE),
+    ]
+    for act in acts:
+        with pytest.raises(DatabaseError):
+            act()
+    assert values() == {value.name}
+    assert RepositorySecret.objects.get().value_name == value.name
+
+
+def test_a_repository_that_is_gone(registry: Registry) -> None:
+    where = place()
+    delete_repository(REPOSITORY)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        registry.write(where, kept(), SERVICE)
+    assert values() == set()
+    assert not AuditEvent.objects.filter(kind="set").exists()
+
+
+# --- Many at once --------------------------------------------------------------------------------
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("sealed", [b"sealed", None], ids=["here", "elsewhere"])
+def test_writers_and_removers_leave_nothing_behind(
+    registry: Registry, rounds: int, sealed: bytes | None
+) -> None:
+    """Every value that was written is the row's, or was named to whoever replaced or removed it."""
+    where = place()
+    turns = itertools.count()
+
+    def write_or_remove(_: int) -> tuple[str | None, str | None]:
+        if next(turns) % 3 == 0:
+            return None, registry.remove(where, SERVICE)
+        value = kept(sealed)
+        try:
+            return value.name, registry.write(where, value, SERVICE)
+        except IntegrityError:
+            return None, None
+
+    results = [pair for round_ in at_once(6, rounds, write_or_remove) for pair in round_]
+    written = {new for new, _ in results if new}
+    named = [old for _, old in results if old]
+    last = set(RepositorySecret.objects.values_list("value_name", flat=True))
+    assert len(named) == len(set(named)), "each value is handed to one for its deletion"
+    assert set(named) | last == written
+    assert values() == (last if sealed else set())
+    assert Repository.objects.filter(name=REPOSITORY).exists()
+    kinds = list(AuditEvent.objects.filter(secret_key="k").values_list("kind", flat=True))
+    assert kinds.count("set") == len(written)
+    assert kinds.count("removed") == sum(new is None and bool(old) for new, old in results)
