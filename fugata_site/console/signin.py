@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 
 from fugata_site.console.sessions import SessionStore
 from secrets_app.audit import Actor, record
+from secrets_app.audit.refusals import count_refusal
 from secrets_app.guessing import refuse_many_sign_ins
 from secrets_app.models import AuditEvent
 
@@ -26,7 +27,7 @@ class CountedSignInForm(AdminAuthenticationForm):
             cleaned = super().clean()
         except ValidationError:
             # Without the name: people type passwords into that field.
-            record(AuditEvent.Kind.REFUSED, actor)
+            count_refusal(actor)
             raise
         if self.get_user() is not None:  # a form with an empty field is not even tried
             record(AuditEvent.Kind.SIGNED_IN, replace(actor, username=username))

@@ -9,13 +9,15 @@ from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.db.models import F
 from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from fugata_site.console.sessions import SessionStore
-from secrets_app.models import AuditEvent
+from secrets_app.audit.refusals import refusals_into_events
+from secrets_app.models import AuditEvent, RefusalCount
 from tests.support.operators import PASSWORD, Admin, person, text
 
 pytestmark = pytest.mark.django_db
@@ -68,16 +70,31 @@ def test_every_wrong_one_is_told_the_same() -> None:
     assert "correct username and password" in told.pop()
 
 
+def _minutes_later() -> None:
+    RefusalCount.objects.update(minute=F("minute") - 10)
+
+
 def test_what_was_typed_wrongly_is_written_nowhere(
     olga: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     sign_in("a-password-by-mistake", "and-another")
+    _minutes_later()
+    assert refusals_into_events() == 1
     event = AuditEvent.objects.get()
     assert (event.kind, event.username, event.subject) == ("refused", "", "")
     said = caplog.text + str(vars(cache).get("_cache", ""))
     assert "by-mistake" not in said
     assert "and-another" not in said
+
+
+def test_a_flood_of_wrong_passwords_fills_no_disk(olga: User) -> None:
+    for number in range(9):
+        sign_in("olga", f"wrong {number}")
+    assert not AuditEvent.objects.exists()
+    _minutes_later()
+    refusals_into_events()
+    assert sum(AuditEvent.objects.values_list("count", flat=True)) == 9
 
 
 @pytest.mark.usefixtures("olga")
