@@ -1,5 +1,6 @@
 """Fixtures that every test may use: the real parts, and Fugata running on them."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import HOW, KubernetesServer, assets
 from tests.support.parts import PostgresqlServer, RedisServer
 from tests.support.service import Service
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # or requests bury what failed
 
 Require = Callable[[str, object], None]
 
@@ -96,6 +99,16 @@ def faulty(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
     proxy = FaultyProxy(kubernetes)
     yield proxy
     proxy.close()
+
+
+@pytest.fixture(autouse=True)
+def the_process_as_it_was() -> Iterator[None]:
+    """A test changes nothing of its process that the tests after it would see."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    after = os.umask(before)
+    assert after == before, "the umask was left changed"
 
 
 @pytest.fixture

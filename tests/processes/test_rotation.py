@@ -10,10 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from secrets_app.vault.rewrap import sealed_models
 from tests.conftest import MakeService
 from tests.support import stored
+from tests.support.keeping import Keeper, keeper
 from tests.support.ledger import Stream
 from tests.support.parts import wait_until
+from tests.support.secret_ledger import SecretStream
 from tests.support.service import ROOT, Service
 from tests.support.sharing import Share, acknowledged, create, create_request, open_share
 from tests.support.transit import TOKEN, TransitServer
@@ -23,7 +26,7 @@ SHARES = "secrets_app_share"
 #: Small steps, so that a run can be killed in the middle of them.
 SLOWLY = ("--batch", "5", "--pause", "0.02")
 AT_ONCE = 50
-#: So many shares at least wait while keys change; nobody opens them before the end.
+#: So many shares and secrets at least wait while keys change; nobody opens them before the end.
 FEWEST = 150
 
 
@@ -35,6 +38,22 @@ def _fill(service: Service, count: int) -> list[Share]:
         answers = volley(service.port, [create_request(content) for content in contents])
         made += map(acknowledged, answers, contents)
     return made
+
+
+def _keep(keep: Keeper, count: int) -> dict[str, str]:
+    """Set `count` secrets of a repository."""
+    values = {f"waits-{number}": f"value {number}" for number in range(count)}
+    requests = [keep.set_request(key, value) for key, value in values.items()]
+    for start in range(0, count, AT_ONCE):
+        answers = volley(keep.port, requests[start : start + AT_ONCE])
+        assert {answer.status for answer in answers} == {201}
+    return values
+
+
+def _read_all(keep: Keeper, values: dict[str, str]) -> None:
+    """Read each of `values`, and see that it is what was set."""
+    for key, value in values.items():
+        assert keep.read(key).json() == {"secret_value": value}
 
 
 def _open_all(service: Service, shares: list[Share]) -> None:
@@ -70,18 +89,25 @@ def _told(service: Service, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def _kill_in_the_middle(service: Service, command: subprocess.Popen[bytes], old: str) -> None:
-    """Kill the command with -9 once it has re-wrapped some of the shares that wait, not all."""
-    begun = _old_ones_under(service, old)
-    wait_until(lambda: _old_ones_under(service, old) < begun, "progress")
+def _in_their_order() -> list[str]:
+    """Return the tables of shares and of repository secrets in the order of their re-wrapping."""
+    return [model._meta.db_table for model in sealed_models()]
+
+
+def _kill_in_the_middle(
+    service: Service, command: subprocess.Popen[bytes], old: str, table: str = SHARES
+) -> None:
+    """Kill the command with -9 once it has re-wrapped some of the rows that wait, not all."""
+    begun = _old_ones_under(service, old, table)
+    wait_until(lambda: _old_ones_under(service, old, table) < begun, "progress", seconds=90)
     command.send_signal(signal.SIGKILL)
     assert command.wait() == -signal.SIGKILL
-    assert _old_ones_under(service, old) > 0
+    assert _old_ones_under(service, old, table) > 0
 
 
-def _old_ones_under(service: Service, key: str) -> int:
-    """Return how many of the shares that were there first, and are left alone, are under `key`."""
-    return stored.count(service, SHARES, "key_id = ? AND id <= ?", key, FEWEST)
+def _old_ones_under(service: Service, key: str, table: str) -> int:
+    """Return how many of the rows that were there first, and are left alone, are under `key`."""
+    return stored.count(service, table, "key_id = ? AND id <= ?", key, FEWEST)
 
 
 def _retire(service: Service, key: str) -> None:
@@ -100,21 +126,26 @@ def test_rotation_under_load_killed_and_resumed(
 ) -> None:
     service = make_service(any_database, redis=True, WEB_CONCURRENCY="3")
     old = _primary(service)
-    waiting = _fill(service, max(10 * rounds, FEWEST))
-    with Stream(service) as stream:
+    waiting, keep = _fill(service, max(10 * rounds, FEWEST)), keeper(service)
+    values = _keep(keep, max(rounds, FEWEST))
+    with Stream(service, threads=3) as stream, SecretStream(service, keep, threads=2) as sets:
         stream.await_more(50)
-        _kill_in_the_middle(service, _start(service, "rotate_key", *SLOWLY), old)
+        for table in _in_their_order():
+            _kill_in_the_middle(service, _start(service, "rotate_key", *SLOWLY), old, table)
         new = _primary(service)
-        _kill_in_the_middle(service, _start(service, "rotate_key", *SLOWLY), old)
+        _kill_in_the_middle(service, _start(service, "rotate_key", *SLOWLY), old, table)
         stream.await_more(50)
         answer = _told(service, "rotate_key")
         assert (answer["new_key"], answer["primary"], answer["left"]) == (None, new, 0)
         stream.await_more(50)
         _retire(service, old)
         stream.await_more(100)
+        sets.await_more(20)
     assert not stream.in_flight, "no request broke"
     _open_all(service, waiting)
+    _read_all(keep, values)
     stream.settle()
+    sets.settle()
     keys = _told(service, "list_keys")["keys"]
     assert [(key["id"], key["primary"]) for key in keys] == [(new, True)]
     last = create(service.port, "after all")

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, check_only: bool = False, wait: int = 0, **options: Any) -> None:
         """Raises CommandError with a sentence that says what to do."""
-        os.umask(0o077)  # the database's file is for its owner alone, in whatever folder
         try:
             if check_only:
                 _wait_until_migrated(wait)
             else:
-                call_command("migrate", verbosity=0, interactive=False)
+                with _for_its_owner_alone():
+                    call_command("migrate", verbosity=0, interactive=False)
                 self._generate_keyring()
             keycheck.verify()
         except keycheck.KeyCheckFailed as error:
@@ -65,6 +67,16 @@ class Command(BaseCommand):
         write_once(path, local.generate())
         forget()
         self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")
+
+
+@contextmanager
+def _for_its_owner_alone() -> Iterator[None]:
+    """The database's file, where this makes it, is nobody else's, in whatever folder."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _wait_until_migrated(seconds: int) -> None:

@@ -29,6 +29,7 @@ class Command(BaseCommand):
     help = "Prepare, then run gunicorn, a Celery worker and beat until Ctrl-C or SIGTERM."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        os.umask(0o077)  # for all that the children write
         self._prepare()
         _refuse_a_taken_port()
         folder.claim("all")  # for the children; the web processes answer for all
