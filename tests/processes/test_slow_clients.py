@@ -121,7 +121,8 @@ def test_clients_that_do_not_let_go(few_threads: Service) -> None:
 def _awaited(service: Service) -> int:
     """Return how many clients' ends of connections the service itself awaits (not its kernel)."""
     (worker,) = service.workers()
-    return sum(each.status == psutil.CONN_FIN_WAIT2 for each in worker.net_connections("tcp4"))
+    awaited = (psutil.CONN_FIN_WAIT1, psutil.CONN_FIN_WAIT2)  # the first until it is confirmed
+    return sum(each.status in awaited for each in worker.net_connections("tcp4"))
 
 
 def test_health_does_not_queue(few_threads: Service) -> None:
