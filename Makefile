@@ -25,6 +25,7 @@ format: $(VENV)/.ready-dev ## Put the code into shape
 bench: $(VENV)/.ready-dev ## Measure against the limit of this stack and against a peer
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.purge
+	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.kubernetes
 
 soak: $(VENV)/.ready-dev ## The tests of races and kills, over many more rounds (ROUNDS=…)

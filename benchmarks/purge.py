@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks.filling import fill
 from benchmarks.loadgen import Driver
 from benchmarks.report import percentile
 from benchmarks.runner import say, spread
@@ -24,20 +25,6 @@ from benchmarks.scenarios import create_request
 from benchmarks.servers import Servers
 
 RESULT = Path(__file__).parent / "results" / "purge.json"
-
-_FILL_SHARES = """
-INSERT INTO secrets_app_share
-    (digest, deletion_digest, wrapped_key, key_id, value_name, size, label, one_time,
-     expires_at)
-SELECT sha256(int4send(n)), sha256(int4send(-n)), decode(repeat('aa', 82), 'hex'),
-       (SELECT id FROM vault_keyencryptionkey LIMIT 1), md5(n::text),
-       200, 'bench', true, now() - interval '1 hour'
-FROM generate_series(1, %s) n
-"""
-_FILL_VALUES = """
-INSERT INTO vault_storedvalue (name, sealed)
-SELECT md5(n::text), decode(repeat('bb', 229), 'hex') FROM generate_series(1, %s) n
-"""
 
 
 @dataclass(frozen=True)
@@ -52,15 +39,6 @@ class Result:
     purging_p99_ms: float
     p99_of_idle: float
     errors: int
-
-
-def fill(url: str, rows: int) -> None:
-    """Insert shares that have expired, with their values, and let PostgreSQL know its tables."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_FILL_SHARES, (rows,))
-        connection.execute(_FILL_VALUES, (rows,))
-        connection.execute("VACUUM ANALYZE")
-        connection.execute("CHECKPOINT")
 
 
 def plain_delete(url: str) -> float:
@@ -98,9 +76,9 @@ def measure(servers: Servers, rows: int, connections: int, rounds: int) -> Resul
     deletes = []
     for number in range(rounds):
         say(f"plain DELETE {number + 1} of {rounds}: filling …")
-        fill(url, rows)
+        fill(url, rows, "-1 hour")
         deletes.append(plain_delete(url))
-    fill(url, rows)
+    fill(url, rows, "-1 hour")
     driver = Driver(site.address)
     spread(driver, site, connections)
     say("creates alone …")

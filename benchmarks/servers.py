@@ -125,13 +125,13 @@ def start_floor(servers: Servers) -> Site:
     return servers.serve("floor", gunicorn, env, "/ready")
 
 
-def start_fugata(servers: Servers) -> Site:
+def start_fugata(servers: Servers, name: str = "fugata") -> Site:
     """Start Fugata as it runs in production, with a rate limit that nobody reaches."""
-    home = servers.home("fugata")
+    home = servers.home(name)
     settings = {
         "FUGATA_HOME": str(home),
-        "DATABASE_URL": servers.postgres.create("fugata"),
-        "REDIS_URL": servers.redis("fugata-redis"),
+        "DATABASE_URL": servers.postgres.create(name),
+        "REDIS_URL": servers.redis(f"{name}-redis"),
         "RATE_LIMIT_RPM": "100000000",
         "RATE_LIMIT_BURST": "100000000",
         "PORT": str(free_port()),
@@ -139,10 +139,10 @@ def start_fugata(servers: Servers) -> Site:
         "WEB_THREADS": str(THREADS),
     }
     env = environment(home, settings)
-    run_once([sys.executable, "manage.py", "prepare"], env, servers.log("fugata"))
+    run_once([sys.executable, "manage.py", "prepare"], env, servers.log(name))
     gunicorn = [str(BIN / "gunicorn"), "-c", "python:fugata_site.gunicorn_conf"]
     gunicorn.append("fugata_site.wsgi:application")
-    return servers.serve("fugata", gunicorn, env, "/healthz", OWN_WORKER)
+    return servers.serve(name, gunicorn, env, "/healthz", OWN_WORKER)
 
 
 def start_snappass(servers: Servers) -> Site:
