@@ -224,7 +224,7 @@ _OVER_EVERY_STORE = ("actions", "api", "pages")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What starts processes of its own, and what runs over every store, is marked by its folder."""
     for item in items:
-        if item.path.parent.name in ("processes", "browser", "clients", "deploy"):
+        if item.path.parent.name in ("processes", "browser", "clients", "deploy", "faults"):
             item.add_marker("processes")
         if item.path.parent.name in _OVER_EVERY_STORE:
             item.add_marker("values")

@@ -136,6 +136,25 @@ class KubernetesServer:
         self.process = self._start_server()
         self.wait_until_well()
 
+    def kill_etcd(self) -> None:
+        """Kill etcd, in which the API server keeps everything; that stays."""
+        self.thaw_etcd()
+        self._etcd.kill()
+        self._etcd.wait()
+
+    def start_etcd(self) -> None:
+        """Start etcd again and wait until the API server is well."""
+        self._etcd = self._start_etcd()
+        self.wait_until_well()
+
+    def freeze_etcd(self) -> None:
+        """Make etcd hang."""
+        self._etcd.send_signal(signal.SIGSTOP)
+
+    def thaw_etcd(self) -> None:
+        """Let it go on."""
+        self._etcd.send_signal(signal.SIGCONT)
+
     def freeze(self) -> None:
         """Make it hang: it accepts connections and answers nothing."""
         self.process.send_signal(signal.SIGSTOP)

