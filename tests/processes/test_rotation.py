@@ -25,7 +25,7 @@ from tests.support.wire import volley
 SHARES = "secrets_app_share"
 #: Small steps, so that a run can be killed in the middle of them.
 SLOWLY = ("--batch", "5", "--pause", "0.02")
-AT_ONCE = 50
+AT_ONCE = 10
 #: So many shares and secrets at least wait while keys change; nobody opens them before the end.
 FEWEST = 150
 
