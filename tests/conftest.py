@@ -221,10 +221,19 @@ def record_the_key(sender: object, **_: object) -> None:
 _OVER_EVERY_STORE = ("actions", "api", "pages")
 
 
+#: What is seen from outside.
+_OUTSIDE = ("browser", "clients", "deploy")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What starts processes of its own, and what runs over every store, is marked by its folder."""
     for item in items:
-        if item.path.parent.name in ("processes", "browser", "clients", "deploy", "faults"):
+        folder = item.path.parent.name
+        if folder in ("processes", *_OUTSIDE, "faults"):
             item.add_marker("processes")
+        if folder in _OUTSIDE:
+            item.add_marker("outside")
+        if folder == "faults":
+            item.add_marker("faults")
         if item.path.parent.name in _OVER_EVERY_STORE:
             item.add_marker("values")
