@@ -26,6 +26,7 @@ bench: $(VENV)/.ready-dev ## Measure against the limit of this stack and against
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.purge
 	@$(BIN)/python -m benchmarks.scale
+	@$(BIN)/python -m benchmarks.load
 	@$(BIN)/python -m benchmarks.kubernetes
 
 soak: $(VENV)/.ready-dev ## Races and kills over many more rounds (ROUNDS=…); MINUTES=… of faults
