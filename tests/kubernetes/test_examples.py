@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -20,7 +21,7 @@ VALUE = "postgresql://user:p\"ss'$word@db/name\n\twith \\ and €"
 EXAMPLES = MANIFESTS / "examples"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def token(service: Service, require: Require) -> str:
     """A token of the repository that the examples name."""
     require("curl", shutil.which("curl"))
@@ -62,3 +63,38 @@ def test_a_job_without_its_secret_fails(service: Service, require: Require) -> N
     done = subprocess.run(job, env=environment, capture_output=True, check=False)
     assert done.returncode != 0
     assert "fgt_wrong" not in done.stderr.decode()
+
+
+# --- The External Secrets Operator's webhook provider --------------------------------------------
+
+
+def _replayed(service: Service, token: str, key: str) -> httpx.Response:
+    """Send what the operator makes of the shipped SecretStore for one remoteRef."""
+    store, _ = yaml.safe_load_all((EXAMPLES / "external-secrets.yaml").read_text())
+    webhook = store["spec"]["provider"]["webhook"]
+    values = {"{{ .remoteRef.key }}": key, "{{ .auth.token }}": token}
+
+    def rendered(text: str) -> str:
+        for placeholder, value in values.items():
+            text = text.replace(placeholder, value)
+        assert "{{" not in text
+        return text
+
+    url = rendered(webhook["url"]).replace("https://secrets.example.com", service.url)
+    headers = {name: rendered(text) for name, text in webhook["headers"].items()}
+    # As Go's client does: it asks for gzip, and says its own name.
+    headers |= {"User-Agent": "Go-http-client/1.1", "Accept-Encoding": "gzip"}
+    return httpx.request(webhook["method"], url, headers=headers, timeout=20)
+
+
+def test_the_operator_s_requests(service: Service, token: str) -> None:
+    """It takes what `$.secret_value` finds in a 200, a 404 for "deleted", all else for a failure."""
+    store, external = yaml.safe_load_all((EXAMPLES / "external-secrets.yaml").read_text())
+    assert store["spec"]["provider"]["webhook"]["result"]["jsonPath"] == "$.secret_value"
+    (entry,) = external["spec"]["data"]
+    answer = _replayed(service, token, entry["remoteRef"]["key"])
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json() == {"secret_value": VALUE}
+    assert _replayed(service, token, "NOT_SET").status_code == 404
+    assert _replayed(service, "fgt_wrong", "DATABASE_URL").status_code == 401
