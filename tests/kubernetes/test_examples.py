@@ -88,7 +88,7 @@ def _replayed(service: Service, token: str, key: str) -> httpx.Response:
 
 
 def test_the_operator_s_requests(service: Service, token: str) -> None:
-    """It takes what `$.secret_value` finds in a 200, a 404 for "deleted", all else for a failure."""
+    """It takes what `$.secret_value` finds in a 200; a 404 for "deleted", all else for an error."""
     store, external = yaml.safe_load_all((EXAMPLES / "external-secrets.yaml").read_text())
     assert store["spec"]["provider"]["webhook"]["result"]["jsonPath"] == "$.secret_value"
     (entry,) = external["spec"]["data"]
