@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import psycopg
+
 from benchmarks import machine
 from benchmarks.filling import fill
 from benchmarks.report import Figure
@@ -67,11 +69,27 @@ def measure(servers: Servers, counts: dict[str, int], plan: Plan) -> list[Row]:
         servers.site(name)
         say(f"{name}: {count:,} live shares …")
         fill(servers.postgres.url(name), count, "1 day")
+        say(sizes(servers.postgres.url(name), count))
     rounds = []
     for number in range(plan.rounds):
         say(f"round {number + 1} of {plan.rounds}")
         rounds.append(one_round(rotated(scenarios(), number), servers, plan))
     return [row(act, rounds) for act in ("create", "open")]
+
+
+_SIZES = """
+SELECT pg_table_size('secrets_app_share') / {0}, pg_indexes_size('secrets_app_share') / {0},
+       pg_total_relation_size('vault_storedvalue') / {0}
+"""
+
+
+def sizes(url: str, rows: int) -> str:
+    """Say how many bytes PostgreSQL takes for each share: row, indexes, value with its index."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM")
+        found = connection.execute(_SIZES.format(rows).encode()).fetchone()
+    assert found
+    return "bytes a share: row {}, indexes {}, value of 200 bytes {}".format(*found)
 
 
 def table(rows: Sequence[Row]) -> str:
