@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 
 from repositories_app.models import AccessToken, Membership, Repository
 from tests.repositories_app.support import Api, content
@@ -124,3 +125,18 @@ def test_the_lists_name_no_token() -> None:
         assert token[:10] in shown
         assert token[:11] not in shown
     assert "alice (owner)" in said("list_repositories")
+
+
+def test_a_repository_and_its_token_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no token can be made, no repository stands in the way of the next try."""
+    module = "repositories_app.management.commands.create_repository"
+
+    def fail(*_: object) -> None:
+        raise DatabaseError("injected")
+
+    monkeypatch.setattr(f"{module}.create_access_token", fail)
+    with pytest.raises(DatabaseError):
+        said("create_repository", "my-repo", "--owner", "alice", "--token")
+    monkeypatch.undo()
+    made = result("create_repository", "my-repo", "--owner", "alice", "--token")
+    assert Api(made["token"], "my-repo").list().status_code == 200

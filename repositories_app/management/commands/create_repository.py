@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management import CommandParser
+from django.db import transaction
 
 from repositories_app.actions.repositories import create_repository
 from repositories_app.actions.tokens import TokenTerms, create_access_token
@@ -25,9 +26,10 @@ class Command(OperatorCommand):
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return what was made."""
         name, owner = options["repository"], options["owner"]
-        create_repository(name, owner)
         result = {"repository": name, "owner": owner}
-        if not options["token"]:
-            return f"Repository {name} was made, owned by {owner}.", result
-        token, _ = create_access_token(owner, TokenTerms(repositories=[name]))
+        with transaction.atomic():  # both, or neither: a second try meets no repository
+            create_repository(name, owner)
+            if not options["token"]:
+                return f"Repository {name} was made, owned by {owner}.", result
+            token, _ = create_access_token(owner, TokenTerms(repositories=[name]))
         return token, result | {"token": token}
