@@ -231,7 +231,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = item.path.parent.name
         if folder in ("processes", *_OUTSIDE, "faults"):
             item.add_marker("processes")
-        if folder in _OUTSIDE:
+        if folder in _OUTSIDE or (folder == "kubernetes" and item.get_closest_marker("processes")):
             item.add_marker("outside")
         if folder == "faults":
             item.add_marker("faults")

@@ -99,9 +99,9 @@ class Service:
 
     def workers(self) -> list[psutil.Process]:
         """Return gunicorn's worker processes."""
-        masters = [p for p in self.processes()[1:] if "gunicorn" in " ".join(p.cmdline())]
+        masters = [p for p in self.processes()[1:] if "gunicorn" in _command(p)]
         pids = {p.pid for p in masters}
-        return [p for p in masters if p.ppid() in pids]
+        return [p for p in masters if _parent(p) in pids]
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command against this installation."""
@@ -135,3 +135,17 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=30)
+
+
+def _command(process: psutil.Process) -> str:
+    """Return a process's command line; nothing for one that has ended meanwhile."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def _parent(process: psutil.Process) -> int:
+    """Return the id of a process's parent; 0 for one that has ended meanwhile."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return 0
