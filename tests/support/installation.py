@@ -6,6 +6,7 @@ front of each of the three.
 """
 
 import contextlib
+import re
 import secrets
 import signal
 import subprocess
@@ -30,6 +31,7 @@ BACK_WITHIN = 10.0
 KEYS = "faults:" + "A" * 43 + "="
 #: Short enough that a test sees them end, and long enough to be opened before.
 SHORT_LIVED = "10s"
+_BEGINNING = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)
 
 
 class Part:
@@ -164,9 +166,10 @@ class Installation:
         with psycopg.connect(self.settings["DATABASE_URL"], autocommit=True) as connection:
             return connection.execute(statement.encode()).fetchall()
 
-    def logged(self) -> str:
-        """Return everything that the parts wrote."""
-        return "".join(part.log.read_text(errors="replace") for part in self.parts.values())
+    def records(self) -> list[str]:
+        """Return what all parts logged; a record begins with its time."""
+        written = [part.log.read_text(errors="replace") for part in self.parts.values()]
+        return [record for text in written for record in _BEGINNING.split(text)]
 
     def send_task(self, name: str) -> None:
         """Send a task to the worker, as beat does."""

@@ -21,7 +21,7 @@ from tests.support.parts import wait_until
 _TIMEOUT = 60
 #: Seconds by which a client may see a share's end differently than the service.
 _MARGIN = 1.0
-_UNKNOWN = (429, 500, 502, 503, 507)
+_UNKNOWN = (429, 500, 503)
 
 
 @dataclass(frozen=True)
