@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from repositories_app.authentication import Caller
+from repositories_app.caller import Caller
 from repositories_app.errors import RepositoryNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Membership

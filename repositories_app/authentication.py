@@ -1,7 +1,6 @@
 """Who asks: the access token of a request, looked up once, by its digest."""
 
 import hmac
-from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db.models.functions import Now
@@ -9,6 +8,7 @@ from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from repositories_app.caller import Caller
 from repositories_app.models import AccessToken
 from repositories_app.registry import KnownToken, registry
 from repositories_app.tokens import is_access_token
@@ -21,22 +21,6 @@ from secrets_app.guessing import wrong_guess
 
 #: How old `last_used_at` may get before a request writes it.
 USE_NOTED_EVERY = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A live access token and whose it is; `narrowed`: good for its own repositories alone."""
-
-    token_id: int
-    user_id: int
-    username: str
-    prefix: str
-    read_only: bool
-    narrowed: bool
-
-    def actor(self, request: HttpRequest) -> Actor:
-        """Return what the trail records of this caller's request."""
-        return replace(Actor.of(request), username=self.username, token=self.prefix)
 
 
 def find_caller(request: HttpRequest) -> Caller | None:
@@ -52,21 +36,14 @@ def caller_of(token: str) -> Caller | None:
     if known is None or not hmac.compare_digest(known.digest, digest):
         return None
     _note_use(known)
-    return Caller(
-        known.token_id,
-        known.user_id,
-        known.username,
-        known.prefix,
-        known.read_only,
-        known.narrowed,
-    )
+    return known.caller
 
 
 def _note_use(token: KnownToken) -> None:
     """Write when the token was used, unless that was done a short while ago."""
     last = token.last_used_at
     if last is None or token.now - last > USE_NOTED_EVERY:
-        unchanged = AccessToken.objects.filter(pk=token.token_id, last_used_at=last)
+        unchanged = AccessToken.objects.filter(pk=token.caller.token_id, last_used_at=last)
         unchanged.update(last_used_at=Now())
 
 

@@ -45,7 +45,7 @@ class Run:
 
     def _tell(self, title: str, line: str) -> None:
         print(f"{title} | {line}", flush=True)
-        if line.startswith(("FAILED ", "ERROR ")):
+        if line.startswith(("FAILED tests/", "ERROR tests/")):
             self.failures.append(f"{title} | {line}")
 
     def status(self) -> int:

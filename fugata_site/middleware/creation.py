@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from fugata_site import errors
 from fugata_site.body import discard
 from fugata_site.middleware.bulkhead import shared
-from repositories_app.authentication import Caller
+from repositories_app.caller import Caller
 from repositories_app.tokens import is_access_token
 from secrets_app.api.bearer import bearer_token
 from secrets_app.audit import Actor

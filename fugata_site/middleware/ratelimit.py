@@ -19,7 +19,8 @@ from fugata_site.metrics.definitions import RATE_LIMITED
 from fugata_site.middleware.bulkhead import shared
 from fugata_site.middleware.creation import is_creation_by_api
 from fugata_site.middleware.csrf import PageCsrfMiddleware
-from repositories_app.authentication import Caller, find_caller
+from repositories_app.authentication import find_caller
+from repositories_app.caller import Caller
 from secrets_app.errors import FugataError, RateLimited, database_unavailable
 
 #: Bytes of a form that is read, and given back, though it is refused.

@@ -100,7 +100,7 @@ def _followed(repository: Opened, secret_key: str) -> bytes:
     raise ValueMissing("the store has no value where the row points")
 
 
-def find_secret(repository: Opened, secret_key: str) -> None:
+def require_secret(repository: Opened, secret_key: str) -> None:
     """Raise SecretNotFound unless the repository has that key; reads no value."""
     rows = RepositorySecret.objects.filter(repository=repository.id, secret_key=secret_key)
     if not is_secret_key(secret_key) or not rows.exists():

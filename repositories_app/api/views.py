@@ -10,14 +10,15 @@ from rest_framework.viewsets import ViewSet
 
 from repositories_app.access import readable, writable
 from repositories_app.actions.secrets import (
-    find_secret,
     read_secret,
     remove_secret,
+    require_secret,
     secret_keys,
     set_secret,
 )
 from repositories_app.api.parsers import SetBody, SetParser
-from repositories_app.authentication import BearerAuthentication, Caller
+from repositories_app.authentication import BearerAuthentication
+from repositories_app.caller import Caller
 from secrets_app.api.answers import JSON, secret_answer
 from secrets_app.audit import Actor
 from secrets_app.errors import MalformedJson
@@ -63,7 +64,7 @@ class SecretViewSet(ViewSet):
 
     def exists(self, request: Request, repository: str, secret_key: str) -> HttpResponse:
         """HEAD: 200 or 404; reads no value."""
-        find_secret(readable(self._caller, repository, self._actor), secret_key)
+        require_secret(readable(self._caller, repository, self._actor), secret_key)
         return HttpResponse(content_type=JSON)
 
     def destroy(self, request: Request, repository: str, secret_key: str) -> HttpResponse:

@@ -4,23 +4,19 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
+from repositories_app.caller import Caller
 from secrets_app.actions.values import KeptValue
 from secrets_app.audit import Actor
 
 
 @dataclass(frozen=True, slots=True)
 class KnownToken:
-    """A live access token; `now` is the database's time, by which it is live."""
+    """A live access token and its caller; `now` is the database's time, by which it is live."""
 
     digest: bytes
     last_used_at: datetime | None
     now: datetime
-    token_id: int
-    user_id: int
-    username: str
-    prefix: str
-    read_only: bool
-    narrowed: bool
+    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)

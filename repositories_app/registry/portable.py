@@ -1,8 +1,10 @@
 """The register by the ORM, in a transaction of several statements: SQLite, and any other."""
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from repositories_app.caller import Caller
 from repositories_app.models import AccessToken, Membership, RepositorySecret
 from repositories_app.registry.base import KnownToken, LoadedSecret, Place, Registry
 from secrets_app.actions.values import KeptValue
@@ -19,7 +21,10 @@ class PortableRegistry(Registry):
     def token(self, digest: bytes) -> KnownToken | None:
         found = AccessToken.objects.live().filter(digest=digest)
         row = found.values_list("digest", "last_used_at", Now(), *_COLUMNS).first()
-        return KnownToken(bytes(row[0]), *row[1:]) if row else None
+        if row is None:
+            return None
+        stored, last_used_at, now, *caller = row
+        return KnownToken(bytes(stored), last_used_at, now, Caller(*caller))
 
     def membership(
         self, repository: str, user_id: int, only_of_token: int | None
@@ -44,15 +49,16 @@ class PortableRegistry(Registry):
             "value_name": value.name,
             "size": value.size,
         }
-        at = {"repository_id": place.repository_id, "secret_key": place.secret_key}
         with transaction.atomic():
             if value.sealed is not None:
                 StoredValue.objects.create(name=value.name, sealed=value.sealed)
             old = _locked(place)
             if old is None:
-                RepositorySecret.objects.create(**at, **columns)
+                RepositorySecret.objects.create(
+                    repository_id=place.repository_id, secret_key=place.secret_key, **columns
+                )
             else:
-                RepositorySecret.objects.filter(**at).update(updated_at=Now(), **columns)
+                _rows(place).update(updated_at=Now(), **columns)
                 StoredValue.objects.filter(name=old).delete()
             _record(AuditEvent.Kind.SET, place, actor)
         return old
@@ -67,7 +73,7 @@ class PortableRegistry(Registry):
             return name
 
 
-def _rows(place: Place):  # type: ignore[no-untyped-def]
+def _rows(place: Place) -> QuerySet[RepositorySecret]:
     return RepositorySecret.objects.filter(
         repository=place.repository_id, secret_key=place.secret_key
     )
@@ -75,8 +81,7 @@ def _rows(place: Place):  # type: ignore[no-untyped-def]
 
 def _locked(place: Place) -> str | None:
     """Return the name of the value that the row points to, and lock the row."""
-    name: str | None = _rows(place).select_for_update().values_list("value_name", flat=True).first()
-    return name
+    return _rows(place).select_for_update().values_list("value_name", flat=True).first()
 
 
 def _record(kind: AuditEvent.Kind, place: Place, actor: Actor) -> None:

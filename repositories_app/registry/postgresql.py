@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection
 
+from repositories_app.caller import Caller
 from repositories_app.registry.base import KnownToken, LoadedSecret, Place
 from repositories_app.registry.portable import PortableRegistry
 from secrets_app.actions.values import KeptValue
@@ -76,7 +77,10 @@ class PostgresqlRegistry(PortableRegistry):
 
     def token(self, digest: bytes) -> KnownToken | None:
         row = _row(_TOKEN, (digest,))
-        return KnownToken(*row) if row else None
+        if row is None:
+            return None
+        stored, last_used_at, now, *caller = row
+        return KnownToken(stored, last_used_at, now, Caller(*caller))
 
     def membership(
         self, repository: str, user_id: int, only_of_token: int | None

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -23,7 +23,7 @@ from fugata_site.management.commands.serve import children
 from tests.support.gate import Gate
 from tests.support.kubernetes import KubernetesServer
 from tests.support.parts import RedisServer, free_port, wait_until
-from tests.support.service import ROOT, Service
+from tests.support.service import ROOT, Service, kill_all
 from tests.support.standby import ReplicatedPostgresql
 
 #: Seconds after a part's return within which all is well again (a limit of the product).
@@ -66,11 +66,7 @@ class Part:
 
     def kill(self) -> None:
         """Kill all of it at once."""
-        processes = self.processes()
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(processes, timeout=10)
+        kill_all(self.processes())
 
     def kill_a_child(self) -> None:
         """Kill a worker process; its master stays."""
@@ -110,8 +106,7 @@ class Installation:
         self.postgresql = ReplicatedPostgresql(disk)
         self.redis, self.kubernetes = RedisServer(), KubernetesServer()
         url = self.postgresql.new_database()
-        host = parse_qs(urlsplit(url).query)["host"][0]
-        self.to_postgresql = Gate(Path(host) / ".s.PGSQL.5432")
+        self.to_postgresql = Gate(self.postgresql.socket)
         self.to_redis = Gate(("127.0.0.1", self.redis.port))
         self.to_kubernetes = Gate(("127.0.0.1", self.kubernetes.port))
         self.namespace = self.kubernetes.new_namespace()

@@ -1,6 +1,5 @@
 """The faults: how each part of an installation fails, and how it comes back."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +81,6 @@ def fill(disk: Path) -> None:
                 pass
         except OSError:
             return
-
-
-def room(disk: Path) -> int:
-    """Return how many bytes are free."""
-    return shutil.disk_usage(disk).free
 
 
 def _make_room(at: Installation, disk: Path) -> None:

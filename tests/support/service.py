@@ -120,11 +120,7 @@ class Service:
 
     def kill(self) -> None:
         """Kill all processes at once; none gets to do anything more."""
-        processes = self.processes()
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(processes, timeout=10)
+        kill_all(self.processes())
         assert self.process is not None
         self.process.wait()
 
@@ -135,6 +131,14 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=30)
+
+
+def kill_all(processes: list[psutil.Process]) -> None:
+    """Kill processes at once, and return when they have ended."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
 
 
 def _command(process: psutil.Process) -> str:

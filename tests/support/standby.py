@@ -30,10 +30,6 @@ class ReplicatedPostgresql(RestartablePostgresql):
             process.kill()
         processes[0].wait(10)
 
-    def is_running(self) -> bool:
-        """Return whether the server's parent process is there."""
-        return bool(self.processes()) and self.processes()[0].is_running()
-
     def execute(self, statement: str) -> list[tuple[object, ...]]:
         """Run a statement as the administrator of the first server."""
         return _execute(self._uri, statement)

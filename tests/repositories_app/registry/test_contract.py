@@ -56,9 +56,10 @@ def test_a_live_token(registry: Registry) -> None:
     known = registry.token(ids.digest(token))
     assert known is not None
     assert known.digest == ids.digest(token)
-    assert (known.token_id, known.username, known.prefix) == (made.pk, "rita", made.prefix)
-    assert known.user_id == User.objects.get(username="rita").pk
-    assert (known.read_only, known.narrowed, known.last_used_at) == (True, False, None)
+    caller = known.caller
+    assert (caller.token_id, caller.username, caller.prefix) == (made.pk, "rita", made.prefix)
+    assert caller.user_id == User.objects.get(username="rita").pk
+    assert (caller.read_only, caller.narrowed, known.last_used_at) == (True, False, None)
     assert abs(known.now - datetime.now(UTC)) < timedelta(minutes=5)
 
 
