@@ -37,6 +37,8 @@ DRAINED = 64 * 1024
 HELD = 32 * 2**20
 #: Requests with large bodies that wait for their turn.
 QUEUED = 64
+#: File descriptors that are left to the threads once there were none for a connection.
+SPARE = 16
 _STEP = 64 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -104,9 +106,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _accept_failed(self, error: OSError) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             self.log.warning("No file descriptor is left for a connection: see `ulimit -n`")
-            # From now on so many at a time, which run() looks at.
-            self.worker_connections = max(self.nr_conns, 2)
-            self._make_room()
+            # From now on so many at a time: whoever is served may need files too.
+            self.worker_connections = max(self.nr_conns - SPARE, 2)
+            for _ in range(SPARE + 1):
+                self._make_room()
         elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
             raise error
 
