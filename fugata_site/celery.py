@@ -9,10 +9,13 @@ from types import FrameType
 from typing import Any
 
 from celery import Celery, platforms, signals
+from celery.app import task
 from celery.apps import beat, worker
+from django.db.utils import InterfaceError, OperationalError
 
 from fugata_site.heartbeat import Heartbeat
 from fugata_site.metrics import folder
+from secrets_app.vault.errors import KeyUnavailable, StoreUnavailable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 
@@ -39,9 +42,16 @@ def _end(number: int, frame: FrameType | None) -> None:
     sys.exit()
 
 
+class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
+    """A task. That something it needs is away is foreseen, and said in one line."""
+
+    throws = (OperationalError, InterfaceError, StoreUnavailable, KeyUnavailable)
+
+
 class Fugata(Celery):
     """Celery with our beat, and with metrics."""
 
+    task_cls = "fugata_site.celery:Task"
     _serves_metrics = False
 
     @cached_property
@@ -93,11 +103,13 @@ def count_success(sender: Any, **_: Any) -> None:
 
 
 @signals.task_failure.connect
-def count_failure(sender: Any, **_: Any) -> None:
-    """Count a task that failed."""
+def count_failure(sender: Any, exception: BaseException, **_: Any) -> None:
+    """Count a task that failed, and say so (Celery says all else with its traceback)."""
     from fugata_site.metrics import definitions
 
     definitions.TASKS.labels(_short(sender.name), "failed").inc()
+    if isinstance(exception, Task.throws):
+        logger.error("%s failed: %s", _short(sender.name), type(exception).__name__)
 
 
 def _short(name: str) -> str:
