@@ -29,8 +29,8 @@ bench: $(VENV)/.ready-dev ## Measure against the limit of this stack and against
 	@$(BIN)/python -m benchmarks.load
 	@$(BIN)/python -m benchmarks.kubernetes
 
-soak: $(VENV)/.ready-dev ## Races and kills over many more rounds (ROUNDS=…); MINUTES=… of faults
-	@$(if $(MINUTES),FUGATA_FAULT_MINUTES=$(MINUTES) $(BIN)/python -m tests -m soak tests/faults $(ARGS),\
+soak: $(VENV)/.ready-dev ## Races and kills over many more rounds (ROUNDS=…); MINUTES=… of faults (SEED=…)
+	@$(if $(MINUTES),FUGATA_FAULT_MINUTES=$(MINUTES) FUGATA_FAULT_SEED=$(SEED) $(BIN)/python -m tests -m soak tests/faults $(ARGS),\
 		FUGATA_TEST_ROUNDS=$(or $(ROUNDS),500) $(BIN)/python -m tests -m soak $(ARGS))
 
 kube-assets: ## Build the Kubernetes API server that tests need (Debian; once a machine, 6 minutes)

@@ -10,14 +10,17 @@ import re
 import secrets
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import psycopg
+import yaml
+from celery import Celery
 
 from fugata_site.management.commands.serve import children
 from tests.support.gate import Gate
@@ -31,6 +34,8 @@ BACK_WITHIN = 10.0
 KEYS = "faults:" + "A" * 43 + "="
 #: Short enough that a test sees them end, and long enough to be opened before.
 SHORT_LIVED = "10s"
+#: Whether the worker came to the end of a purge since then.
+_PURGED = "SELECT count(*) FROM secrets_app_heartbeat WHERE task = 'purge_expired' AND at > %s"
 _BEGINNING = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)
 
 
@@ -68,11 +73,22 @@ class Part:
         """Kill all of it at once."""
         kill_all(self.processes())
 
-    def kill_a_child(self) -> None:
-        """Kill a worker process; its master stays."""
+    def kill_the_master(self) -> None:
+        """Kill the first process alone; its children find out by themselves."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def signal_the_master(self, number: int) -> None:
+        """Send a signal to the first process alone."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def signal_a_child(self, number: int) -> None:
+        """Send a signal to a worker process alone; its master stays."""
         wait_until(lambda: len(self.processes()) > 1, f"a child of {self.name}")
         with contextlib.suppress(psutil.NoSuchProcess):
-            self.processes()[-1].kill()
+            self.processes()[-1].send_signal(number)
 
     def freeze(self) -> None:
         """Make it hang."""
@@ -92,6 +108,22 @@ class Part:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return int(self.process.wait(timeout=30))
+
+    def memory(self) -> float:
+        """Return the MiB that its processes take together."""
+        sizes = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sizes.append(process.memory_full_info().pss)
+        return sum(sizes) / 2**20
+
+    def ceiling(self) -> float:
+        """Return the MiB that its Deployment requests for it."""
+        manifest = ROOT / "deploy" / "kubernetes" / "base" / f"{self.name.split()[-1]}.yaml"
+        (deployment,) = (each for each in yaml.safe_load_all(manifest.read_text())
+                         if each["kind"] == "Deployment")  # fmt: skip
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return float(container["resources"]["requests"]["memory"].removesuffix("Mi"))
 
     def runs(self) -> bool:
         """Return whether its process is there."""
@@ -125,7 +157,7 @@ class Installation:
         return given | {
             "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{self.to_postgresql.port}{database}",
             "REDIS_URL": f"redis://127.0.0.1:{self.to_redis.port}/0",
-            "KUBERNETES_TIMEOUT": "3",
+            "KUBERNETES_TIMEOUT": "1",  # so that to hang is to hang for longer
             "FUGATA_KEYS": KEYS,
             "SECRET_KEY": secrets.token_hex(32),
             "AUDIT_KEY": secrets.token_hex(32),
@@ -151,15 +183,24 @@ class Installation:
     # --- Is it well? ---
 
     def wait_until_well(self, seconds: float = BACK_WITHIN) -> None:
-        """Return once every web process is well and shares a secret, and all else runs."""
+        """Return once every web process shares a secret, the worker works, and all else runs.
+
+        `seconds` are for all of it together.
+        """
+        deadline = time.monotonic() + seconds
         for web in self.webs():
-            wait_until(lambda web=web: _serves(web), f"service of {web.name}", seconds)  # type: ignore[misc]
+            left = deadline - time.monotonic()
+            wait_until(partial(_serves, web), f"service of {web.name}", left)
+        ((asked,),) = self.query("SELECT now()")
+        self.send_task("purge_expired")
+        left = deadline - time.monotonic()
+        wait_until(lambda: self.query(_PURGED, asked) == [(1,)], "work of the worker", left)
         assert [part.name for part in self.parts.values() if not part.runs()] == []
 
-    def query(self, statement: str) -> list[tuple[object, ...]]:
+    def query(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """Run a statement in the service's database, whichever server has it."""
         with psycopg.connect(self.settings["DATABASE_URL"], autocommit=True) as connection:
-            return connection.execute(statement.encode()).fetchall()
+            return connection.execute(statement.encode(), values).fetchall()
 
     def records(self) -> list[str]:
         """Return what all parts logged; a record begins with its time."""
@@ -168,10 +209,8 @@ class Installation:
 
     def send_task(self, name: str) -> None:
         """Send a task to the worker, as beat does."""
-        command = [sys.executable, "-m", "celery", "--app", "fugata_site", "call"]
-        command.append(f"secrets_app.tasks.{name}")
-        environment = self.operator.environment
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+        with Celery(broker=self.settings["REDIS_URL"], set_as_current=False) as sender:
+            sender.send_task(f"secrets_app.tasks.{name}", ignore_result=True)
 
     def close(self) -> None:
         """End everything."""

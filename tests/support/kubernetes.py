@@ -131,6 +131,11 @@ class KubernetesServer:
         self.process.kill()
         self.process.wait()
 
+    def stop(self) -> None:
+        """Ask the API server to end, and wait until it has."""
+        self.process.terminate()
+        self.process.wait(60)
+
     def start(self) -> None:
         """Start the API server again and wait until it is well."""
         self.process = self._start_server()
@@ -141,6 +146,11 @@ class KubernetesServer:
         self.thaw_etcd()
         self._etcd.kill()
         self._etcd.wait()
+
+    def stop_etcd(self) -> None:
+        """Ask etcd to end, and wait until it has."""
+        self._etcd.terminate()
+        self._etcd.wait(60)
 
     def start_etcd(self) -> None:
         """Start etcd again and wait until the API server is well."""

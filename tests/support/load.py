@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -279,7 +280,8 @@ def _settle_shares(ledger: Ledger, get: Callable[[Share], httpx.Response]) -> No
         assert answer.status_code == 404 or answer.json()["content"] == share.content
     every = [*ledger.waiting.values(), *ledger.in_flight.values(), *ledger.opened.values()]
     wait_until(lambda: time.time() > max((s.ends for s in ledger.short), default=0), "their ends")
-    again = [get(share).status_code for share in (*every, *ledger.short)]
+    with ThreadPoolExecutor(8) as pool:
+        again = [answer.status_code for answer in pool.map(get, (*every, *ledger.short))]
     assert set(again) == {404}, f"opened twice, or after its end: {Counter(again)}"
 
 

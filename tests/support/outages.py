@@ -1,13 +1,22 @@
 """The faults: how each part of an installation fails, and how it comes back."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.gate import Gate
 from tests.support.installation import Installation, Part
 
 Act = Callable[[], object]
+
+#: Seconds that something is away: whoever needs it is refused at once.
+AWAY = 1.0
+#: Seconds that something hangs: longer than the patience of who waits for it.
+HANGS = 2.0
+#: The same for PostgreSQL, whose clients wait five seconds for a connection.
+HANGS_LONG = 6.0
 
 
 @dataclass(frozen=True)
@@ -17,6 +26,7 @@ class Fault:
     name: str
     begin: Act
     end: Act
+    lasts: float = AWAY
 
 
 def _nothing() -> None:
@@ -26,23 +36,8 @@ def _nothing() -> None:
 def faults(at: Installation, disk: Path) -> list[Fault]:
     """Return every fault that can be had over and over again."""
     found = [fault for part in at.parts.values() for fault in _of_a_part(part)]
-    found += [
-        Fault(f"{web.name}: a worker killed", web.kill_a_child, _nothing) for web in at.webs()
-    ]
-    for name, server in (("redis", at.redis), ("postgresql", at.postgresql)):
-        found += [
-            Fault(f"{name}: killed", server.kill, server.start),
-            Fault(f"{name}: stopped", server.freeze, server.thaw),
-        ]
-    cluster = at.kubernetes
-    found += [
-        Fault("postgresql: restarted", at.postgresql.stop, at.postgresql.start),
-        Fault("api server: killed", cluster.kill, cluster.start),
-        Fault("api server: stopped", cluster.freeze, _then_well(at, cluster.thaw)),
-        Fault("etcd: killed", cluster.kill_etcd, cluster.start_etcd),
-        Fault("etcd: stopped", cluster.freeze_etcd, _then_well(at, cluster.thaw_etcd)),
-        Fault("postgresql: its disk full", lambda: fill(disk), lambda: _make_room(at, disk)),
-    ]
+    found += [fault for web in at.webs() for fault in _of_one_process(web)]
+    found += [*_of_postgresql(at, disk), *_of_redis(at), *_of_kubernetes(at)]
     gates = {"postgresql": at.to_postgresql, "redis": at.to_redis, "api server": at.to_kubernetes}
     return found + [fault for name, gate in gates.items() for fault in _of_a_way(name, gate)]
 
@@ -50,17 +45,60 @@ def faults(at: Installation, disk: Path) -> list[Fault]:
 def _of_a_part(part: Part) -> list[Fault]:
     return [
         Fault(f"{part.name}: killed", part.kill, part.start),
-        Fault(f"{part.name}: stopped", part.freeze, part.thaw),
-        Fault(f"{part.name}: restarted", part.stop, part.start),
+        Fault(f"{part.name}: stopped", part.freeze, part.thaw, HANGS),
+        Fault(f"{part.name}: restarted", part.stop, part.start, 0),
+    ]
+
+
+def _of_one_process(web: Part) -> list[Fault]:
+    stop, go = signal.SIGSTOP, signal.SIGCONT
+    master, child = web.signal_the_master, web.signal_a_child
+    return [
+        Fault(f"{web.name}: its master killed", web.kill_the_master, web.start),
+        Fault(f"{web.name}: its master stopped", partial(master, stop), partial(master, go), HANGS),
+        Fault(f"{web.name}: a worker killed", partial(child, signal.SIGKILL), _nothing),
+        Fault(f"{web.name}: a worker stopped", partial(child, stop), partial(child, go), HANGS),
+    ]
+
+
+def _of_postgresql(at: Installation, disk: Path) -> list[Fault]:
+    server = at.postgresql
+    return [
+        Fault("postgresql: killed", server.kill, server.start),
+        Fault("postgresql: stopped", server.freeze, server.thaw, HANGS_LONG),
+        Fault("postgresql: restarted", server.stop, server.start, 0),
+        Fault("postgresql: its disk full", partial(fill, disk), partial(_make_room, at, disk)),
+    ]
+
+
+def _of_redis(at: Installation) -> list[Fault]:
+    server = at.redis
+    return [
+        Fault("redis: killed", server.kill, server.start),
+        Fault("redis: stopped", server.freeze, server.thaw, HANGS),
+        Fault("redis: restarted", server.stop, server.start, 0),
+    ]
+
+
+def _of_kubernetes(at: Installation) -> list[Fault]:
+    server = at.kubernetes
+    return [
+        Fault("api server: killed", server.kill, server.start),
+        Fault("api server: stopped", server.freeze, _then_well(at, server.thaw), HANGS),
+        Fault("api server: restarted", server.stop, server.start, 0),
+        Fault("etcd: killed", server.kill_etcd, server.start_etcd),
+        Fault("etcd: stopped", server.freeze_etcd, _then_well(at, server.thaw_etcd), HANGS),
+        Fault("etcd: restarted", server.stop_etcd, server.start_etcd, 0),
     ]
 
 
 def _of_a_way(name: str, gate: Gate) -> list[Fault]:
+    hangs = HANGS_LONG if name == "postgresql" else HANGS
     return [
-        Fault(f"the way to {name}: reset", gate.reset, _nothing),
+        Fault(f"the way to {name}: reset", gate.reset, _nothing, 0),
         Fault(f"the way to {name}: cut", gate.cut, gate.mend),
-        Fault(f"the way to {name}: hanging", gate.hang, gate.mend),
-        Fault(f"the way to {name}: slow", lambda: gate.slow(0.2), gate.mend),
+        Fault(f"the way to {name}: hanging", gate.hang, gate.mend, hangs),
+        Fault(f"the way to {name}: slow", lambda: gate.slow(0.2), gate.mend, HANGS),
     ]
 
 

