@@ -10,14 +10,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.conftest import Require
 from tests.faults.conftest import Scene
 from tests.support.installation import SHORT_LIVED, Part
 from tests.support.outages import faults
-from tests.support.parts import wait_until
+from tests.support.parts import plain_http, wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 
@@ -92,11 +91,11 @@ def test_a_clock_that_jumps(scene: Scene, require: Require, offset: str) -> None
     before = _share(webs[0])
     _restart(scene, webs[1], {"LD_PRELOAD": library, "FAKETIME": offset})
     try:
-        dates = {httpx.get(f"{web.url}/livez").headers["Date"][:22] for web in webs}
+        dates = {plain_http.get(f"{web.url}/livez").headers["Date"][:22] for web in webs}
         assert len(dates) == 2, "its clock is another"
         after = _share(webs[1])
         urls = [f"{web.url}/secrets/{one}" for web in webs for one in (before, after)]
-        assert [httpx.get(url).status_code for url in urls] == [200] * 4, "before its end"
+        assert [plain_http.get(url).status_code for url in urls] == [200] * 4, "before its end"
         short = _share(webs[1], SHORT_LIVED)
         for web in webs:
             wait_until(partial(_is_gone, f"{web.url}/secrets/{short}"), "its end", 30)
@@ -108,11 +107,11 @@ def test_a_clock_that_jumps(scene: Scene, require: Require, offset: str) -> None
 
 def _share(web: Part, duration: str = "1h") -> str:
     fields = {"content": "in time", "duration": duration, "one_time": False}
-    return str(httpx.post(f"{web.url}/secrets", json=fields, timeout=30).json()["id"])
+    return str(plain_http.post(f"{web.url}/secrets", json=fields, timeout=30).json()["id"])
 
 
 def _is_gone(url: str) -> bool:
-    return httpx.get(url).status_code == 404
+    return plain_http.get(url).status_code == 404
 
 
 def _restart(scene: Scene, web: Part, extra: dict[str, str]) -> None:

@@ -8,14 +8,13 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support import stored
 from tests.support.faulty import FaultyProxy
 from tests.support.keeping import Keeper, keeper
 from tests.support.kubernetes import KubernetesServer
-from tests.support.parts import wait_until
+from tests.support.parts import plain_http, wait_until
 from tests.support.service import Service
 from tests.support.sharing import create, create_request, delete_request, open_share
 from tests.support.wire import Answer, exchange
@@ -151,7 +150,7 @@ def test_health(shaky: Service, proxy: FaultyProxy, fail: Callable[[str], None])
     fail("GET")
     wait_until(lambda: not shaky.is_well(), "a service that is not well")
     for _ in range(5):
-        answer = httpx.get(f"{shaky.url}/healthz", timeout=2)
+        answer = plain_http.get(f"{shaky.url}/healthz", timeout=2)
         assert (answer.status_code, answer.json()) == (503, unwell)
     assert "health: Value store unavailable (the Kubernetes API server" in shaky.logged()
     proxy.mend()

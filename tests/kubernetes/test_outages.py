@@ -10,7 +10,7 @@ from tests.conftest import MakeService
 from tests.support import stored
 from tests.support.keeping import keeper
 from tests.support.kubernetes import KubernetesServer
-from tests.support.parts import wait_until
+from tests.support.parts import plain_http, wait_until
 from tests.support.service import Service
 from tests.support.sharing import create, create_request, delete_request, open_share
 from tests.support.wire import exchange
@@ -36,7 +36,7 @@ OUTAGES: dict[str, tuple[Act, Act]] = {
 
 
 def _unwell(service: Service) -> bool:
-    answer = httpx.get(f"{service.url}/healthz", timeout=2)
+    answer = plain_http.get(f"{service.url}/healthz", timeout=2)
     return (answer.status_code, answer.json()) == UNWELL
 
 
@@ -50,7 +50,7 @@ def test_an_outage(make_service: MakeService, fragile: KubernetesServer, how: st
     keep.set("key", "value")
     begin(fragile)
     wait_until(lambda: _unwell(service), "a service that is not well")
-    assert httpx.get(f"{service.url}/livez", timeout=2).status_code == 200
+    assert plain_http.get(f"{service.url}/livez", timeout=2).status_code == 200
     assert exchange(service.port, create_request("never")).status == 500
     assert open_share(service.port, share).status == 500
     assert keep.read("key").status == 500
@@ -91,6 +91,6 @@ def test_a_start_during_an_outage(
 
 def _answers(service: Service) -> bool:
     try:
-        return httpx.get(f"{service.url}/livez", timeout=2).status_code == 200
+        return plain_http.get(f"{service.url}/livez", timeout=2).status_code == 200
     except httpx.HTTPError:
         return False

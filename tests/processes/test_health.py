@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.parts import wait_until
+from tests.support.parts import plain_http, wait_until
 from tests.support.restartable import RestartablePostgresql
 from tests.support.service import Service
 from tests.support.sharing import create, create_request, delete_request, open_request, open_share
@@ -54,11 +54,11 @@ class _Hanging:
 
 
 def _health(service: Service) -> httpx.Response:
-    return httpx.get(f"{service.url}/healthz", timeout=TIMEOUT)
+    return plain_http.get(f"{service.url}/healthz", timeout=TIMEOUT)
 
 
 def _lives(service: Service) -> bool:
-    return httpx.get(f"{service.url}/livez", timeout=TIMEOUT).status_code == 200
+    return plain_http.get(f"{service.url}/livez", timeout=TIMEOUT).status_code == 200
 
 
 def _works(service: Service) -> bool:

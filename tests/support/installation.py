@@ -25,7 +25,7 @@ from celery import Celery
 from fugata_site.management.commands.serve import children
 from tests.support.gate import Gate
 from tests.support.kubernetes import KubernetesServer
-from tests.support.parts import RedisServer, free_port, wait_until
+from tests.support.parts import RedisServer, free_port, plain_http, wait_until
 from tests.support.service import ROOT, Service, kill_all
 from tests.support.standby import ReplicatedPostgresql
 
@@ -225,8 +225,8 @@ def _serves(web: Part) -> bool:
     """Return whether it says that it is well, and does what it is for."""
     body = {"content": "is it back?", "duration": SHORT_LIVED}
     try:
-        if httpx.get(f"{web.url}/healthz", timeout=5).status_code != 200:
+        if plain_http.get(f"{web.url}/healthz").status_code != 200:
             return False
-        return httpx.post(f"{web.url}/secrets", json=body, timeout=5).status_code == 201
+        return plain_http.post(f"{web.url}/secrets", json=body).status_code == 201
     except httpx.HTTPError:
         return False

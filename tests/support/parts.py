@@ -16,11 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 import psutil
 import psycopg
 import redis
 
 _numbers = itertools.count(1)
+
+#: For questions in plain HTTP. To make a client takes 20 ms of a core: too much for each question.
+plain_http = httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 #: Below those that the system gives to clients: none of theirs can take a port meanwhile.

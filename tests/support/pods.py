@@ -22,7 +22,7 @@ from tests.support.container import USER, Container
 from tests.support.image import Image
 from tests.support.kubernetes import SERVICE_TOKEN, KubernetesServer
 from tests.support.kustomize import Json, one, pods
-from tests.support.parts import free_port, wait_until
+from tests.support.parts import free_port, plain_http, wait_until
 from tests.support.service import ROOT
 
 COMPOSE = ROOT / "deploy" / "compose.yaml"
@@ -104,7 +104,7 @@ class Part:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()[-3000:]
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5).status_code == 200
+            return plain_http.get(f"http://127.0.0.1:{self.port}{path}").status_code == 200
         except httpx.HTTPError:
             return False
 

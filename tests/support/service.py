@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.support.parts import free_port, wait_until
+from tests.support.parts import free_port, plain_http, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The rate limits are out of the way unless a test is about them.
@@ -87,7 +87,7 @@ class Service:
         if self.process is not None and self.process.poll() is not None:
             raise AssertionError(f"the service ended: {self.logged()[-2000:]}")
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+            return plain_http.get(f"{self.url}/healthz").status_code == 200
         except httpx.HTTPError:
             return False
 
