@@ -1,8 +1,9 @@
 """The answer to a scrape, whoever serves it: a thread of the web process or METRICS_PORT."""
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from django.conf import settings
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -43,6 +44,27 @@ def _is_the_token(authorization: str) -> bool:
     return right and scheme.lower() == "bearer"
 
 
+class ProcessesCollector(MultiProcessCollector):
+    """What all processes counted."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(None, path)  # type: ignore[no-untyped-call]
+        self._folder = Path(path)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the sums. A process that is starting has files in which nothing is yet."""
+        files = [str(file) for file in self._folder.glob("*.db") if _has_begun(file)]
+        merged: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
+        return merged
+
+
+def _has_begun(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:  # of a process that just ended
+        return False
+
+
 class HealthCollector(Collector):
     """What /healthz says, as a number."""
 
@@ -56,7 +78,7 @@ def _registry() -> CollectorRegistry:
     """Return what counts everywhere, and what this process finds out at the time."""
     path = folder.current()
     registry = CollectorRegistry()
-    registry.register(MultiProcessCollector(None, path) if path else REGISTRY)  # type: ignore[no-untyped-call]
+    registry.register(ProcessesCollector(path) if path else REGISTRY)
     registry.register(HealthCollector())
     registry.register(kept)
     return registry
