@@ -1,7 +1,9 @@
 """One installation under load, whose parts fail one after the other."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +38,19 @@ def minutes() -> float:
 
 
 @pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory, require: Require) -> Iterator[Path]:
-    """A file system of its own, which can be full."""
+def disk(require: Require) -> Iterator[Path]:
+    """A file system of its own, which can be full. Not in pytest's folder: each pytest that starts
+    closes that to others, such as PostgreSQL's user.
+    """
     require("root, to mount a small disk", os.geteuid() == 0)
-    folder = tmp_path_factory.mktemp("disk") / "disk"
+    parent = Path(tempfile.mkdtemp(prefix="fugata-disk-"))
+    folder = parent / "disk"
     folder.mkdir()
     options = f"size={DISK}m,mode=0755"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    shutil.rmtree(parent)
 
 
 @pytest.fixture(scope="module")
