@@ -107,8 +107,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if error.errno in (errno.EMFILE, errno.ENFILE):
             self.log.warning("No file descriptor is left for a connection: see `ulimit -n`")
             # From now on so many at a time: whoever is served may need files too.
-            self.worker_connections = max(self.nr_conns - SPARE, 2)
-            for _ in range(SPARE + 1):
+            spare = min(SPARE, self.nr_conns // 2)
+            self.worker_connections = max(self.nr_conns - spare, 2)
+            for _ in range(spare + 1):
                 self._make_room()
         elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
             raise error
