@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench soak kube-assets lock clean
+.PHONY: help run test test-all lint format bench soak kube-assets lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -13,8 +13,11 @@ help: ## List the commands
 run: $(VENV)/.ready ## Serve on http://localhost:8080 (set PORT for another port)
 	@exec $(BIN)/python manage.py serve
 
-test: $(VENV)/.ready-dev ## Run the whole test suite; ARGS="-k name" narrows it
+test: $(VENV)/.ready-dev ## Test the product on SQLite and PostgreSQL (2 minutes); ARGS="-k name" narrows it
 	@$(BIN)/python -m tests $(ARGS)
+
+test-all: $(VENV)/.ready-dev ## The same, then processes, browser, clients, deploy, Kubernetes, faults (20 minutes)
+	@$(BIN)/python -m tests --all $(ARGS)
 
 lint: $(VENV)/.ready-dev ## Check style (ruff) and types (mypy)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -30,8 +33,8 @@ bench: $(VENV)/.ready-dev ## Measure against the limit of this stack and against
 	@$(BIN)/python -m benchmarks.kubernetes
 
 soak: $(VENV)/.ready-dev ## Races and kills over many more rounds (ROUNDS=…); MINUTES=… of faults (SEED=…)
-	@$(if $(MINUTES),FUGATA_FAULT_MINUTES=$(MINUTES) FUGATA_FAULT_SEED=$(SEED) $(BIN)/python -m tests -m soak tests/faults $(ARGS),\
-		FUGATA_TEST_ROUNDS=$(or $(ROUNDS),500) $(BIN)/python -m tests -m soak $(ARGS))
+	@$(if $(MINUTES),FUGATA_FAULT_MINUTES=$(MINUTES) FUGATA_FAULT_SEED=$(SEED) $(BIN)/python -m tests --soak tests/faults $(ARGS),\
+		FUGATA_TEST_ROUNDS=$(or $(ROUNDS),500) $(BIN)/python -m tests --soak $(ARGS))
 
 kube-assets: ## Build the Kubernetes API server that tests need (Debian; once a machine, 6 minutes)
 	@tests/kubernetes/build_assets.sh

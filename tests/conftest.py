@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
+from django.test import override_settings
 from pytest_django.fixtures import Settings
 
 from tests.support.faulty import FaultyProxy
@@ -99,6 +100,13 @@ def faulty(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
     proxy = FaultyProxy(kubernetes)
     yield proxy
     proxy.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Spend no second on each password of an operator; what is started in processes does."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -217,23 +225,36 @@ def record_the_key(sender: object, **_: object) -> None:
         KeyEncryptionKey.objects.get_or_create(id="test", defaults={"check_value": b"unchecked"})
 
 
-#: The share suite and the repository suite, which `make test` runs over both stores.
+#: The share suite and the repository suite, which `make test-all` runs over both stores.
 _OVER_EVERY_STORE = ("actions", "api", "pages")
-
-
 #: What is seen from outside.
 _OUTSIDE = ("browser", "clients", "deploy")
+_DATABASE = {"db", "transactional_db"}
+_KUBERNETES = {"kubernetes", "own_kubernetes"}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What starts processes of its own, and what runs over every store, is marked by its folder."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by its folder or its fixtures what starts processes of its own, runs over every store,
+    or needs a database or an API server.
+    """
     for item in items:
-        folder = item.path.parent.name
-        if folder in ("processes", *_OUTSIDE, "faults"):
-            item.add_marker("processes")
-        if folder in _OUTSIDE or (folder == "kubernetes" and item.get_closest_marker("processes")):
-            item.add_marker("outside")
-        if folder == "faults":
-            item.add_marker("faults")
-        if item.path.parent.name in _OVER_EVERY_STORE:
-            item.add_marker("values")
+        for marker in _markers(item):
+            item.add_marker(marker)
+
+
+def _markers(item: pytest.Item) -> Iterator[str]:
+    folder = item.path.parent.name
+    fixtures = set(getattr(item, "fixturenames", ()))
+    processes = bool(item.get_closest_marker("processes"))
+    if folder in ("processes", *_OUTSIDE, "faults"):
+        yield "processes"
+    if folder in _OUTSIDE or (folder == "kubernetes" and processes):
+        yield "outside"
+    if folder == "faults":
+        yield "faults"
+    if folder in _OVER_EVERY_STORE:
+        yield "values"
+    if folder == "kubernetes" or fixtures & _KUBERNETES:
+        yield "kubernetes"
+    if item.get_closest_marker("django_db") or fixtures & _DATABASE:
+        yield "database"

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.django_db
 MIB = 2**20
 
 
-@pytest.fixture(params=["database", "kubernetes"])
+@pytest.fixture(
+    params=["database", pytest.param("kubernetes", marks=pytest.mark.kubernetes)],
+)
 def store(request: pytest.FixtureRequest) -> ValueStore:
     """Each store in turn, empty."""
     if request.param == "database":
