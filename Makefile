@@ -36,9 +36,8 @@ soak: $(VENV)/.ready-dev ## Races and kills over many more rounds (ROUNDS=…); 
 	@$(if $(MINUTES),FUGATA_FAULT_MINUTES=$(MINUTES) FUGATA_FAULT_SEED=$(SEED) $(BIN)/python -m tests --soak tests/faults $(ARGS),\
 		FUGATA_TEST_ROUNDS=$(or $(ROUNDS),500) $(BIN)/python -m tests --soak $(ARGS))
 
-kube-assets: ## Build the Kubernetes API server that tests need (Debian; once a machine, 6 minutes)
+kube-assets: ## Build the Kubernetes API server that tests need (Go 1.26; once a machine, 4 minutes)
 	@tests/kubernetes/build_assets.sh
-	@tests/kubernetes/fetch_kubectl.sh
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Require
-from tests.support import kustomize
 from tests.support.image import Image, build
 from tests.support.kubernetes import KubernetesServer
 from tests.support.kustomize import overlay
@@ -40,10 +39,8 @@ def make_cluster(
     postgresql: PostgresqlServer,
     redis_server: RedisServer,
     tmp_path: Path,
-    require: Require,
 ) -> Iterator[MakeCluster]:
     """Return the pods of an overlay, over a new database and the tests' other servers."""
-    require(f"kubectl of today ({kustomize.HOW})", kustomize.kubectl())
     made: list[Cluster] = []
 
     def make(name: str = "small") -> Cluster:

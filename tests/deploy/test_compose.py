@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Require
 from tests.support.image import Image
-from tests.support.kustomize import Json
+from tests.support.kubernetes import Json
 from tests.support.parts import PostgresqlServer, RedisServer, wait_until
 from tests.support.pods import Part, client, compose, database_url, service_part
 from tests.support.service import ROOT

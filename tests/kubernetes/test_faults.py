@@ -21,12 +21,11 @@ from tests.support.wire import Answer, exchange
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
+#: One of each kind: final, a conflict, passing, and no answer. test_store_faults has each status.
 FAULTS: dict[str, dict[str, Any]] = {
     "403": {"kind": "answer", "status": 403},
     "409": {"kind": "answer", "status": 409},
-    "422": {"kind": "answer", "status": 422},
     "429": {"kind": "answer", "status": 429, "headers": {"Retry-After": "1"}},
-    "500": {"kind": "answer", "status": 500},
     "hangs": {"kind": "hang"},
     "answers nothing": {"kind": "drop"},
 }

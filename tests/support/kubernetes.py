@@ -9,6 +9,7 @@ import ipaddress
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -28,7 +29,7 @@ from cryptography.x509.oid import NameOID
 from tests.support.parts import free_port, wait_until
 from tests.support.service import ROOT
 
-VERSION = "1.20.2"
+_MODULE = ROOT / "tests" / "kubernetes" / "assets" / "kubernetes" / "go.mod"
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 SHIPPED = (
     "base/namespaces.yaml",
@@ -42,16 +43,23 @@ SERVICE_TOKEN = "service-account-fugata"
 #: The identity of the shipped ServiceAccount, as a pod's token would give it.
 SERVICE_USER = "system:serviceaccount:fugata:fugata"
 _GROUPS = "system:serviceaccounts,system:serviceaccounts:fugata,system:authenticated"
-HOW = "make kube-assets builds one on a Debian machine; or set KUBEBUILDER_ASSETS (CONTRIBUTING.md)"
+HOW = "make kube-assets builds one; or set KUBEBUILDER_ASSETS (CONTRIBUTING.md)"
 
 _numbers = itertools.count(1)
 Json = dict[str, Any]
 
 
+def version() -> str:
+    """Return the version of Kubernetes that `make kube-assets` builds, by which its folder goes."""
+    found = re.search(r"k8s\.io/kubernetes v([0-9.]+)", _MODULE.read_text())
+    assert found
+    return found[1]
+
+
 def assets() -> Path | None:
     """Return the folder with kube-apiserver, etcd and kubectl, or None where there is none."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folders = [cache / "fugata" / "envtest" / VERSION]
+    folders = [cache / "fugata" / "envtest" / version()]
     if given := os.environ.get("KUBEBUILDER_ASSETS"):
         folders.insert(0, Path(given))
     found = (folder for folder in folders if os.access(folder / "kube-apiserver", os.X_OK))
@@ -96,7 +104,7 @@ class KubernetesServer:
     def _start_server(self) -> subprocess.Popen[bytes]:
         at = self.folder
         command = [str(self._binaries / "kube-apiserver"), f"--etcd-servers={self._etcd_url}"]
-        command += [f"--secure-port={self.port}", "--bind-address=127.0.0.1", "--insecure-port=0"]
+        command += [f"--secure-port={self.port}", "--bind-address=127.0.0.1"]
         command += [f"--tls-cert-file={at / 'server.crt'}", f"--cert-dir={at}"]
         command += [f"--tls-private-key-file={at / 'server.key'}"]
         command += [f"--service-account-key-file={at / 'tokens.key'}"]
@@ -203,12 +211,13 @@ class KubernetesServer:
         path.write_text(yaml.safe_dump(content))
         return path
 
-    def kubectl(self, *arguments: str, token: str = ADMIN_TOKEN) -> str:
-        """Run kubectl and return what it wrote."""
+    def kubectl(self, *arguments: str, given: str = "") -> str:
+        """Run kubectl and return what it wrote; a warning of the API server is a failure."""
         command = [str(self._binaries / "kubectl"), "--cache-dir", str(self.folder / "kubectl")]
-        command += ["--kubeconfig", str(self.kubeconfig(token)), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command += ["--kubeconfig", str(self.kubeconfig(ADMIN_TOKEN)), *arguments]
+        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr, done.stderr
         return done.stdout
 
     def may(self, namespace: str, verb: str) -> bool:

@@ -20,8 +20,8 @@ import yaml
 
 from tests.support.container import USER, Container
 from tests.support.image import Image
-from tests.support.kubernetes import SERVICE_TOKEN, KubernetesServer
-from tests.support.kustomize import Json, one, pods
+from tests.support.kubernetes import SERVICE_TOKEN, Json, KubernetesServer
+from tests.support.kustomize import one, pods
 from tests.support.parts import free_port, plain_http, wait_until
 from tests.support.service import ROOT
 
