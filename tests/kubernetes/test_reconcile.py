@@ -2,7 +2,7 @@
 
 import logging
 import tracemalloc
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -24,7 +24,7 @@ from tests.support.kubernetes import Json, KubernetesServer
 
 pytestmark = pytest.mark.django_db
 
-MANY = 20_000
+PAGE = 100
 OLD = "2020-01-01T00:00:00Z"
 
 
@@ -58,39 +58,58 @@ def hours_ago(hours: float) -> str:
     return (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_twenty_thousand_objects(
+def peak_of(act: Callable[[], object]) -> int:
+    """Return how many bytes more than before were in use at once."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_pages(
     kubernetes: KubernetesServer,
     kubernetes_namespace: str,
     faulty_store: KubernetesStore,
     faulty: FaultyProxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Paged, no value read, in little memory; others' objects stay."""
-    used, orphans = names(0, MANY - 100), names(MANY, 100)
+    """No value is read, names are compared in batches, and 20 pages take the memory of two."""
+    monkeypatch.setattr("secrets_app.vault.stores.kubernetes.PAGE", PAGE)
+    monkeypatch.setattr(reconciliation, "BATCH", PAGE)
+    used, orphans = names(0, 20 * PAGE - 50), names(20 * PAGE, 50)
+    kubernetes.plant(kubernetes_namespace, map(planted, used[: 2 * PAGE]))
+    rows(used)
+    reconcile(faulty_store, values_in_use)  # what is allocated once
+    of_two = peak_of(lambda: reconcile(faulty_store, values_in_use))
     foreign = [
         planted(f"{1:032x}-other", instance="another installation's"),
         planted(f"{2:032x}-other", component="repositories"),
         planted(f"{3:032x}-other", managed_by="another program"),
         {"metadata": {"name": "no-labels", "creationTimestamp": OLD}, "data": {"sealed": "AAAA"}},
     ]
-    kubernetes.plant(kubernetes_namespace, (planted(name) for name in used + orphans))
+    kubernetes.plant(kubernetes_namespace, map(planted, used[2 * PAGE :] + orphans))
     kubernetes.plant(kubernetes_namespace, foreign)
-    rows(used)
-    tracemalloc.start()
-    try:
-        report = reconcile(faulty_store, values_in_use)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert report == Report(MANY, 100, 100)
+    faulty.seen.clear()
+    batches: list[int] = []
+
+    def in_use(some: Collection[str]) -> set[str]:
+        batches.append(len(some))
+        return values_in_use(some)
+
+    reports: list[Report] = []
+    peak = peak_of(lambda: reports.append(reconcile(faulty_store, in_use)))
+    assert reports == [Report(20 * PAGE, 50, 50)]
+    assert batches == [*[PAGE] * 20, 50]  # and the orphans once more
     left = set(kubernetes.names(kubernetes_namespace))
     assert left == {f"fugata-{name}" for name in used} | {
         manifest["metadata"]["name"] for manifest in foreign
     }
     reads = [request for request in faulty.seen if request.method == "GET"]
-    assert len(reads) <= MANY // 500 + 1
+    assert len(reads) <= 20 + 1
     assert all("PartialObjectMetadataList" in request.accept for request in reads)
-    print(f"peak {peak / 2**20:.1f} MiB")
-    assert peak < 8 * 2**20, f"{peak / 2**20:.0f} MiB"
+    assert peak < 2 * of_two, f"{peak} bytes, and {of_two} for two pages"
 
 
 def test_what_is_younger_than_a_day_stays(

@@ -17,7 +17,7 @@ from tests.secrets_app.support import at_once
 from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import SERVICE_TOKEN, KubernetesServer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.processes, pytest.mark.django_db, pytest.mark.timeout(60)]
 
 VALUE = b"a value that no message may hold"
 OPERATIONS: dict[str, Callable[[KubernetesStore, str], object]] = {
@@ -131,10 +131,11 @@ def test_a_server_that_hangs_is_given_up(
     settings: Settings,
 ) -> None:
     """The test's own time limit is what would end it, else."""
-    settings.KUBERNETES_TIMEOUT = 1
+    settings.KUBERNETES_TIMEOUT = 0.2
     faulty.fail(kind)
     failure(operation, faulty_store, name)
     faulty.mend()
+    settings.KUBERNETES_TIMEOUT = 30
     run(operation, faulty_store, name)
 
 
