@@ -7,14 +7,16 @@ more, alone; one that passes then is printed as FLAKY and does not fail the run.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from tests.support.kubernetes import HOW, KubernetesServer, assets
 from tests.support.parts import PostgresqlServer
-from tests.support.passes import Pass, Run
+from tests.support.passes import Environment, Pass, Run
 
 _IN_PROCESS = "not processes and not kubernetes"
+_PROCESSES = "processes and not outside and not faults"
 _MODES = ("--all", "--soak", "--repeat")
 
 
@@ -50,31 +52,43 @@ def _all_else(run: Run) -> None:
     The faults come last and alone: how soon a service is back is not asked of a machine that is
     busy with something else.
     """
-    if not assets():
-        run.lack(f"Kubernetes: no API server. {HOW}")
-    _side_by_side(
-        lambda: run(Pass("processes", "processes and not outside and not faults", workers=2)),
-        lambda: _outside(run),
-    )
+    with _cluster(run) as cluster:
+        shared = {"FUGATA_TEST_KUBERNETES": str(cluster.folder)} if cluster else {}
+        _side_by_side(
+            lambda: run(Pass("processes", _PROCESSES, shared, workers=2)),
+            lambda: _from_outside(run, shared, cluster),
+        )
     run(Pass("faults", "faults"))
 
 
-def _outside(run: Run) -> None:
-    _kubernetes(run)
-    run(Pass("outside", "outside", workers=2))
-
-
-def _kubernetes(run: Run) -> None:
-    """Run what keeps values with these in Kubernetes, and what is about Kubernetes."""
+@contextmanager
+def _cluster(run: Run) -> Iterator[KubernetesServer | None]:
+    """Yield an API server for all passes, where there is one."""
     if not assets():
+        run.lack(f"Kubernetes: no API server. {HOW}")
+        yield None
         return
-    database, cluster = PostgresqlServer(), KubernetesServer()
+    server = KubernetesServer()
     try:
-        environment = {"DATABASE_URL": database.new_database()} | cluster.settings()
-        run(Pass("Kubernetes", "not processes and (values or kubernetes)", environment))
+        yield server
     finally:
-        cluster.close()
-        database.close()
+        server.close()
+
+
+def _from_outside(run: Run, shared: Environment, cluster: KubernetesServer | None) -> None:
+    if cluster:
+        _with_values_there(run, shared | cluster.settings())
+    run(Pass("outside", "outside", shared))
+
+
+def _with_values_there(run: Run, settings: Environment) -> None:
+    """Run what keeps values with these in Kubernetes, and what is about Kubernetes."""
+    server = PostgresqlServer()
+    try:
+        settings |= {"DATABASE_URL": server.new_database()}
+        run(Pass("Kubernetes", "not processes and (values or kubernetes)", settings))
+    finally:
+        server.close()
 
 
 def _side_by_side(*lanes: Callable[[], object]) -> None:

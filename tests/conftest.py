@@ -14,7 +14,7 @@ from django.test import override_settings
 from pytest_django.fixtures import Settings
 
 from tests.support.faulty import FaultyProxy
-from tests.support.kubernetes import HOW, KubernetesServer, assets
+from tests.support.kubernetes import HOW, KubernetesServer, SharedKubernetesServer, assets
 from tests.support.parts import PostgresqlServer, RedisServer
 from tests.support.service import Service
 
@@ -80,7 +80,8 @@ def redis_server() -> Iterator[RedisServer]:
 def kubernetes(require: Require) -> Iterator[KubernetesServer]:
     """A Kubernetes API server for the whole run; no test stops it."""
     require(f"A Kubernetes API server ({HOW})", assets())
-    server = KubernetesServer()
+    started = os.environ.get("FUGATA_TEST_KUBERNETES")
+    server = SharedKubernetesServer(Path(started)) if started else KubernetesServer()
     yield server
     server.close()
 

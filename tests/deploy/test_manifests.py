@@ -84,7 +84,9 @@ def test_it_takes_what_stands_apart(
     kubernetes: KubernetesServer, file: str, namespace: str
 ) -> None:
     if namespace != "fugata":
-        kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        apply(
+            kubernetes, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}]
+        )
     apply(kubernetes, list(documents(file)), f"--namespace={namespace}", "--dry-run=server")
 
 

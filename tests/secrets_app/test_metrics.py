@@ -79,6 +79,7 @@ def test_expiry(actor: Actor) -> None:
     assert counted(lambda: list(purge_expired(batch=2))) == {"expired": 3}
 
 
+@pytest.mark.usefixtures("frozen_guesses")
 def test_guesses(actor: Actor) -> None:
     name = "fugata_wrong_guesses_total"
     assert counted(lambda: wrong_guess(actor, counts=False), name) == {}

@@ -70,20 +70,27 @@ class KubernetesServer:
     """etcd and kube-apiserver, with the shipped manifests applied as their users would."""
 
     def __init__(self) -> None:
-        folder = assets()
-        assert folder, f"no Kubernetes API server: {HOW}"
-        self._binaries = folder
         self.folder = Path(tempfile.mkdtemp(prefix="fugata-kubernetes-"))
-        self.port, self._etcd_port, self._peer_port = free_port(), free_port(), free_port()
-        self.url = f"https://127.0.0.1:{self.port}"
         _make_credentials(self.folder)
+        ports = [free_port() for _ in range(3)]
+        (self.folder / "ports").write_text(" ".join(map(str, ports)))
+        self._use(self.folder)
         self._etcd = self._start_etcd()
         self.process = self._start_server()
+        self.wait_until_well()
+        self.kubectl("apply", *(f"--filename={MANIFESTS / name}" for name in SHIPPED))
+
+    def _use(self, folder: Path) -> None:
+        """Speak with the server whose files are in `folder`."""
+        binaries = assets()
+        assert binaries, f"no Kubernetes API server: {HOW}"
+        self.folder, self._binaries = folder, binaries
+        ports = (folder / "ports").read_text().split()
+        self.port, self._etcd_port, self._peer_port = map(int, ports)
+        self.url, self._etcd_url = f"https://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
         context = ssl.create_default_context(cafile=str(self.authority))
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         self.admin = httpx.Client(base_url=self.url, headers=headers, verify=context, timeout=60)
-        self.wait_until_well()
-        self.kubectl("apply", *(f"--filename={MANIFESTS / name}" for name in SHIPPED))
 
     @property
     def authority(self) -> Path:
@@ -93,7 +100,6 @@ class KubernetesServer:
     # --- processes ---
 
     def _start_etcd(self) -> subprocess.Popen[bytes]:
-        self._etcd_url = f"http://127.0.0.1:{self._etcd_port}"
         peer = f"http://127.0.0.1:{self._peer_port}"
         command = [str(self._binaries / "etcd"), f"--data-dir={self.folder / 'etcd'}"]
         command += [f"--listen-client-urls={self._etcd_url}", f"--listen-peer-urls={peer}"]
@@ -207,7 +213,7 @@ class KubernetesServer:
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
             "current-context": "test",
         }
-        path = self.folder / f"kubeconfig-{next(_numbers)}"
+        path = self.folder / f"kubeconfig-{os.getpid()}-{next(_numbers)}"
         path.write_text(yaml.safe_dump(content))
         return path
 
@@ -303,6 +309,17 @@ class KubernetesServer:
             revision = etcd.post("/v3/kv/range", json={"key": key}).json()["header"]["revision"]
             fields = {"revision": revision, "physical": True}
             assert etcd.post("/v3/kv/compaction", json=fields).status_code == 200
+
+
+class SharedKubernetesServer(KubernetesServer):
+    """The server that another process started, for all passes of a run; nobody here stops it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._use(folder)
+
+    def close(self) -> None:
+        """Leave it to the others."""
+        self.admin.close()
 
 
 def _put(namespace: str, manifest: Json) -> Json:

@@ -29,6 +29,7 @@ VALUE = "the-value-itself"
 
 @pytest.fixture
 def root() -> Admin:
+    admin.autodiscover()  # as the first visitor of the console does
     return Admin(person("root", superuser=True))
 
 

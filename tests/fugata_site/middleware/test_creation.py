@@ -16,6 +16,9 @@ from secrets_app.audit import SERVICE
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.models import Share
 from tests.repositories_app.support import people, token_of
+from tests.secrets_app.conftest import frozen_guesses
+
+__all__ = ["frozen_guesses"]
 
 pytestmark = pytest.mark.django_db
 
@@ -136,7 +139,7 @@ def test_without_a_good_token(token: str | None) -> None:
     assert not Share.objects.exists()
 
 
-@pytest.mark.usefixtures("signed_in")
+@pytest.mark.usefixtures("signed_in", "frozen_guesses")
 def test_a_guesser_is_told_to_wait(settings: Settings) -> None:
     settings.GUESS_RATE = "3/5m"
     wrong = token_of_nobody()
