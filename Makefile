@@ -31,6 +31,7 @@ bench: $(VENV)/.ready-dev ## Measure against the limit of this stack and against
 	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.load
 	@$(BIN)/python -m benchmarks.kubernetes
+	@$(BIN)/python -m benchmarks.start
 
 soak: $(VENV)/.ready-dev ## Races and kills over many more rounds (ROUNDS=…); MINUTES=… of faults (SEED=…)
 	@$(if $(MINUTES),FUGATA_FAULT_MINUTES=$(MINUTES) FUGATA_FAULT_SEED=$(SEED) $(BIN)/python -m tests --soak tests/faults $(ARGS),\

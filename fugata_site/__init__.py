@@ -1,5 +1,4 @@
-"""The composition: settings, addresses, processes, middleware, the error envelope, health."""
+"""The composition: settings, addresses, processes, middleware, the error envelope, health.
 
-from fugata_site.celery import app as celery_app
-
-__all__ = ["celery_app"]
+It imports nothing: the supervisor and the probes do without Django and Celery.
+"""

@@ -5,44 +5,15 @@ tokens missing are that distance times the rate. An absent bucket is a full one.
 microseconds, so that a double counts them exactly.
 """
 
-import hashlib
-import logging
 import math
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from fugata_site.metrics.definitions import BUCKETS_FAILED
-
-logger = logging.getLogger(__name__)
 
 _MINUTE = 60_000_000
-
-# KEYS[1]: the bucket. ARGV: microseconds a token takes to come back; the most tokens there are.
-_TAKE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
-local most = now + ARGV[1] * ARGV[2]
-if full_at > most then -- the clock was set back, or the burst lowered: an empty bucket is the worst
-    full_at = most
-    local lasts = math.ceil(ARGV[1] * ARGV[2] / 1000)
-    redis.call('SET', KEYS[1], string.format('%.0f', most), 'PX', lasts)
-end
-local after = full_at + ARGV[1]
-if after > most then return {0, now, full_at} end
-redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1)
-return {1, now, after}
-"""
-
-
-_TAKE_SHA = hashlib.sha1(_TAKE.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +37,14 @@ def configured(rpm: int, burst: int) -> Buckets:
     """Return buckets of `burst` tokens and `rpm` new ones a minute, kept where the settings say."""
     interval = _MINUTE / rpm
     if settings.REDIS_URL:
+        from fugata_site.redis_buckets import RedisBuckets  # large, and not everybody has Redis
+
         return RedisBuckets(settings.REDIS_URL, interval, burst)
     return MemoryBuckets(interval, burst)
 
 
-def _result(allowed: bool, now: int, full_at: int, interval: int, burst: int) -> Taken:
+def result(allowed: bool, now: int, full_at: int, interval: int, burst: int) -> Taken:
+    """Return what came of asking for a token of a bucket that is full at `full_at`."""
     missing = max(full_at - now, 0) / interval
     wait = 0 if allowed else (missing - burst + 1) * interval
     return Taken(
@@ -105,7 +79,7 @@ class MemoryBuckets:
             if allowed:
                 full_at += self._interval
                 self._keep(bucket, full_at, now)
-        return _result(allowed, now, full_at, self._interval, self._burst)
+        return result(allowed, now, full_at, self._interval, self._burst)
 
     def _keep(self, bucket: str, full_at: int, now: int) -> None:
         if len(self._full_at) >= self.SWEEP_AT and bucket not in self._full_at:
@@ -119,64 +93,3 @@ class MemoryBuckets:
         if len(live) >= self.SWEEP_AT:
             after = live[len(live) // 2]
         return {name: at for name, at in self._full_at.items() if at > after}
-
-
-class RedisBuckets:
-    """The buckets of any number of processes. Redis being slow or down blocks nobody."""
-
-    #: Seconds for which requests are spared the wait after Redis failed.
-    PAUSE = 2.0
-
-    def __init__(self, url: str, interval: float, burst: int) -> None:
-        self._interval, self._burst = max(round(interval), 1), burst
-        self._pool = redis.ConnectionPool.from_url(
-            url,
-            socket_timeout=settings.REDIS_TIMEOUT,
-            socket_connect_timeout=settings.REDIS_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-        )
-        # A connection a thread: half of what a command costs is the pool's bookkeeping.
-        self._own = threading.local()
-        self._open_until = 0.0
-
-    def take(self, bucket: str) -> Taken:
-        """Take a token from `bucket`, if there is one, or if Redis does not answer in time."""
-        if time.monotonic() < self._open_until:
-            return self._unlimited()
-        try:
-            allowed, now, full_at = self._run(f"fugata:bucket:{bucket}")
-        except (redis.RedisError, OSError) as error:
-            return self._open_circuit(error)
-        return _result(bool(allowed), now, full_at, self._interval, self._burst)
-
-    def _run(self, key: str) -> list[int]:
-        connection = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._own.connection = self._pool.make_connection()
-        try:
-            return self._take_from(connection, key)
-        except redis.ConnectionError:  # one that died while idle says nothing about Redis
-            connection.disconnect()
-            return self._take_from(connection, key)
-
-    def _take_from(self, connection: Any, key: str) -> list[int]:
-        try:
-            return self._evaluate(connection, "EVALSHA", _TAKE_SHA, key)
-        except redis.exceptions.NoScriptError:  # Redis was restarted
-            return self._evaluate(connection, "EVAL", _TAKE, key)
-        except Exception:
-            connection.disconnect()  # an answer that comes late must not be the next one's
-            raise
-
-    def _evaluate(self, connection: Any, command: str, script: str, key: str) -> list[int]:
-        connection.send_command(command, script, 1, key, self._interval, self._burst)
-        return connection.read_response()  # type: ignore[no-any-return]
-
-    def _open_circuit(self, error: Exception) -> Taken:
-        self._open_until = time.monotonic() + self.PAUSE
-        BUCKETS_FAILED.inc()
-        logger.warning("rate limits are off for now: Redis failed (%s)", type(error).__name__)
-        return self._unlimited()
-
-    def _unlimited(self) -> Taken:
-        return Taken(True, self._burst, math.ceil(time.time()), 0)

@@ -1,4 +1,7 @@
-"""Celery's application: the worker and beat take all else from the settings (CELERY_…)."""
+"""Celery's application: the worker and beat take all else from the settings (CELERY_…).
+
+On one machine the worker has beat as a thread (`worker --with-beat`, see beat.py).
+"""
 
 import io
 import logging
@@ -11,13 +14,18 @@ from typing import Any
 from celery import Celery, platforms, signals
 from celery.app import task
 from celery.apps import beat, worker
+from click import Option
 from django.db.utils import InterfaceError, OperationalError
 
+from fugata_site.beat import BeatBesideWorker
 from fugata_site.heartbeat import Heartbeat
 from fugata_site.metrics import folder
+from fugata_site.processes import PREPARED
 from secrets_app.vault.errors import KeyUnavailable, StoreUnavailable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
+# Celery's Django fix-up would load all addresses for them, and ignore what they say.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +79,10 @@ app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["secrets_app"])
 app.steps["consumer"].add(Heartbeat)
+app.steps["worker"].add(BeatBesideWorker)
+app.user_options["worker"].add(
+    Option(["--with-beat"], is_flag=True, help="Run beat in a thread of this worker, the only one.")
+)
 
 
 @signals.worker_ready.connect
@@ -87,10 +99,12 @@ def serve_metrics(**_: Any) -> None:
 @signals.after_setup_task_logger.connect
 def format_tasks_logs(logger: logging.Logger, **_: Any) -> None:
     """Write what tasks log as everything else is written: redacted, in LOG_FORMAT."""
+    from django.conf import settings
+
     from fugata_site import logs
 
     for handler in logger.handlers:
-        handler.setFormatter(logs.formatter())
+        handler.setFormatter(logs.formatter(settings.LOG_FORMAT))
 
 
 @signals.task_success.connect
@@ -119,14 +133,15 @@ def _short(name: str) -> str:
 @signals.celeryd_init.connect
 @signals.beat_init.connect
 def refuse_unsafe_settings(**_: object) -> None:
-    """End the worker or beat where the settings do not fit together, as the web processes do.
-
-    Celery's own Django fix-up runs the checks too, and ignores what they say.
-    """
+    """End the worker or beat where the settings do not fit together, as the web processes do."""
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 
+    from secrets_app.vault.checks import START
+
+    if os.environ.get(PREPARED):
+        return
     try:
-        call_command("check", stdout=io.StringIO())
+        call_command("check", tags=[START], stdout=io.StringIO())
     except SystemCheckError as error:
         sys.exit(str(error))

@@ -1,4 +1,8 @@
-"""Start-up checks of how the settings fit together (`manage.py check` runs them too)."""
+"""Start-up checks of how the settings fit together.
+
+Each start runs these alone; `manage.py check` and the tests run Django's and the libraries' too,
+which look at the code and load all of it.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,8 +13,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
+from secrets_app.vault.checks import START
 
-@register()
+
+@register(START)
 def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse several web processes without Redis: each would count its clients alone."""
     if settings.REDIS_URL or settings.WEB_CONCURRENCY == settings.REPLICAS == 1:
@@ -26,7 +32,7 @@ def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
     ]
 
 
-@register()
+@register(START)
 def backends_load(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse a value store or key provider that can't be loaded, naming its setting."""
     from secrets_app.vault.backends import load, load_provider
@@ -55,7 +61,7 @@ def _unusable(name: str, make: Callable[[], object]) -> CheckMessage | None:
     return None
 
 
-@register()
+@register(START)
 def keys_travel_in_the_clear(
     app_configs: Sequence[AppConfig] | None, **_: Any
 ) -> list[CheckMessage]:

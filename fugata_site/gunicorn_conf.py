@@ -12,6 +12,7 @@ import django
 from django.conf import settings
 
 from fugata_site.metrics import folder
+from fugata_site.processes import PREPARED
 
 folder.claim("web")  # before prometheus-client is imported
 django.setup()
@@ -32,6 +33,7 @@ def _connections(wanted: int) -> int:
 
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = f"{_host}:{settings.PORT}"
+preload_app = True  # the workers share what was loaded before they were forked
 worker_class = "fugata_site.server.worker.Worker"
 workers = settings.WEB_CONCURRENCY
 threads = settings.WEB_THREADS
@@ -46,7 +48,7 @@ limit_request_line = 8190  # ids of up to 8,000 characters get an answer of ours
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
-logger_class = "fugata_site.logs.GunicornLogger"
+logger_class = "fugata_site.server.logger.GunicornLogger"
 accesslog = "-" if settings.ACCESS_LOG else None
 access_log_format = '%(t)s "%(r)s" %(s)s %(B)s %(L)ss'
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -58,19 +60,39 @@ _scrapes: list[socket.socket] = []
 
 def on_starting(server: Any) -> None:
     """Refuse to start what can't work, before a request is served."""
-    from django.core.management import CommandError, call_command
-
     if server.cfg.workers > 1 and not settings.REDIS_URL:
         sys.exit("WEB_CONCURRENCY: several web processes need REDIS_URL. See README.md.")
+    if not os.environ.get(PREPARED):
+        _check()
+    if settings.METRICS_PORT:
+        _listen_for_scrapes()
+    _be_ready_to_fork()
+
+
+def _check() -> None:
+    from django.core.management import CommandError, call_command
+
     try:
         call_command("prepare", check_only=True, skip_checks=False)
     except CommandError as error:
         sys.exit(str(error))
-    if settings.METRICS_PORT:
-        _listen_for_scrapes()
-    from django.db import connections
 
-    connections.close_all()  # no connection may be shared with the workers that are forked
+
+def _be_ready_to_fork() -> None:
+    """Load what every request needs, and leave no connection that workers would share."""
+    import gc
+
+    from django.db import connections
+    from django.urls import get_resolver
+
+    from secrets_app.vault import backends
+
+    _ = get_resolver().reverse_dict
+    connections.close_all()
+    backends.forget()
+    # The collector would write into each object that it looks at, and so unshare its page.
+    gc.collect()
+    gc.freeze()
 
 
 def _listen_for_scrapes() -> None:

@@ -1,9 +1,10 @@
 """Django's LOGGING: everything to the console, through the formatter that redacts."""
 
-CONFIGURATION = {
+from typing import Any
+
+_CONFIGURATION = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"redacting": {"()": "fugata_site.logs.formatter"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
         "nowhere": {"class": "logging.NullHandler"},
@@ -17,3 +18,9 @@ CONFIGURATION = {
         "botocore": {"level": "WARNING"},  # it tells each time where it found credentials
     },
 }
+
+
+def configuration(log_format: str) -> dict[str, Any]:
+    """Return LOGGING, which writes in that format."""
+    redacting = {"()": "fugata_site.logs.formatter", "log_format": log_format}
+    return _CONFIGURATION | {"formatters": {"redacting": redacting}}

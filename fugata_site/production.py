@@ -9,8 +9,10 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from secrets_app.vault.checks import START
 
-@register()
+
+@register(START)
 def shared_state(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse several replicas, or pods, whose keys or database are one machine's own."""
     if settings.REPLICAS == 1 and not settings.IN_CLUSTER:
@@ -44,7 +46,7 @@ def _in_production() -> bool:
     return bool(settings.HTTPS or settings.IN_CLUSTER or settings.REPLICAS > 1)
 
 
-@register()
+@register(START)
 def no_debugging(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse DEBUG in production: its error pages show what a request held."""
     if not (settings.DEBUG and _in_production()):
@@ -59,7 +61,7 @@ def no_debugging(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
     ]
 
 
-@register()
+@register(START)
 def named_hosts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse any Host in production: links are made with it where PUBLIC_URL is not set."""
     if "*" not in settings.ALLOWED_HOSTS or not _in_production():
@@ -74,7 +76,7 @@ def named_hosts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Check
     ]
 
 
-@register()
+@register(START)
 def static_files_collected(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse a STATIC_ROOT with nothing in it: every page would fail."""
     root = settings.STATIC_ROOT

@@ -197,11 +197,12 @@ _memory_cache = {
 }
 CACHES = {"default": _redis_cache if REDIS_URL else _memory_cache}
 
-# Without Redis the task queue is a folder: Celery's in-memory transport does not reach from beat
-# to the worker, which are processes of their own.
+# Without Redis the task queue is a folder: Celery's in-memory transport does not reach from a
+# command to the worker, which are processes of their own.
 _QUEUE = FUGATA_HOME / "queue"
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
 if not REDIS_URL:
+    CELERY_BROKER_TRANSPORT = "fugata_site.folder_queue:FolderTransport"
     for _folder in ("messages", "control"):
         (_QUEUE / _folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -211,6 +212,8 @@ if not REDIS_URL:
         # Seconds between two looks into the folder; a worker that is to end waits for one.
         "polling_interval": 0.25,
     }
+#: The module that has Celery's application, for whoever sends tasks.
+TASK_APPLICATION = "fugata_site.celery"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
@@ -382,4 +385,4 @@ CONTENT_SECURITY_POLICY = {
 RATELIMIT_FAIL_OPEN = True
 SILENCED_SYSTEM_CHECKS = silenced.CHECKS
 
-LOGGING = log_settings.CONFIGURATION
+LOGGING = log_settings.configuration(LOG_FORMAT)

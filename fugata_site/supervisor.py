@@ -2,6 +2,8 @@
 
 Each child has a session of its own, so that Ctrl-C reaches the parent alone and the children end
 in order; if the parent is killed, the kernel ends them (Linux, PR_SET_PDEATHSIG).
+
+Nothing here loads Django: the parent stays small.
 """
 
 import ctypes
@@ -10,16 +12,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from types import FrameType
 
-from django.conf import settings
-
-#: Seconds that children have to finish what they do, before they are killed: a little more than
-#: requests have in gunicorn.
-PATIENCE = settings.GRACEFUL_TIMEOUT + 2.0
+#: The signals that end everything.
+ENDING = (signal.SIGTERM, signal.SIGINT)
 #: Seconds to wait before a child that died is started again.
 PAUSE = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -63,28 +62,38 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def supervise(children: list[Child]) -> int:
+def supervise(children: list[Child], patience: float) -> int:
     """Run `children` until SIGTERM or SIGINT, or until an essential one ends.
 
+    Then they have `patience` seconds to finish what they do, before they are killed.
     Returns the exit status: 0 after a signal.
     """
-    stop = threading.Event()
+    asked: SimpleQueue[int] = SimpleQueue()  # unlike an Event it may be used by a signal handler
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        asked.put(number)
 
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
+    for number in ENDING:
+        signal.signal(number, ask_to_stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # whoever started this may hold them back
     try:
-        return _watch(children, stop)
+        return _watch(children, asked)
     finally:
-        _end(children)
+        _end(children, patience)
 
 
-def _watch(children: list[Child], stop: threading.Event) -> int:
+def _asked_within(seconds: float, asked: SimpleQueue[int]) -> bool:
+    try:
+        asked.get(timeout=seconds)
+    except Empty:
+        return False
+    return True
+
+
+def _watch(children: list[Child], asked: SimpleQueue[int]) -> int:
     for child in children:
         child.start()
-    while not stop.wait(0.2):
+    while not _asked_within(0.2, asked):
         for child in children:
             if child.running():
                 continue
@@ -104,10 +113,10 @@ def _restart_when_due(child: Child) -> None:
         child.start()
 
 
-def _end(children: list[Child]) -> None:
+def _end(children: list[Child], patience: float) -> None:
     for child in children:
         child.signal_group(signal.SIGTERM)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     for child in children:
         if child.process is not None:
             try:

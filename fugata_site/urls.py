@@ -1,10 +1,18 @@
 """Which address leads where. /healthz and /livez are answered by HealthMiddleware, before these."""
 
-from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLResolver, include, path
+from django.urls.resolvers import RoutePattern
 from django.views.generic import RedirectView
 
 from fugata_site import errors, openapi
+
+
+class LazyResolver(URLResolver):
+    """Addresses of a namespace, whose module is imported when one of them is asked for."""
+
+    def _populate(self) -> None:
+        """Spare what Django does ahead for names outside of a namespace: here is none."""
+
 
 urlpatterns = [
     path("", include("secrets_app.api.urls")),
@@ -13,7 +21,7 @@ urlpatterns = [
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="docs"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/", admin.site.urls),
+    LazyResolver(RoutePattern("admin/"), "fugata_site.console.urls", None, "admin", "admin"),
 ]
 
 handler400 = errors.bad_request

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from importlib import import_module
 from itertools import takewhile
 
 from celery import shared_task
@@ -25,6 +26,8 @@ SEAL_BUDGET = 20.0
 REWRAP_BUDGET = 20.0
 
 logger = logging.getLogger(__name__)
+
+import_module(settings.TASK_APPLICATION)  # or tasks would go to Celery's own default broker
 
 
 @shared_task

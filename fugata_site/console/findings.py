@@ -16,7 +16,6 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import filesizeformat, pluralize
 from django.utils.timesince import timesince
-from redis import Redis
 
 from secrets_app import statistics
 from secrets_app.vault.backends import key_provider, value_store
@@ -106,7 +105,7 @@ def beat() -> Finding:
         "Beat and worker",
         Level.BAD,
         said,
-        "Beat must run once, and at least one Celery worker. Look whether both processes are up"
+        "Beat must run once, and at least one Celery worker. Look whether both are up"
         " and what their logs say. Expired shares stay closed to readers meanwhile.",
     )
 
@@ -197,6 +196,8 @@ def redis() -> Finding:
     """Does Redis answer?"""
     if not settings.REDIS_URL:
         return _good("Redis", "Not configured: one web process keeps rate limits in its memory.")
+    from redis import Redis  # large, and not everybody has one
+
     with Redis.from_url(
         settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
     ) as client:

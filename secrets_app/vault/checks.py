@@ -8,11 +8,13 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
+#: The tag of checks that each start runs: those that depend on the settings.
+START = "start"
 #: Where a pod finds the name of its own namespace.
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-@checks.register()
+@checks.register(START)
 def values_apart(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """Warn when values share a namespace with the pod, and so with its master key."""
     if not str(settings.VALUE_STORE["BACKEND"]).endswith(".KubernetesStore"):

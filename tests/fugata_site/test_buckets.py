@@ -10,7 +10,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from fugata_site import buckets
-from fugata_site.buckets import Buckets, MemoryBuckets, RedisBuckets, Taken
+from fugata_site.buckets import Buckets, MemoryBuckets, Taken
+from fugata_site.redis_buckets import RedisBuckets
 from tests.support.parts import RedisServer
 
 SECOND = 1e6

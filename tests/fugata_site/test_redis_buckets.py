@@ -6,8 +6,8 @@ import time
 import pytest
 import redis
 
-from fugata_site import buckets
-from fugata_site.buckets import RedisBuckets
+from fugata_site import redis_buckets
+from fugata_site.redis_buckets import RedisBuckets
 from tests.fugata_site.conftest import Clock
 from tests.support.parts import RedisServer
 
@@ -69,7 +69,7 @@ def test_redis_is_gone_and_comes_back(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(buckets, "time", clock)
+    monkeypatch.setattr(redis_buckets, "time", clock)
     all_ = RedisBuckets(redis_server.url(), MINUTE, BURST)
     asked = counted(all_, monkeypatch)
     assert allowed(all_, 4) == [True, True, True, False]
@@ -106,7 +106,7 @@ def counted(all_: RedisBuckets, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_without_redis_there_are_still_headers(
     redis_server: RedisServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(buckets, "time", clock)
+    monkeypatch.setattr(redis_buckets, "time", clock)
     all_ = RedisBuckets("redis://127.0.0.1:1/0", MINUTE, BURST)
     taken = all_.take("a")
     assert (taken.allowed, taken.remaining, taken.full_at) == (True, BURST, 1_700_000_000)

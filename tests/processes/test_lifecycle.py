@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -14,7 +15,7 @@ from tests.support.service import ROOT, Service
 from tests.support.sharing import create, open_request, open_share
 from tests.support.wire import Line, exchange, request
 
-PARTS = ("gunicorn", "worker", "beat")
+PARTS = ("gunicorn", "worker")
 
 
 def _named(service: Service, word: str) -> psutil.Process | None:
@@ -55,7 +56,7 @@ def test_a_signal_ends_everything(
 ) -> None:
     service = make_service(redis=redis)
     share = create(service.port, "before")
-    wait_until(lambda: _complete(service), "gunicorn, worker and beat")
+    wait_until(lambda: _complete(service), "gunicorn and worker")
     processes = service.processes()
     assert service.stop(number) == 0
     _await_end(processes)
@@ -63,6 +64,39 @@ def test_a_signal_ends_everything(
     assert "Traceback" not in service.logged()
     service.start()
     assert open_share(service.port, share).json()["content"] == "before"
+
+
+#: What `serve` does last, with a signal in the moment before.
+BECOME_PARENT = """
+import os, signal
+from fugata_site import processes
+become = os.execv
+def signalled(*arguments):
+    os.kill(os.getpid(), signal.{name})
+    become(*arguments)
+os.execv = signalled
+processes.become_parent(10.0, "text")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_between_serve_and_the_parent_is_kept(
+    make_service: MakeService, name: str
+) -> None:
+    service = make_service(start=False)
+    service.manage("prepare")
+    ended = subprocess.run(
+        [sys.executable, "-c", BECOME_PARENT.format(name=name)],
+        cwd=ROOT,
+        env=service.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "Traceback" not in ended.stdout
 
 
 def test_an_opening_in_flight_finishes(make_service: MakeService, any_database: str) -> None:
@@ -113,25 +147,24 @@ def _keys(service: Service) -> list[bytes]:
     return [file.read_bytes() for file in files]
 
 
-@pytest.mark.parametrize("word", ["worker", "beat"])
-def test_a_killed_part_is_started_again(service: Service, word: str) -> None:
-    wait_until(lambda: _complete(service), "gunicorn, worker and beat")
-    killed = _named(service, word)
+def test_a_killed_worker_is_started_again(service: Service) -> None:
+    wait_until(lambda: _complete(service), "gunicorn and worker")
+    killed = _named(service, "worker")
     assert killed
     killed.kill()
 
     def again() -> bool:
-        found = _named(service, word)
+        found = _named(service, "worker")
         return found is not None and found.pid != killed.pid
 
-    wait_until(again, f"another {word}")
+    wait_until(again, "another worker")
     assert service.is_well()
 
 
 def test_a_killed_gunicorn_ends_everything(make_service: MakeService) -> None:
     """What starts the service again is its own supervisor's business: it must see the end."""
     service = make_service()
-    wait_until(lambda: _complete(service), "gunicorn, worker and beat")
+    wait_until(lambda: _complete(service), "gunicorn and worker")
     processes = service.processes()
     master = _named(service, "gunicorn")
     assert master
@@ -145,7 +178,7 @@ def test_a_killed_gunicorn_ends_everything(make_service: MakeService) -> None:
 def test_the_children_of_a_killed_parent_end(make_service: MakeService) -> None:
     service = make_service()
     share = create(service.port, "before")
-    wait_until(lambda: _complete(service), "gunicorn, worker and beat")
+    wait_until(lambda: _complete(service), "gunicorn and worker")
     processes = service.processes()
     assert service.process is not None
     service.process.kill()
@@ -184,7 +217,7 @@ def test_make_run(made: Callable[[], Service], to: str) -> None:
     service = made()
     share = create(service.port, "by make")
     assert open_share(service.port, share).json()["content"] == "by make"
-    wait_until(lambda: len(service.processes()) > 4, "all processes")
+    wait_until(lambda: len(service.processes()) > 4, "all processes")  # make is one
     processes = service.processes()
     assert service.process is not None
     if to == "make":

@@ -10,6 +10,7 @@ import re
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +23,7 @@ import psycopg
 import yaml
 from celery import Celery
 
-from fugata_site.management.commands.serve import children
+from fugata_site.processes import WEB, WORKER
 from tests.support.gate import Gate
 from tests.support.kubernetes import KubernetesServer
 from tests.support.parts import RedisServer, free_port, plain_http, wait_until
@@ -31,6 +32,8 @@ from tests.support.standby import ReplicatedPostgresql
 
 #: Seconds after a part's return within which all is well again (a limit of the product).
 BACK_WITHIN = 10.0
+BEAT = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet", "beat"]
+BEAT += ["--loglevel=WARNING", "--pidfile="]
 KEYS = "faults:" + "A" * 43 + "="
 #: Short enough that a test sees them end, and long enough to be opened before.
 SHORT_LIVED = "10s"
@@ -167,8 +170,7 @@ class Installation:
         }
 
     def _make_parts(self) -> dict[str, Part]:
-        web, worker, beat = (child.command for child in children())
-        commands = {"web": web, "another web": web, "worker": worker, "beat": beat}
+        commands = {"web": WEB, "another web": WEB, "worker": WORKER, "beat": BEAT}
         made = {}
         for name, command in commands.items():
             home = self.folder / name.replace(" ", "-")

@@ -65,7 +65,7 @@ class Service:
         return clean | OPEN_DOOR | ours | self.settings
 
     def start(self, wait: bool = True) -> "Service":
-        """Start it and wait until it is well."""
+        """Start it and wait until it is well, with all its web processes."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
@@ -76,7 +76,12 @@ class Service:
             )
         if wait:
             self.wait_until_well()
+            wait_until(lambda: len(self.workers()) == self._web_processes(), "every web process")
         return self
+
+    def _web_processes(self) -> int:
+        """Return how many are to run: the first one is well before the others are forked."""
+        return int(self.settings.get("WEB_CONCURRENCY", 2 if self.settings.get("REDIS_URL") else 1))
 
     def wait_until_well(self) -> None:
         """Return as soon as /healthz says so."""

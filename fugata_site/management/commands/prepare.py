@@ -15,11 +15,13 @@ from django.db.migrations.executor import MigrationExecutor
 from fugata_site.environment import write_once
 from secrets_app.vault import keycheck
 from secrets_app.vault.backends import forget
+from secrets_app.vault.checks import START
 from secrets_app.vault.keys import local
 
 
 class Command(BaseCommand):
     help = "Migrate the database, make keys for a new one, and compare the keys of an old one."
+    requires_system_checks = [START]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -12,13 +12,11 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
 from fugata_site.metrics import folder
-from fugata_site.supervisor import Child, supervise
+from fugata_site.processes import become_parent
 from repositories_app.models import Repository
+from secrets_app.vault.checks import START
 
 logger = logging.getLogger(__name__)
-
-_CELERY = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet"]
-
 
 _NO_REPOSITORY = """\
 To keep a repository's secrets, make it and a token for it, in another terminal and with the same
@@ -26,7 +24,8 @@ settings: {python} manage.py create_repository my-repo --owner me --token"""
 
 
 class Command(BaseCommand):
-    help = "Prepare, then run gunicorn, a Celery worker and beat until Ctrl-C or SIGTERM."
+    help = "Prepare, then run gunicorn and a Celery worker with beat until Ctrl-C or SIGTERM."
+    requires_system_checks = [START]
 
     def handle(self, *args: Any, **options: Any) -> None:
         os.umask(0o077)  # for all that the children write
@@ -40,7 +39,8 @@ class Command(BaseCommand):
         if not Repository.objects.exists():
             self._say(_NO_REPOSITORY.format(python=os.path.relpath(sys.executable)))
         connections.close_all()
-        sys.exit(supervise(children()))
+        # A little more than requests have in gunicorn.
+        become_parent(settings.GRACEFUL_TIMEOUT + 2.0, settings.LOG_FORMAT)
 
     def _prepare(self) -> None:
         said = io.StringIO()
@@ -72,16 +72,3 @@ def _refuse_a_taken_port() -> None:
 
 def _shown(host: str) -> str:
     return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host  # noqa: S104
-
-
-def children() -> list[Child]:
-    """Return what runs: the web processes, without which there is no service, and Celery's two."""
-    web = [sys.executable, "-m", "gunicorn", "-c", "python:fugata_site.gunicorn_conf"]
-    worker = [*_CELERY, "worker", "--pool=solo", "--loglevel=WARNING"]
-    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    beat = [*_CELERY, "beat", "--loglevel=WARNING", "--pidfile="]
-    return [
-        Child("web", [*web, "fugata_site.wsgi:application"], essential=True),
-        Child("worker", worker),
-        Child("beat", beat),
-    ]

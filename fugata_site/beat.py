@@ -1,0 +1,66 @@
+"""Beat as a thread of the worker, where one process does the work of both (`worker --with-beat`).
+
+Celery's own `worker -B` forks a second process of the same size.
+"""
+
+import logging
+import threading
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.beat import Service
+from celery.platforms import EX_FAILURE
+from celery.worker import state
+
+#: Seconds between two looks at the schedule; a worker that ends waits for one.
+INTERVAL = 0.25
+#: Seconds that it waits at most, where beat waits for the broker.
+PATIENCE = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class BeatThread(threading.Thread):
+    """Sends what is due. When it ends by itself the worker ends too, to be started again."""
+
+    def __init__(self, app: Celery) -> None:
+        super().__init__(name="beat", daemon=True)
+        self._service = Service(
+            app,
+            max_interval=INTERVAL,  # type: ignore[arg-type]  # it may be a float
+            scheduler_cls=app.conf.beat_scheduler,
+        )
+        self._stopping = False
+
+    def run(self) -> None:
+        """Look at the schedule until `stop`."""
+        try:
+            self._service.start()
+        except Exception:
+            logger.exception("beat failed")
+        finally:
+            if not self._stopping:
+                logger.error("beat ended, so the worker ends")
+                setattr(state, "should_stop", EX_FAILURE)  # noqa: B010  # typed as None alone
+
+    def stop(self) -> None:
+        """Keep the schedule and end."""
+        self._stopping = True
+        self._service.stop()
+        self.join(PATIENCE)
+
+
+class BeatBesideWorker(bootsteps.StartStopStep):
+    """Starts and stops the thread with the worker, where `--with-beat` asks for it."""
+
+    def __init__(self, worker: Any, with_beat: bool = False, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.enabled = with_beat
+
+    def include_if(self, worker: Any) -> bool:
+        """Return whether there is such a thread."""
+        return self.enabled
+
+    def create(self, worker: Any) -> BeatThread:  # type: ignore[override]
+        """Return it."""
+        return BeatThread(worker.app)

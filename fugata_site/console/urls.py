@@ -1,0 +1,6 @@
+"""The admin's addresses. Importing them loads the admin: its site, and what apps register."""
+
+from django.contrib import admin
+
+admin.autodiscover()
+urlpatterns = admin.site.get_urls()

@@ -1,0 +1,51 @@
+"""The processes of the service on one machine. `python -m fugata_site.processes` is their parent.
+
+`manage.py serve` becomes that parent when all is prepared. It loads neither Django nor the
+settings, which would be ten times its memory.
+"""
+
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from fugata_site import logs
+from fugata_site.supervisor import ENDING, Child, supervise
+
+#: Set for children: the settings fit together, the database is migrated, and the keys are right.
+PREPARED = "FUGATA_PREPARED"
+
+WEB = [sys.executable, "-m", "gunicorn", "-c", "python:fugata_site.gunicorn_conf"]
+WEB += ["fugata_site.wsgi:application"]
+WORKER = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet", "worker"]
+WORKER += ["--pool=solo", "--loglevel=WARNING"]
+WORKER += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+
+
+def children() -> list[Child]:
+    """Return what runs: the web processes, without which there is no service, and the worker."""
+    return [Child("web", WEB, essential=True), Child("worker", [*WORKER, "--with-beat"])]
+
+
+def become_parent(patience: float, log_format: str) -> NoReturn:
+    """Replace this process by the parent of all; children get `patience` seconds to end in.
+
+    A signal that comes meanwhile is kept until the parent can hear it.
+    """
+    os.environ[PREPARED] = "1"
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    arguments = ["-m", "fugata_site.processes", str(patience), log_format]
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # ourselves
+
+
+def main(patience: str, log_format: str) -> int:
+    """Run the children; returns the exit status."""
+    console = logging.StreamHandler()
+    console.setFormatter(logs.formatter(log_format))
+    logging.basicConfig(level=logging.INFO, handlers=[console])
+    return supervise(children(), float(patience))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

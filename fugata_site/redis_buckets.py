@@ -1,0 +1,97 @@
+"""Token buckets in Redis: one for all processes. How a bucket is kept: see buckets.py."""
+
+import hashlib
+import logging
+import math
+import threading
+import time
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from fugata_site.buckets import Taken, result
+from fugata_site.metrics.definitions import BUCKETS_FAILED
+
+logger = logging.getLogger(__name__)
+
+# KEYS[1]: the bucket. ARGV: microseconds a token takes to come back; the most tokens there are.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local most = now + ARGV[1] * ARGV[2]
+if full_at > most then -- the clock was set back, or the burst lowered: an empty bucket is the worst
+    full_at = most
+    local lasts = math.ceil(ARGV[1] * ARGV[2] / 1000)
+    redis.call('SET', KEYS[1], string.format('%.0f', most), 'PX', lasts)
+end
+local after = full_at + ARGV[1]
+if after > most then return {0, now, full_at} end
+redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1)
+return {1, now, after}
+"""
+_TAKE_SHA = hashlib.sha1(_TAKE.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisBuckets:
+    """The buckets of any number of processes. Redis being slow or down blocks nobody."""
+
+    #: Seconds for which requests are spared the wait after Redis failed.
+    PAUSE = 2.0
+
+    def __init__(self, url: str, interval: float, burst: int) -> None:
+        self._interval, self._burst = max(round(interval), 1), burst
+        self._pool = redis.ConnectionPool.from_url(
+            url,
+            socket_timeout=settings.REDIS_TIMEOUT,
+            socket_connect_timeout=settings.REDIS_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        )
+        # A connection a thread: half of what a command costs is the pool's bookkeeping.
+        self._own = threading.local()
+        self._open_until = 0.0
+
+    def take(self, bucket: str) -> Taken:
+        """Take a token from `bucket`, if there is one, or if Redis does not answer in time."""
+        if time.monotonic() < self._open_until:
+            return self._unlimited()
+        try:
+            allowed, now, full_at = self._run(f"fugata:bucket:{bucket}")
+        except (redis.RedisError, OSError) as error:
+            return self._open_circuit(error)
+        return result(bool(allowed), now, full_at, self._interval, self._burst)
+
+    def _run(self, key: str) -> list[int]:
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = self._pool.make_connection()
+        try:
+            return self._take_from(connection, key)
+        except redis.ConnectionError:  # one that died while idle says nothing about Redis
+            connection.disconnect()
+            return self._take_from(connection, key)
+
+    def _take_from(self, connection: Any, key: str) -> list[int]:
+        try:
+            return self._evaluate(connection, "EVALSHA", _TAKE_SHA, key)
+        except redis.exceptions.NoScriptError:  # Redis was restarted
+            return self._evaluate(connection, "EVAL", _TAKE, key)
+        except Exception:
+            connection.disconnect()  # an answer that comes late must not be the next one's
+            raise
+
+    def _evaluate(self, connection: Any, command: str, script: str, key: str) -> list[int]:
+        connection.send_command(command, script, 1, key, self._interval, self._burst)
+        return connection.read_response()  # type: ignore[no-any-return]
+
+    def _open_circuit(self, error: Exception) -> Taken:
+        self._open_until = time.monotonic() + self.PAUSE
+        BUCKETS_FAILED.inc()
+        logger.warning("rate limits are off for now: Redis failed (%s)", type(error).__name__)
+        return self._unlimited()
+
+    def _unlimited(self) -> Taken:
+        return Taken(True, self._burst, math.ceil(time.time()), 0)
