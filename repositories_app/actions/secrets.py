@@ -5,6 +5,7 @@ deleted after the commit (design: "The order of effects").
 """
 
 import logging
+import time
 
 from django.db import IntegrityError
 
@@ -25,8 +26,10 @@ from secrets_app.vault.backends import value_store
 from secrets_app.vault.errors import ValueMissing, VaultError
 
 APP = "repositories"
-#: How often a reader follows a pointer that was moved under it, and a writer a row just made.
+#: How often a reader follows a pointer that was moved under it.
 ATTEMPTS = 4
+#: Seconds in which a writer begins anew while others make and remove the same row.
+PATIENCE = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +54,16 @@ def set_secret(repository: Opened, secret_key: str, value: str, actor: Actor) ->
 
 def _point_to(repository: Opened, secret_key: str, value: KeptValue, actor: Actor) -> str | None:
     """Make the row point to `value`; returns the name of the value that it replaces."""
-    for _ in range(ATTEMPTS):
+    deadline = time.monotonic() + PATIENCE
+    while True:
         try:
             return registry().write(_place(repository, secret_key), value, actor)
         except IntegrityError:  # another writer made the row, or the repository is gone
             if not Repository.objects.filter(pk=repository.id).exists():
                 raise RepositoryNotFound() from None
-    raise InternalError()
+            if time.monotonic() > deadline:
+                logger.error("a secret could not be set: others keep making and removing its row")
+                raise InternalError() from None
 
 
 def _place(repository: Opened, secret_key: str) -> Place:

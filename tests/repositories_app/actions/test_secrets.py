@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,8 @@ from repositories_app.actions.secrets import (
 )
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.models import Repository, RepositorySecret
-from repositories_app.registry import registry
+from repositories_app.registry import Place, registry
+from secrets_app.actions.values import KeptValue
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import InternalError
 from secrets_app.models import AuditEvent
@@ -66,6 +67,37 @@ def test_values_in_the_database_come_and_go_with_their_rows(actor: Actor) -> Non
         assert StoredValue.objects.count() == 1
     remove_secret(opened(), "k", actor)
     assert StoredValue.objects.count() == 0
+
+
+def _beaten(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a writer find so many times that another has just made the row."""
+    write, left = registry().write, iter(range(times))
+
+    def write_or_lose(place: Place, value: KeptValue, actor: Actor) -> str | None:
+        if next(left, None) is not None:
+            raise IntegrityError("another writer made the row at the same time")
+        return write(place, value, actor)
+
+    monkeypatch.setattr(registry(), "write", write_or_lose)
+
+
+def test_a_writer_begins_anew_as_often_as_others_come_first(
+    actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _beaten(20, monkeypatch)
+    set_secret(opened(), "k", "mine", actor)
+    assert read_secret(opened(), "k", actor) == b"mine"
+
+
+def test_a_writer_gives_up_in_the_end_and_says_so(
+    actor: Actor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("repositories_app.actions.secrets.PATIENCE", 0.05)
+    _beaten(10**9, monkeypatch)
+    with pytest.raises(InternalError):
+        set_secret(opened(), "k", "mine", actor)
+    assert "others keep making and removing its row" in caplog.text
+    assert not RepositorySecret.objects.exists()
 
 
 @pytest.mark.parametrize("operation", ["put", "wrap"])
