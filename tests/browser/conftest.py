@@ -1,10 +1,11 @@
 """A real browser, whose visitors report whatever a page should not do."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -16,6 +17,7 @@ from playwright.sync_api import (
 
 from tests.support.service import Service
 
+Scheme = Literal["dark", "light"]
 #: `visitor(java_script_enabled=False, ...)` gives a page in a browser context of its own.
 Visitor = Callable[..., Page]
 
@@ -80,3 +82,30 @@ def visitor(browser: Browser, service: Service) -> Iterator[Visitor]:
     for context in contexts:
         context.close()
     assert watch.complaints == []
+
+
+COLOURS_SETTLED = "Promise.all(document.getAnimations().map(each => each.finished))"
+#: The looks of a page that axe sees: scheme of colours, and width.
+LOOKS: list[tuple[Scheme, int]] = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+
+
+def each_look(page: Page) -> Iterator[str]:
+    """Give a page that is open each of the looks in turn, and yield its name."""
+    for scheme, width in LOOKS:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate(COLOURS_SETTLED)
+        yield f"{scheme}, {width} pixels wide"
+
+
+def width_of(page: Page) -> int:
+    """Return how many pixels wide a page is, seen or not."""
+    return int(page.evaluate("document.documentElement.scrollWidth"))
+
+
+def serious(page: Page, **options: Any) -> list[tuple[str, str]]:
+    """Return what axe calls serious or critical: the rule, and the element."""
+    results = Axe().run(page, options=options).response
+    assert results["passes"]
+    found = [one for one in results["violations"] if one["impact"] in ("serious", "critical")]
+    return [(one["id"], node["html"]) for one in found for node in one["nodes"]]

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, StorageState, expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, each_look, serious, width_of
 from tests.browser.steps import share_by_api
 from tests.support.operators import PASSWORD
 from tests.support.service import Service
@@ -218,22 +217,11 @@ each_page = pytest.mark.parametrize("visit", PAGES.values(), ids=PAGES)
 
 
 @each_page
-@pytest.mark.parametrize(
-    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)], ids=str
-)
-def test_axe_finds_nothing_serious(olga: Visitor, visit: Visit, scheme: str, width: int) -> None:
-    page = olga(color_scheme=scheme, viewport={"width": width, "height": 800})
+def test_axe_finds_nothing_serious_and_a_phone_suffices(olga: Visitor, visit: Visit) -> None:
+    page = olga()
     visit(page)
-    # It would fetch style sheets by script, which the policy forbids.
-    results = Axe().run(page, options={"preload": False}).response
-    assert results["passes"]
-    found = [one for one in results["violations"] if one["impact"] in ("serious", "critical")]
-    places = [(one["id"], node["html"]) for one in found for node in one["nodes"]]
-    assert [place for place in places if DJANGOS_OWN not in place[1]] == []
-
-
-@each_page
-def test_fits_a_phone(olga: Visitor, visit: Visit) -> None:
-    page = olga(viewport={"width": 360, "height": 640})
-    visit(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for look in each_look(page):
+        # It would fetch style sheets by script, which the policy forbids.
+        found = serious(page, preload=False)
+        assert [one for one in found if DJANGOS_OWN not in one[1]] == [], look
+    assert width_of(page) <= 360

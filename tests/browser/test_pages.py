@@ -1,13 +1,11 @@
 """What holds for each page: for everybody's eyes, hands and privacy."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, each_look, serious, width_of
 from tests.browser.steps import expect_gone, fill_in, open_share, share, share_by_api
 from tests.support.service import Service
 
@@ -83,36 +81,33 @@ PAGES: list[Visit] = [
 each_page = pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__.strip("_"))
 
 
-def _findings(page: Page) -> list[dict[str, Any]]:
-    results: dict[str, Any] = Axe().run(page).response
-    assert results["passes"]
-    return [found for found in results["violations"] if found["impact"] in ("serious", "critical")]
-
-
 @each_page
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    visitor: Visitor, service: Service, visit: Visit, scheme: str, width: int
+def test_is_for_everybody_and_tells_nobody(
+    visitor: Visitor, service: Service, visit: Visit
 ) -> None:
-    page = visitor(color_scheme=scheme, viewport={"width": width, "height": 800})
-    visit(page, service.url)
-    assert _findings(page) == []
-
-
-@each_page
-@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
-def test_fits_320_pixels(visitor: Visitor, service: Service, visit: Visit, scripts: bool) -> None:
-    page = visitor(viewport={"width": 320, "height": 640}, java_script_enabled=scripts)
-    visit(page, service.url)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
-
-
-@each_page
-def test_tells_nobody(visitor: Visitor, service: Service, visit: Visit) -> None:
-    """No robot, no referrer, and a preview that is the same for every link."""
     page = visitor()
     visit(page, service.url)
+    _has_one_heading_and_its_landmarks(page)
+    _tells_nobody(page)
+    for look in each_look(page):
+        assert serious(page) == [], look
+    assert _fits(page)
+
+
+@each_page
+def test_fits_without_scripts(visitor: Visitor, service: Service, visit: Visit) -> None:
+    page = visitor(java_script_enabled=False)
+    visit(page, service.url)
+    assert _fits(page)
+
+
+def _fits(page: Page) -> bool:
+    page.set_viewport_size({"width": 320, "height": 640})
+    return width_of(page) <= 320
+
+
+def _tells_nobody(page: Page) -> None:
+    """No robot, no referrer, and a preview that is the same for every link."""
     assert _meta(page, "name", "robots") == "noindex, nofollow"
     assert _meta(page, "name", "referrer") == "no-referrer"
     assert _meta(page, "property", "og:title") == "Fugata"
@@ -124,12 +119,7 @@ def _meta(page: Page, kind: str, name: str) -> str | None:
     return page.locator(f'meta[{kind}="{name}"]').get_attribute("content")
 
 
-@each_page
-def test_has_one_heading_and_its_landmarks(
-    visitor: Visitor, service: Service, visit: Visit
-) -> None:
-    page = visitor()
-    visit(page, service.url)
+def _has_one_heading_and_its_landmarks(page: Page) -> None:
     expect(page.get_by_role("banner")).to_have_count(1)
     expect(page.get_by_role("main")).to_have_count(1)
     expect(page.get_by_role("contentinfo")).to_have_count(1)
