@@ -95,6 +95,15 @@ def test_what_is_skipped_fails_where_nothing_may_be(
     assert run(capsys)[0] == 0
 
 
+def test_a_pass_that_ran_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A marker that fits no test any more would else take a whole pass away unseen."""
+    assert run(capsys)[0] == 1
+    monkeypatch.delenv("FUGATA_TEST_REQUIRE_ALL")
+    assert run(capsys)[0] == 5
+
+
 def test_a_part_that_is_lacking(capsys: pytest.CaptureFixture[str]) -> None:
     asked = Run([], repeat=False)
     asked.lack("Kubernetes: no API server")

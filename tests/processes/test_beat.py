@@ -1,6 +1,5 @@
 """Beat, by itself and as a thread of the worker: it ends when it is asked to, and not unnoticed."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,23 +8,13 @@ import pytest
 from tests.conftest import MakeService
 from tests.support.failing_beat import FAIL
 from tests.support.parts import wait_until
-from tests.support.service import ROOT
 
 
 def test_beat_ends_quietly_while_it_starts(make_service: MakeService) -> None:
     service = make_service(start=False)
     command = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet", "beat"]
     command += ["--scheduler", "tests.support.signalled:SignalledScheduler", "--pidfile="]
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=service.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = service.run(*command)
     assert ended.returncode == 0, ended.stdout
     assert "Traceback" not in ended.stdout
 

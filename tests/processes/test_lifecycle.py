@@ -85,16 +85,7 @@ def test_a_signal_between_serve_and_the_parent_is_kept(
 ) -> None:
     service = make_service(start=False)
     service.manage("prepare")
-    ended = subprocess.run(
-        [sys.executable, "-c", BECOME_PARENT.format(name=name)],
-        cwd=ROOT,
-        env=service.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = service.run(sys.executable, "-c", BECOME_PARENT.format(name=name))
     assert ended.returncode == 0, ended.stdout
     assert "Traceback" not in ended.stdout
 

@@ -89,7 +89,8 @@ class Run:
         outcomes = self._outcomes.values()
         passed, failed = sum(len(o.passed) for o in outcomes), sum(len(o.failed) for o in outcomes)
         _say(f"{passed} passed, {failed} failed")
-        return self._status(accepted=not (self._strict and (skipped or self._lacking)))
+        idle = any(one.status == _NOTHING for one in outcomes)
+        return self._status(accepted=not (self._strict and (skipped or self._lacking or idle)))
 
     def _named(self, what: str) -> list[str]:
         found = self._outcomes.items()

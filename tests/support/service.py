@@ -119,6 +119,19 @@ class Service:
             check=check,
         )
 
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run another command in its environment, all that it writes in one."""
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
     def logged(self) -> str:
         """Return everything that the processes wrote."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
