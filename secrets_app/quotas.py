@@ -3,7 +3,8 @@
 Off unless set, and nothing is counted then. A client's shares are counted before each create, by
 an index that has those alone: exact but for what the same client creates at the same moment, which
 its token bucket bounds. The whole installation's are measured every few seconds in each process,
-which adds what it creates meanwhile: exact but for what other processes create until then.
+which adds what it creates meanwhile: exact but for what is on its way while that is measured, and
+for what other processes create until then.
 """
 
 import math

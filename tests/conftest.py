@@ -246,10 +246,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _markers(item: pytest.Item) -> Iterator[str]:
     folder = item.path.parent.name
     fixtures = set(getattr(item, "fixturenames", ()))
-    processes = bool(item.get_closest_marker("processes"))
     if folder in ("processes", *_OUTSIDE, "faults"):
         yield "processes"
-    if folder in _OUTSIDE or (folder == "kubernetes" and processes):
+    if folder in _OUTSIDE:
         yield "outside"
     if folder == "faults":
         yield "faults"
