@@ -89,6 +89,8 @@ class Run:
         outcomes = self._outcomes.values()
         passed, failed = sum(len(o.passed) for o in outcomes), sum(len(o.failed) for o in outcomes)
         _say(f"{passed} passed, {failed} failed")
+        if {one.status for one in outcomes} == {_NOTHING}:
+            print("No test matches what was asked for.", flush=True)
         idle = any(one.status == _NOTHING for one in outcomes)
         return self._status(accepted=not (self._strict and (skipped or self._lacking or idle)))
 
