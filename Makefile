@@ -33,7 +33,7 @@ bench: $(VENV)/.ready-dev ## Measure against the limit of this stack and against
 	@$(BIN)/python -m benchmarks.kubernetes
 	@$(BIN)/python -m benchmarks.start
 
-soak: $(VENV)/.ready-dev ## Races and kills over many more rounds (ROUNDS=…); MINUTES=… of faults (SEED=…)
+soak: $(VENV)/.ready-dev ## Races and kills over ROUNDS=500 rounds (25 minutes), or faults for MINUTES=… (SEED=…)
 	@$(if $(MINUTES),FUGATA_FAULT_MINUTES=$(MINUTES) FUGATA_FAULT_SEED=$(SEED) $(BIN)/python -m tests --soak tests/faults $(ARGS),\
 		FUGATA_TEST_ROUNDS=$(or $(ROUNDS),500) $(BIN)/python -m tests --soak $(ARGS))
 

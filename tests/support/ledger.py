@@ -107,7 +107,7 @@ class Stream:
 
     def settle(self) -> None:
         """Open everything once more, and see that the ledger holds. Call it after the block."""
-        assert not self.complaints
+        assert not self.complaints, self.complaints
         with httpx.Client(base_url=self._url, timeout=_TIMEOUT) as client:
             lost = [s.id for s in self.waiting.values() if not _opens(client, s)]
             assert not lost, f"{len(lost)} acknowledged shares of {len(self.waiting)} are lost"
