@@ -18,7 +18,8 @@ class FugataSiteConfig(AppConfig):
         """Register the system checks, watch the connections, let no warning pass the log by."""
         from django.conf import settings
 
-        from fugata_site import checks, connections, production  # noqa: F401
+        from fugata_core import connections
+        from fugata_site import checks, production  # noqa: F401
 
         connections.watch()
         if settings.LOG_FORMAT == "json":

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from django.conf import settings
 from django.http import HttpRequest
 
-from secrets_app.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
+from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
 
 LARGE = 2**20
 _STEP = 2**18

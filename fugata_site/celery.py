@@ -101,7 +101,7 @@ def format_tasks_logs(logger: logging.Logger, **_: Any) -> None:
     """Write what tasks log as everything else is written: redacted, in LOG_FORMAT."""
     from django.conf import settings
 
-    from fugata_site import logs
+    from fugata_core import logs
 
     for handler in logger.handlers:
         handler.setFormatter(logs.formatter(settings.LOG_FORMAT))
@@ -137,7 +137,7 @@ def refuse_unsafe_settings(**_: object) -> None:
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 
-    from secrets_app.vault.checks import START
+    from fugata_core.checks import START
 
     if os.environ.get(PREPARED):
         return

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
-from secrets_app.vault.checks import START
+from fugata_core.checks import START
 
 
 @register(START)

@@ -9,8 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
 
-from secrets_app.api.negotiation import prefers_html
-from secrets_app.errors import (
+from fugata_core.errors import (
     BadRequest,
     Forbidden,
     FugataError,
@@ -22,6 +21,7 @@ from secrets_app.errors import (
     UnsupportedMediaType,
     database_unavailable,
 )
+from fugata_core.negotiation import prefers_html
 from secrets_app.pages.views import offer_again
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from django.db import connection
 
-from secrets_app.errors import let_go
+from fugata_core.errors import let_go
 from secrets_app.vault.backends import key_provider, value_store
 from secrets_app.vault.errors import VaultError
 

@@ -22,5 +22,5 @@ _CONFIGURATION = {
 
 def configuration(log_format: str) -> dict[str, Any]:
     """Return LOGGING, which writes in that format."""
-    redacting = {"()": "fugata_site.logs.formatter", "log_format": log_format}
+    redacting = {"()": "fugata_core.logs.formatter", "log_format": log_format}
     return _CONFIGURATION | {"formatters": {"redacting": redacting}}

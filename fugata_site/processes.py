@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from fugata_site import logs
+from fugata_core import logs
 from fugata_site.supervisor import ENDING, Child, supervise
 
 #: Set for children: the settings fit together, the database is migrated, and the keys are right.

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
-from secrets_app.vault.checks import START
+from fugata_core.checks import START
 
 
 @register(START)

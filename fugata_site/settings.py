@@ -335,12 +335,14 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "secrets_app.api.negotiation.JsonOnly",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fugata_core.negotiation.JsonOnly",
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "fugata_site.errors.api_exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
+#: The modules that describe the APIs; each has `components`, the schemas that it refers to.
+API_SCHEMAS = ["secrets_app.api.schema", "repositories_app.api.schema"]
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "TITLE": "Fugata",

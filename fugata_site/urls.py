@@ -4,7 +4,8 @@ from django.urls import URLResolver, include, path
 from django.urls.resolvers import RoutePattern
 from django.views.generic import RedirectView
 
-from fugata_site import errors, openapi
+from fugata_openapi import views
+from fugata_site import errors
 
 
 class LazyResolver(URLResolver):
@@ -18,8 +19,8 @@ urlpatterns = [
     path("", include("secrets_app.api.urls")),
     path("", include("repositories_app.api.urls")),
     path("", include("secrets_app.pages.urls")),
-    path("openapi.json", openapi.openapi, name="openapi"),
-    path("docs", openapi.docs, name="docs"),
+    path("openapi.json", views.openapi, name="openapi"),
+    path("docs", views.docs, name="docs"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     LazyResolver(RoutePattern("admin/"), "fugata_site.console.urls", None, "admin", "admin"),
 ]

@@ -8,15 +8,15 @@ from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from fugata_core import tokens
+from fugata_core.bearer import bearer_token
+from fugata_core.errors import Unauthorized
 from repositories_app.caller import Caller
 from repositories_app.models import AccessToken
 from repositories_app.registry import KnownToken, registry
 from repositories_app.tokens import is_access_token
-from secrets_app import ids
-from secrets_app.api.bearer import bearer_token
 from secrets_app.audit import Actor
 from secrets_app.audit.refusals import count_refusal
-from secrets_app.errors import Unauthorized
 from secrets_app.guessing import wrong_guess
 
 #: How old `last_used_at` may get before a request writes it.
@@ -31,7 +31,7 @@ def find_caller(request: HttpRequest) -> Caller | None:
 
 def caller_of(token: str) -> Caller | None:
     """Return whose token that is; None for one that is unknown, revoked or past its end."""
-    digest = ids.digest(token)
+    digest = tokens.digest(token)
     known = registry().token(digest)
     if known is None or not hmac.compare_digest(known.digest, digest):
         return None

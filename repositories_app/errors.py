@@ -1,6 +1,6 @@
 """What can go wrong with repositories, besides what the whole service knows."""
 
-from secrets_app.errors import NotFound
+from fugata_core.errors import NotFound
 
 
 class RepositoryNotFound(NotFound):

@@ -1,6 +1,6 @@
 """What happens to repositories' secrets, counted: never to which one, nor by whom."""
 
-from secrets_app.metrics import events
+from fugata_core.metrics import events
 
 SECRETS = events(
     "fugata_repository_secrets",

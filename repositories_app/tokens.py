@@ -6,7 +6,7 @@ than 170 random bits to guess.
 
 import re
 
-from secrets_app import ids
+from fugata_core import tokens
 
 _RANDOM = 36
 _SHOWN = 10
@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"fgt_[0-9A-Za-z]{36}", re.ASCII)
 
 def new_access_token() -> str:
     """Return a new access token."""
-    return "fgt_" + ids.random_letters(_RANDOM)
+    return "fgt_" + tokens.random_letters(_RANDOM)
 
 
 def is_access_token(text: str) -> bool:

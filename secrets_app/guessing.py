@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django_ratelimit.core import get_usage
 
+from fugata_core.errors import FugataError, RateLimited, TooManySignIns, Unauthorized
 from secrets_app.audit import Actor
 from secrets_app.audit.refusals import count_refusal
-from secrets_app.errors import FugataError, RateLimited, TooManySignIns, Unauthorized
 from secrets_app.metrics import GUESSES
 
 logger = logging.getLogger(__name__)

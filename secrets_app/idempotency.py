@@ -20,9 +20,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db.models.functions import Now
 
+from fugata_core import tokens
+from fugata_core.clock import expiry
+from fugata_core.errors import BadRequest
 from secrets_app import ids
-from secrets_app.clock import expiry
-from secrets_app.errors import BadRequest, DecryptFailed, KeyReused
+from secrets_app.errors import DecryptFailed, KeyReused
 from secrets_app.models import KeptAnswer
 
 logger = logging.getLogger(__name__)
@@ -82,7 +84,8 @@ def for_creation(key: str, body: bytes) -> Idempotency:
 
 def for_opening(key: str, share_id: str) -> Idempotency:
     """Return the idempotency of opening that share."""
-    return Idempotency(key, b"open" + ids.digest(share_id), link_secret=ids.link_secret(share_id))
+    scope = b"open" + tokens.digest(share_id)
+    return Idempotency(key, scope, link_secret=ids.link_secret(share_id))
 
 
 def recall(once: Idempotency) -> bytes | None:

@@ -13,7 +13,7 @@ from django.db import models, transaction
 from django.db.models import Count, Min, Sum
 from django.db.models.functions import TruncHour
 
-from secrets_app.clock import clock
+from fugata_core.clock import clock
 from secrets_app.models import AuditEvent, Heartbeat, HourlyCount, Share
 from secrets_app.vault.models import KeyEncryptionKey
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from fugata_core.clock import iso
 from fugata_site.backups import rows, snapshot
 from fugata_site.backups.archive import Manifest, Writer
-from secrets_app.clock import iso
 from secrets_app.vault.backends import value_store
 from secrets_app.vault.errors import ValueMissing
 from secrets_app.vault.hold import deletions_held

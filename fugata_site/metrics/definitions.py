@@ -13,9 +13,6 @@ REQUESTS = Histogram(
 RATE_LIMITED = Counter(
     "fugata_rate_limited", "Requests refused by an empty token bucket, by whose it was", ["by"]
 )
-BUCKETS_FAILED = Counter(
-    "fugata_rate_limiter_failures", "Times that Redis failed and the rate limits went off"
-)
 TASKS = Counter("fugata_tasks", "Runs of periodic tasks", ["task", "outcome"])
 TASK_SUCCEEDED = Gauge(
     "fugata_task_last_success_timestamp_seconds",

@@ -15,9 +15,9 @@ from django.db.models import Count, Min, Sum
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fugata_core.clock import clock
+from fugata_core.errors import let_go
 from repositories_app.models import RepositorySecret
-from secrets_app.clock import clock
-from secrets_app.errors import let_go
 from secrets_app.models import Share
 
 #: Seconds for which a measurement is good at least; a slow one is good for longer.

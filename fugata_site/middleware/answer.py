@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from fugata_site import logs
+from fugata_core import logs
 
 # Not an id or a token of ours: what a client sends is kept in the trail and in logs.
 _WELL_FORMED = re.compile(r"(?!.*(?:fug|tok|fgt)_)[-._0-9A-Za-z]{8,64}")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from fugata_core.errors import FugataError
 from fugata_site import errors
 from fugata_site.body import body_read, has_body
-from secrets_app.errors import FugataError
 
 
 class BodyMiddleware:

@@ -13,21 +13,15 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
+from fugata_core.bearer import bearer_token
+from fugata_core.errors import FugataError, RateLimited, database_unavailable
+from fugata_core.limits import shared
 from fugata_site import errors
 from fugata_site.body import discard
-from fugata_site.middleware.bulkhead import shared
 from repositories_app.caller import Caller
 from repositories_app.tokens import is_access_token
-from secrets_app.api.bearer import bearer_token
 from secrets_app.audit import Actor
-from secrets_app.errors import (
-    CreationNotAllowed,
-    FugataError,
-    RateLimited,
-    SignInToCreate,
-    TokenMayNotCreate,
-    database_unavailable,
-)
+from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.guessing import wrong_guess
 
 SIGN_IN = "/admin/login/"

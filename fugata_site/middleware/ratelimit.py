@@ -12,16 +12,17 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
+from fugata_core.buckets import configured
+from fugata_core.buckets.base import Buckets, Taken
+from fugata_core.errors import FugataError, RateLimited, database_unavailable
+from fugata_core.limits import shared
 from fugata_site import errors
 from fugata_site.body import body_read, discard
-from fugata_site.buckets import Buckets, Taken, configured
 from fugata_site.metrics.definitions import RATE_LIMITED
-from fugata_site.middleware.bulkhead import shared
 from fugata_site.middleware.creation import is_creation_by_api
 from fugata_site.middleware.csrf import PageCsrfMiddleware
 from repositories_app.authentication import find_caller
 from repositories_app.caller import Caller
-from secrets_app.errors import FugataError, RateLimited, database_unavailable
 
 #: Bytes of a form that is read, and given back, though it is refused.
 _FORM = 256 * 1024

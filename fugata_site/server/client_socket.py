@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 
+from fugata_core.limits import Bulkhead
 from fugata_site.body import IDLE, SLOWEST
-from fugata_site.middleware.bulkhead import Bulkhead
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

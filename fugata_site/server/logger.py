@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from gunicorn import glogging
 
-from fugata_site.logs import formatter, redacted, request_id
+from fugata_core.logs import formatter, redacted, request_id
 
 _KNOWN = re.compile(
     r"/|/healthz|/livez|/metrics|/docs|/openapi\.json|/secrets|/(secrets|s|repositories)/.*"

@@ -3,7 +3,7 @@
 import json
 from http import HTTPStatus
 
-from secrets_app.errors import FugataError
+from fugata_core.errors import FugataError
 
 
 class HeadTooLong(FugataError):

@@ -9,6 +9,9 @@ import time
 
 from django.db import IntegrityError
 
+from fugata_core.content import checked_content
+from fugata_core.errors import BadRequest, InternalError
+from fugata_core.metrics import counted
 from repositories_app.access import Opened
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.metrics import SECRETS
@@ -16,10 +19,8 @@ from repositories_app.models import Repository, RepositorySecret
 from repositories_app.names import KEY_RULE, is_secret_key
 from repositories_app.registry import LoadedSecret, Place, registry
 from repositories_app.sealing import secret_terms
-from secrets_app.actions.values import KeptValue, checked_content, delete_quietly, keep_value
+from secrets_app.actions.values import KeptValue, delete_quietly, keep_value
 from secrets_app.audit import Actor, record, record_failure
-from secrets_app.errors import BadRequest, InternalError
-from secrets_app.metrics import counted
 from secrets_app.models import AuditEvent
 from secrets_app.vault import envelope
 from secrets_app.vault.backends import value_store

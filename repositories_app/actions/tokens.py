@@ -8,13 +8,13 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Now
 
+from fugata_core import tokens
+from fugata_core.clock import expiry
+from fugata_core.errors import BadRequest
 from repositories_app.actions.repositories import repository_named
 from repositories_app.models import AccessToken
 from repositories_app.tokens import new_access_token, shown
-from secrets_app import ids
 from secrets_app.audit import COMMAND_LINE, Actor, record
-from secrets_app.clock import expiry
-from secrets_app.errors import BadRequest
 from secrets_app.models import AuditEvent
 
 
@@ -40,7 +40,7 @@ def create_access_token(
     with transaction.atomic():
         row = AccessToken.objects.create(
             user=user,
-            digest=ids.digest(token),
+            digest=tokens.digest(token),
             prefix=shown(token),
             label=terms.label,
             read_only=terms.read_only,

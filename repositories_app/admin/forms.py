@@ -6,10 +6,10 @@ from django import forms
 from django.contrib.admin import widgets
 from django.contrib.auth.models import User
 
+from fugata_core.durations import duration
 from repositories_app.actions.tokens import TokenTerms
 from repositories_app.models import Membership, Repository
 from repositories_app.names import REPOSITORY_RULE
-from secrets_app.durations import duration
 
 _NEW_USERS = "A name that is new makes a user without a password."
 

@@ -9,16 +9,16 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from fugata_core.admin.adding import AddedAdmin
+from fugata_core.admin.base import asks_first, minute
 from repositories_app.actions.repositories import (
     create_repository,
     delete_repository,
     remove_member,
     set_member,
 )
-from repositories_app.admin.adding import AddedAdmin
 from repositories_app.admin.forms import MemberForm, MembersFormSet, NewRepositoryForm
 from repositories_app.models import Membership, Repository
-from secrets_app.admin.base import asks_first, minute
 from secrets_app.audit import Actor
 
 

@@ -5,11 +5,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
+from fugata_core.admin.base import ShownAdmin, asks_first, minute
 from repositories_app.access import Opened
 from repositories_app.actions.secrets import remove_secret
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import RepositorySecret
-from secrets_app.admin.base import ShownAdmin, asks_first, minute
 from secrets_app.audit import Actor
 
 

@@ -5,12 +5,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from fugata_core.admin.adding import AddedAdmin
+from fugata_core.admin.base import asks_first, minute
 from repositories_app.actions.tokens import create_access_token, revoke_access_tokens
-from repositories_app.admin.adding import AddedAdmin
 from repositories_app.admin.forms import NewTokenForm
 from repositories_app.models import AccessToken
 from secrets_app import statistics
-from secrets_app.admin.base import asks_first, minute
 from secrets_app.audit import Actor
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from fugata_core.json_bodies import JsonDecoder, JsonParser
 from repositories_app.names import KEY_RULE
-from secrets_app.api.parsers import JsonDecoder, JsonParser
 
 
 class SetBody(msgspec.Struct):

@@ -4,11 +4,16 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiViewExtension
 
-from repositories_app.api.answers import ValueAnswer
-from repositories_app.api.parsers import SetBody
-from repositories_app.errors import RepositoryNotFound, SecretNotFound
-from repositories_app.names import KEY_PATTERN, KEY_RULE, REPOSITORY_PATTERN, REPOSITORY_RULE
-from secrets_app.api.describe import (
+from fugata_core.errors import (
+    BadRequest,
+    Forbidden,
+    FugataError,
+    InternalError,
+    MalformedJson,
+    SecretTooLarge,
+    Unauthorized,
+)
+from fugata_openapi.describe import (
     ANYWHERE,
     REQUEST_ID,
     WITH_BODY,
@@ -21,15 +26,10 @@ from secrets_app.api.describe import (
     refusals,
     schemas,
 )
-from secrets_app.errors import (
-    BadRequest,
-    Forbidden,
-    FugataError,
-    InternalError,
-    MalformedJson,
-    SecretTooLarge,
-    Unauthorized,
-)
+from repositories_app.api.answers import ValueAnswer
+from repositories_app.api.parsers import SetBody
+from repositories_app.errors import RepositoryNotFound, SecretNotFound
+from repositories_app.names import KEY_PATTERN, KEY_RULE, REPOSITORY_PATTERN, REPOSITORY_RULE
 
 _REPOSITORY = {
     "name": "repoID",

@@ -8,6 +8,8 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
+from fugata_core.errors import MalformedJson
+from fugata_core.responses import JSON, secret_answer
 from repositories_app.access import readable, writable
 from repositories_app.actions.secrets import (
     read_secret,
@@ -19,9 +21,7 @@ from repositories_app.actions.secrets import (
 from repositories_app.api.parsers import SetBody, SetParser
 from repositories_app.authentication import BearerAuthentication
 from repositories_app.caller import Caller
-from secrets_app.api.answers import JSON, secret_answer
 from secrets_app.audit import Actor
-from secrets_app.errors import MalformedJson
 
 
 class SecretViewSet(ViewSet):

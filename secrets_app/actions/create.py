@@ -8,12 +8,16 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
+from fugata_core import tokens
+from fugata_core.clock import expiry
+from fugata_core.content import checked_content
+from fugata_core.errors import BadRequest
+from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.actions.values import checked_content, keep_value
+from secrets_app.actions.values import keep_value
 from secrets_app.audit import Actor
-from secrets_app.clock import expiry
-from secrets_app.errors import BadRequest, EncryptFailed
-from secrets_app.metrics import SHARES, counted
+from secrets_app.errors import EncryptFailed
+from secrets_app.metrics import SHARES
 from secrets_app.quotas import check_quotas, counted_client
 from secrets_app.registry import NewShare, registry
 from secrets_app.sealing import share_terms
@@ -59,7 +63,7 @@ def create_share(
     one_time = _one_time(draft.one_time)
     check_quotas(actor, len(content))
     created = Created(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
-    digest = ids.digest(created.share_id)
+    digest = tokens.digest(created.share_id)
     terms = share_terms(digest, created.expires_at, one_time)
     try:
         value = keep_value("shares", content, lambda _: terms, ids.link_secret(created.share_id))
@@ -68,7 +72,7 @@ def create_share(
         raise EncryptFailed() from error
     share = NewShare(
         digest=digest,
-        deletion_digest=ids.digest(created.deletion_token),
+        deletion_digest=tokens.digest(created.deletion_token),
         wrapped_key=value.wrapped_key,
         key_id=value.key_id,
         value_name=value.name,

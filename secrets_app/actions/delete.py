@@ -3,12 +3,14 @@
 import hmac
 from collections.abc import Iterable
 
+from fugata_core import tokens
+from fugata_core.metrics import counted
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.guessing import wrong_guess
-from secrets_app.metrics import SHARES, counted
+from secrets_app.metrics import SHARES
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import registry
 
@@ -17,7 +19,7 @@ from secrets_app.registry import registry
 def delete_share(share_id: str, token: str, actor: Actor) -> None:
     """Delete a live share. Raises ShareNotFound, Unauthorized, or RateLimited for a guesser."""
     share = find_share(share_id)
-    if not hmac.compare_digest(bytes(share.deletion_digest), ids.digest(token)):
+    if not hmac.compare_digest(bytes(share.deletion_digest), tokens.digest(token)):
         raise wrong_guess(actor, counts=ids.is_deletion_token(token))
     if not registry().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
         raise ShareNotFound()
@@ -42,7 +44,7 @@ def find_share(share_id: str) -> Share:
     """Return the live share of that id, consuming nothing. Raises ShareNotFound."""
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
-    share = Share.objects.live().filter(digest=ids.digest(share_id)).first()
+    share = Share.objects.live().filter(digest=tokens.digest(share_id)).first()
     if share is None:
         raise ShareNotFound()
     return share

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.actions.create import Created, Draft, create_share
 from secrets_app.actions.reveal import Opened, reveal_share
@@ -79,12 +80,12 @@ def acknowledge(share_id: str, actor: Actor, key: str) -> bool:
     with transaction.atomic():
         forgotten = forget(for_opening(key, share_id))
         if forgotten:
-            record(AuditEvent.Kind.ACKNOWLEDGED, actor, share_digest=ids.digest(share_id))
+            record(AuditEvent.Kind.ACKNOWLEDGED, actor, share_digest=tokens.digest(share_id))
     return forgotten
 
 
 def _note_repetition(share_id: str, actor: Actor) -> None:
-    record(AuditEvent.Kind.REPEATED, actor, share_digest=ids.digest(share_id))
+    record(AuditEvent.Kind.REPEATED, actor, share_digest=tokens.digest(share_id))
 
 
 def _packed(answer: Created | Opened) -> bytes:

@@ -7,14 +7,16 @@ from datetime import datetime
 
 from django.db import transaction
 
+from fugata_core import tokens
+from fugata_core.backpressure import make_room
+from fugata_core.metrics import counted
 from secrets_app import ids
 from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor, record_failure
 from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
-from secrets_app.metrics import SHARES, counted
+from secrets_app.metrics import SHARES
 from secrets_app.models import AuditEvent
 from secrets_app.registry import LoadedShare, registry
-from secrets_app.room import make_room
 from secrets_app.sealing import share_terms
 from secrets_app.vault import envelope
 from secrets_app.vault.backends import value_store
@@ -44,7 +46,7 @@ def reveal_share(
     """
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
-    digest = ids.digest(share_id)
+    digest = tokens.digest(share_id)
     try:
         share, content = _read(share_id, digest)
     except DecryptFailed:

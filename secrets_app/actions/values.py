@@ -4,9 +4,6 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from django.conf import settings
-
-from secrets_app.errors import BadRequest, SecretTooLarge
 from secrets_app.vault import envelope
 from secrets_app.vault.backends import key_provider, value_store
 from secrets_app.vault.errors import VaultError
@@ -31,21 +28,6 @@ class KeptValue:
     key_id: str
     size: int
     sealed: bytes | None
-
-
-def checked_content(text: str, field: str) -> bytes:
-    """Return the secret of that field as UTF-8. Raises BadRequest, SecretTooLarge."""
-    if not text:
-        raise BadRequest(f"Invalid {field}: must not be empty")
-    if len(text) > settings.MAX_SECRET_SIZE:
-        raise SecretTooLarge()
-    try:
-        content = text.encode()
-    except UnicodeEncodeError:
-        raise BadRequest(f"Invalid {field}: a lone surrogate is no Unicode text") from None
-    if len(content) > settings.MAX_SECRET_SIZE:
-        raise SecretTooLarge()
-    return content
 
 
 def keep_value(

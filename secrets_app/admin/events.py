@@ -11,9 +11,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 
+from fugata_core.admin.base import ShownAdmin, second, short
+from fugata_core.admin.search import digest_range
 from secrets_app import statistics
-from secrets_app.admin.base import ShownAdmin, second, short
-from secrets_app.admin.search import digest_range
 from secrets_app.models import AuditEvent
 
 SPANS = {

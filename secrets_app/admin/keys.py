@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from secrets_app.admin.base import ShownAdmin, minute
+from fugata_core.admin.base import ShownAdmin, minute
 from secrets_app.vault.backends import key_provider
 from secrets_app.vault.errors import VaultError
 from secrets_app.vault.models import KeyEncryptionKey

@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from fugata_core.admin.base import ShownAdmin, asks_first, minute, short
+from fugata_core.admin.search import digest_range
 from secrets_app import statistics
 from secrets_app.actions.delete import revoke_shares
-from secrets_app.admin.base import ShownAdmin, asks_first, minute, short
-from secrets_app.admin.search import digest_range
 from secrets_app.audit import Actor
 from secrets_app.models import Share
 

@@ -1,53 +1,11 @@
-"""JSON bodies: decoded straight into the fields asked for, so that nothing else takes memory."""
+"""The body of "create"."""
 
-import codecs
-from collections.abc import Mapping
-from typing import IO, Annotated, Any, Generic, TypeVar
+from typing import Annotated
 
 import msgspec
-from rest_framework.parsers import BaseParser
 
+from fugata_core.json_bodies import JsonDecoder, JsonParser
 from secrets_app.actions.create import MAX_LABEL
-from secrets_app.errors import BadRequest, MalformedJson, UnsupportedMediaType
-
-_STEP = 2**18
-
-T = TypeVar("T", bound=msgspec.Struct)
-
-
-class JsonDecoder(Generic[T]):
-    """Decodes bodies of one shape; fields it does not know are passed over.
-
-    `rules`: what is said of each field that is wrong; the first is the one that holds the secret.
-    """
-
-    def __init__(self, shape: type[T], rules: dict[str, str]) -> None:
-        self._decoder, self._rules = msgspec.json.Decoder(shape), rules
-
-    def decode(self, body: bytes) -> T:
-        """Return the fields of a JSON body. Raises BadRequest, naming the field that is wrong."""
-        try:
-            _check_utf8(body)
-            return self._decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise self._wrong_field(str(error)) from None
-        except RecursionError:
-            raise BadRequest("Malformed JSON: nested too deep") from None
-        except msgspec.DecodeError as error:
-            raise self._undecodable(str(error)) from None
-        except UnicodeDecodeError:
-            raise MalformedJson() from None
-
-    def _wrong_field(self, message: str) -> BadRequest:
-        for field, rule in self._rules.items():
-            if f"`$.{field}`" in message or f"`{field}`" in message:
-                return BadRequest(rule)
-        return MalformedJson()
-
-    def _undecodable(self, message: str) -> BadRequest:
-        if "surrogate" not in message:
-            return MalformedJson()
-        return BadRequest(f"Invalid {next(iter(self._rules))}: a lone surrogate is no Unicode text")
 
 
 class CreateBody(msgspec.Struct):
@@ -83,35 +41,6 @@ _create = JsonDecoder(
     },
 )
 decode = _create.decode
-
-
-def _check_utf8(body: bytes) -> None:
-    """Raise UnicodeDecodeError; what msgspec passes over it does not look at."""
-    if body.isascii():
-        return
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(body), _STEP):  # not all at once: a body may be large
-        decoder.decode(body[start : start + _STEP])
-    decoder.decode(b"", final=True)
-
-
-class JsonParser(BaseParser, Generic[T]):
-    """DRF's parser of such bodies; a subclass names its decoder."""
-
-    media_type = "application/json"
-    decoder: JsonDecoder[T]
-
-    def parse(  # type: ignore[override]  # the stubs know no typed body
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> T:
-        """Return the body's fields."""
-        request = (parser_context or {})["request"]._request
-        if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
-            raise UnsupportedMediaType("Unsupported content encoding: send the body as it is")
-        return self.decoder.decode(request.body)
 
 
 class CreateParser(JsonParser[CreateBody]):

@@ -5,8 +5,15 @@ from typing import Any
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiViewExtension
 
-from secrets_app.api.answers import CreatedAnswer, DeletedAnswer, OpenedAnswer
-from secrets_app.api.describe import (
+from fugata_core.errors import (
+    BadRequest,
+    FugataError,
+    InternalError,
+    MalformedJson,
+    SecretTooLarge,
+    Unauthorized,
+)
+from fugata_openapi.describe import (
     ANYWHERE,
     REQUEST_ID,
     WITH_BODY,
@@ -20,19 +27,9 @@ from secrets_app.api.describe import (
     refusals,
     schemas,
 )
+from secrets_app.api.answers import CreatedAnswer, DeletedAnswer, OpenedAnswer
 from secrets_app.api.parsers import CreateBody
-from secrets_app.errors import (
-    BadRequest,
-    DecryptFailed,
-    EncryptFailed,
-    FugataError,
-    InternalError,
-    KeyReused,
-    MalformedJson,
-    SecretTooLarge,
-    ShareNotFound,
-    Unauthorized,
-)
+from secrets_app.errors import DecryptFailed, EncryptFailed, KeyReused, ShareNotFound
 from secrets_app.ids import SHARE_ID_PATTERN
 
 _ID = {

@@ -12,7 +12,7 @@ from typing import Self
 
 from django.conf import settings
 
-from secrets_app.errors import BadRequest
+from fugata_core.errors import BadRequest
 from secrets_app.models import AuditEvent, AuditStub
 from secrets_app.vault.terms import lengthened
 

@@ -1,9 +1,7 @@
 """The share pages: thin shells over the actions, answered in HTML."""
 
 import base64
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Concatenate, ParamSpec, cast
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -11,20 +9,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from secrets_app import ids
+from fugata_core import tokens
+from fugata_core.errors import BadRequest, FugataError, SecretTooLarge, database_unavailable
+from fugata_core.methods import takes
 from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.repeatable import reveal_repeatably
 from secrets_app.actions.reveal import Opened, reveal_share
 from secrets_app.audit import Actor
-from secrets_app.errors import (
-    BadRequest,
-    FugataError,
-    MethodNotAllowed,
-    SecretTooLarge,
-    ShareNotFound,
-    database_unavailable,
-)
+from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import checked_key
 from secrets_app.pages.forms import NewShareForm
 
@@ -32,24 +25,6 @@ from secrets_app.pages.forms import NewShareForm
 SHOWN_AT_MOST = 2**20
 #: Letters of the idempotency key that the form brings along.
 _KEY_LETTERS = 32
-
-P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
-
-
-def takes(*methods: str) -> Callable[[View[P]], View[P]]:
-    """Answer every other method with our own 405 page."""
-
-    def decorate(view: View[P]) -> View[P]:
-        @wraps(view)
-        def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            if request.method not in methods:
-                raise MethodNotAllowed(allowed=", ".join(methods))
-            return view(request, *args, **kwargs)
-
-        return cast(View[P], checked)
-
-    return decorate
 
 
 @takes("GET", "HEAD", "POST")
@@ -142,7 +117,7 @@ def waiting_page(request: HttpRequest, share_id: str) -> HttpResponse:
         "size": waiting.size,
         "as_file": waiting.size > SHOWN_AT_MOST,
         "open_url": reverse("pages:share", args=[share_id]),
-        "idempotency_key": ids.random_letters(_KEY_LETTERS),
+        "idempotency_key": tokens.random_letters(_KEY_LETTERS),
     }
     return render(request, "shares/waiting.html", context)
 

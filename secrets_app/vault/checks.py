@@ -8,8 +8,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
-#: The tag of checks that each start runs: those that depend on the settings.
-START = "start"
+from fugata_core.checks import START
+
 #: Where a pod finds the name of its own namespace.
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 

@@ -13,9 +13,9 @@ from django.urls import get_resolver
 from openapi_spec_validator import validate
 from pytest_django.fixtures import Settings
 
-from fugata_site import openapi
-from fugata_site.description import description
-from secrets_app.api.describe import Description
+from fugata_openapi import views
+from fugata_openapi.describe import Description
+from fugata_openapi.document import description
 
 HERE = Path(__file__).parent
 #: Operation, status and example of each answer that the contracts write down.
@@ -178,7 +178,7 @@ def client(settings: Settings) -> Client:
 def test_it_is_served_and_may_be_cached(client: Client) -> None:
     answer = client.get("/openapi.json")
     assert answer.status_code == 200
-    assert answer.json() == json.loads(openapi.document()[0])
+    assert answer.json() == json.loads(views.document()[0])
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Cache-Control"] == "public, max-age=300"
     again = client.get("/openapi.json", headers={"if-none-match": answer.headers["ETag"]})
@@ -204,8 +204,8 @@ def test_the_page_has_every_operation(client: Client, found: Description) -> Non
 
 def test_several_may_ask_at_once() -> None:
     """drf-spectacular is no help there: it changes what it looks at."""
-    openapi._forget()
+    views._forget()
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(openapi.document) for _ in range(8)]
+        asked = [pool.submit(views.document) for _ in range(8)]
         assert len({each.result() for each in asked}) == 1
-    assert json.loads(openapi.document()[0]) == json.loads(json.dumps(description()))
+    assert json.loads(views.document()[0]) == json.loads(json.dumps(description()))

@@ -11,7 +11,14 @@ from django.core.management import call_command
 
 ROOT = Path(__file__).resolve().parents[2]
 #: From the outside in: a package imports itself and those after it.
-LAYERS = ["fugata_site", "repositories_app", "secrets_app", "secrets_app.vault"]
+LAYERS = [
+    "fugata_site",
+    "repositories_app",
+    "secrets_app",
+    "secrets_app.vault",
+    "fugata_openapi",
+    "fugata_core",
+]
 WEB = ("django.http", "django.shortcuts", "django.urls", "django.views", "rest_framework")
 
 
@@ -20,7 +27,7 @@ def modules(*packages: str) -> Iterator[Path]:
         yield from sorted((ROOT / package).rglob("*.py"))
 
 
-ALL = list(modules("fugata_site", "repositories_app", "secrets_app"))
+ALL = list(modules(*(name for name in LAYERS if "." not in name)))
 OWN = [path for path in ALL if "migrations" not in path.parts]
 
 

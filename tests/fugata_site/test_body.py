@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
+from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
 from fugata_site import body
 from fugata_site.body import body_read, discard, has_body
-from secrets_app.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
 
 MIB = 2**20
 

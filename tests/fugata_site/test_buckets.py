@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pytest_django.fixtures import Settings
 
-from fugata_site import buckets
-from fugata_site.buckets import Buckets, MemoryBuckets, Taken
-from fugata_site.redis_buckets import RedisBuckets
+from fugata_core import buckets
+from fugata_core.buckets.base import Buckets, Taken
+from fugata_core.buckets.memory import MemoryBuckets
+from fugata_core.buckets.redis import RedisBuckets
 from tests.support.parts import RedisServer
 
 SECOND = 1e6

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.signals import request_started
 from django.db import connection
 
-from fugata_site.connections import drop_dead
+from fugata_core.connections import drop_dead
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,9 +9,10 @@ from django.http import Http404, HttpRequest
 from django.test import RequestFactory
 from rest_framework import exceptions
 
+from fugata_core.errors import FugataError, RateLimited
 from fugata_site import errors
 from fugata_site.middleware.errors import ErrorMiddleware
-from secrets_app.errors import FugataError, RateLimited, ShareNotFound
+from secrets_app.errors import ShareNotFound
 
 HTML = {"accept": "text/html"}
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from fugata_site.logs import JsonFormatter, RedactingFormatter, formatter, redacted, request_id
+from fugata_core.logs import JsonFormatter, RedactingFormatter, formatter, redacted, request_id
 from fugata_site.middleware.answer import AnswerMiddleware
 from fugata_site.server.logger import GunicornLogger
 from secrets_app import ids

@@ -8,7 +8,7 @@ from gunicorn.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_site.logs import RedactingFormatter, redacted
+from fugata_core.logs import RedactingFormatter, redacted
 from fugata_site.server.logger import GunicornLogger
 from secrets_app import ids
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fugata_site import buckets
-from fugata_site.buckets import MemoryBuckets, Taken
+from fugata_core.buckets import memory
+from fugata_core.buckets.base import Taken
+from fugata_core.buckets.memory import MemoryBuckets
 from tests.fugata_site.conftest import Clock
 
 SECOND = 1e6
@@ -15,7 +16,7 @@ START = 1_700_000_000
 
 @pytest.fixture(autouse=True)
 def stopped(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buckets, "time", clock)
+    monkeypatch.setattr(memory, "time", clock)
 
 
 def drained(interval: float, burst: int) -> MemoryBuckets:
@@ -89,7 +90,7 @@ def test_no_more_than_the_burst_and_the_rate(steps: list[float], rate: int, burs
     moved = Clock()
     interval = 60 * SECOND / rate
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buckets, "time", moved)
+        patch.setattr(memory, "time", moved)
         all_, passed, allowed = MemoryBuckets(interval, burst), 0.0, 0
         for step in steps:
             moved.move(step)

@@ -6,8 +6,8 @@ import time
 import pytest
 import redis
 
-from fugata_site import redis_buckets
-from fugata_site.redis_buckets import RedisBuckets
+from fugata_core.buckets import redis as redis_buckets
+from fugata_core.buckets.redis import RedisBuckets
 from tests.fugata_site.conftest import Clock
 from tests.support.parts import RedisServer
 

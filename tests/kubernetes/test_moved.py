@@ -2,12 +2,13 @@
 
 import pytest
 
+from fugata_core import tokens
+from fugata_core.errors import InternalError
 from repositories_app.actions.secrets import read_secret, set_secret
 from repositories_app.models import RepositorySecret
-from secrets_app import ids
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
-from secrets_app.errors import DecryptFailed, InternalError
+from secrets_app.errors import DecryptFailed
 from tests.repositories_app.support import OTHERS, REPOSITORY, happened, opened, people
 from tests.secrets_app.support import kinds, replace_value, row_of, share
 from tests.support.kubernetes import Json, KubernetesServer
@@ -34,7 +35,7 @@ def test_the_values_of_two_shares(kubernetes: KubernetesServer, kubernetes_names
     for created in (mine, other):
         with pytest.raises(DecryptFailed):
             reveal_share(created.share_id, SERVICE)
-        assert kinds(ids.digest(created.share_id)) == ["created", "open failed"]
+        assert kinds(tokens.digest(created.share_id)) == ["created", "open failed"]
     swap(kubernetes, kubernetes_namespace, *names)
     assert reveal_share(mine.share_id, SERVICE).content == b"mine"
 
@@ -44,7 +45,7 @@ def test_a_value_that_is_damaged(kubernetes_namespace: str) -> None:
     replace_value(created, lambda sealed: sealed[:-1] + bytes([sealed[-1] ^ 1]))
     with pytest.raises(DecryptFailed):
         reveal_share(created.share_id, SERVICE)
-    assert kinds(ids.digest(created.share_id)) == ["created", "open failed"]
+    assert kinds(tokens.digest(created.share_id)) == ["created", "open failed"]
 
 
 PLACES = {

@@ -7,9 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from fugata_core import tokens
 from repositories_app.models import AccessToken
 from repositories_app.tokens import is_access_token, new_access_token, shown
-from secrets_app import ids
 from tests.repositories_app.support import Api, token_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
@@ -29,7 +29,7 @@ def test_the_token_itself_is_not_kept() -> None:
     kept = b"\0".join(f if isinstance(f, bytes) else str(f).encode() for f in fields)
     assert token.encode() not in kept
     assert token[4:].encode() not in kept
-    assert bytes(row.digest) == ids.digest(token)
+    assert bytes(row.digest) == tokens.digest(token)
     assert token.startswith(row.prefix)
     assert token not in str(row)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from django.db import connection
 from hypothesis import strategies as st
 
-from secrets_app import ids
+from fugata_core import tokens
 from secrets_app.actions.create import Created, Draft, create_share
 from secrets_app.audit import SERVICE
 from secrets_app.models import AuditEvent, Share
@@ -30,7 +30,7 @@ def share(content: str = "s3cret", *, one_time: bool = True, label: str | None =
 
 def row_of(created: Created) -> Share:
     """Return what the database keeps of a share."""
-    return Share.objects.get(digest=ids.digest(created.share_id))
+    return Share.objects.get(digest=tokens.digest(created.share_id))
 
 
 def kept() -> int:
@@ -49,7 +49,7 @@ def replace_value(created: Created, change: Callable[[bytes], bytes]) -> None:
 def expire(created: Created) -> None:
     """Put the share's end into the past."""
     past = datetime.now(UTC) - timedelta(seconds=1)
-    Share.objects.filter(digest=ids.digest(created.share_id)).update(expires_at=past)
+    Share.objects.filter(digest=tokens.digest(created.share_id)).update(expires_at=past)
 
 
 def new_share(seconds: float = 3600, *, one_time: bool = True) -> NewShare:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib import admin
 
-from secrets_app import ids
-from secrets_app.admin import base
+from fugata_core import tokens
+from fugata_core.admin import base
 from secrets_app.audit import SERVICE, Actor, record
 from secrets_app.models import AuditEvent, Share
 from secrets_app.vault.models import KeyEncryptionKey
@@ -88,7 +88,7 @@ def test_revoking_asks_first(operator: Admin) -> None:
     answer = operator.act(SHARES, "revoke", row.pk, confirmed="yes")
     assert answer.status_code == 302
     assert "1 of 1 shares revoked" in text(operator.get(f"{SHARES}/"))
-    assert list(Share.objects.values_list("digest", flat=True)) == [ids.digest(other.share_id)]
+    assert list(Share.objects.values_list("digest", flat=True)) == [tokens.digest(other.share_id)]
     event = AuditEvent.objects.get(kind="deleted", share_digest=row.digest)
     assert event.username == "olga"
     assert event.address_hash
@@ -136,7 +136,7 @@ def test_the_trail_says_who_what_when(auditor: Admin) -> None:
 
 def test_it_is_searched_and_filtered(auditor: Admin) -> None:
     created = share()
-    digest = ids.digest(created.share_id).hex()
+    digest = tokens.digest(created.share_id).hex()
     record(AuditEvent.Kind.READ, Actor(username="wendy", request_id="request-9"), repository="r1")
     record(AuditEvent.Kind.READ, Actor(username="rita"), repository="r2")
     record(AuditEvent.Kind.TOKEN_CREATED, Actor(username="olga"), subject="fgt_abc of rita")

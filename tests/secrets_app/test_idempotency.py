@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from secrets_app import idempotency, ids
+from fugata_core import tokens
+from secrets_app import idempotency
 from secrets_app.actions.create import Draft
 from secrets_app.actions.repeatable import create_repeatably, reveal_repeatably
 from secrets_app.actions.reveal import reveal_share
@@ -104,7 +105,7 @@ def test_a_repeated_opening_gets_the_same_answer(client: Client) -> None:
     again = opening(client, made.share_id)
     assert first.status_code == again.status_code == 200  # type: ignore[attr-defined]
     assert first.content == again.content  # type: ignore[attr-defined]
-    assert kinds(ids.digest(made.share_id)) == ["created", "opened", "repeated"]
+    assert kinds(tokens.digest(made.share_id)) == ["created", "opened", "repeated"]
 
 
 def test_everybody_else_gets_what_they_would_have_got(client: Client) -> None:
@@ -155,7 +156,7 @@ def test_an_acknowledgement_destroys(client: Client) -> None:
     assert KeptAnswer.objects.count() == 0
     assert opening(client, made.share_id).status_code == 404  # type: ignore[attr-defined]
     assert client.delete(place, headers=headers).status_code == 401
-    assert kinds(ids.digest(made.share_id)) == ["created", "opened", "acknowledged"]
+    assert kinds(tokens.digest(made.share_id)) == ["created", "opened", "acknowledged"]
 
 
 def test_a_deletion_token_still_deletes(client: Client) -> None:
@@ -198,11 +199,11 @@ def test_what_is_kept_opens_without_key_and_link_to_nobody(client: Client) -> No
     stored = b"".join(map(bytes, (kept.digest, kept.request_mac, kept.sealed)))
     for text in (b"the content", KEY.encode(), made.share_id[4:].encode()):
         assert text not in stored
-    wrong = share()
+    wrong, scope = share(), b"open" + tokens.digest(made.share_id)
     half_right = [
         for_opening(OTHER, made.share_id),
-        Idempotency(KEY, b"open" + ids.digest(made.share_id)),
-        Idempotency(KEY, b"open" + ids.digest(made.share_id), link_secret=wrong.share_id.encode()),
+        Idempotency(KEY, scope),
+        Idempotency(KEY, scope, link_secret=wrong.share_id.encode()),
     ]
     sealed = bytes(kept.sealed)
     for guess in half_right:
@@ -247,7 +248,7 @@ def test_the_same_request_many_times_at_once(rounds: int) -> None:
 
     for number, answers in enumerate(at_once(6, count, open_it)):
         assert answers == [f"content {number}"] * 6
-        assert Counter(kinds(ids.digest(made[number].share_id)))["opened"] == 1
+        assert Counter(kinds(tokens.digest(made[number].share_id)))["opened"] == 1
 
     def create_it(number: int) -> str:
         key = f"{number:022d}"

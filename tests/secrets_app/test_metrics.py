@@ -7,12 +7,12 @@ import pytest
 from django.conf import settings as django_settings
 from prometheus_client import REGISTRY
 
+from fugata_core.errors import FugataError
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import Actor
-from secrets_app.errors import FugataError
 from secrets_app.guessing import wrong_guess
 from secrets_app.models import Share
 from tests.secrets_app.doubles import FaultyKeys, MemoryStore

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from fugata_core.commands import Progress
 from fugata_site.backups.backup import take_backup
-from fugata_site.management.commands._progress import Progress
 from secrets_app.vault.errors import VaultError
 from secrets_app.vault.hold import HoldLost
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from fugata_core.commands import Progress
 from fugata_site.backups.fsck import findings, repair
-from fugata_site.management.commands._progress import Progress
 from secrets_app.vault.errors import VaultError
 
 

@@ -12,10 +12,10 @@ from django.core.management import BaseCommand, CommandError, CommandParser, cal
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from fugata_core.checks import START
 from fugata_site.environment import write_once
 from secrets_app.vault import keycheck
 from secrets_app.vault.backends import forget
-from secrets_app.vault.checks import START
 from secrets_app.vault.keys import local
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
+from fugata_core.commands import Progress
 from fugata_site.backups.archive import BadArchive
 from fugata_site.backups.restore import NotEmpty, restore_backup
-from fugata_site.management.commands._progress import Progress
 from secrets_app.vault import keycheck
 from secrets_app.vault.errors import VaultError
 

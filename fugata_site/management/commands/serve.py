@@ -11,10 +11,10 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
+from fugata_core.checks import START
 from fugata_site.metrics import folder
 from fugata_site.processes import become_parent
 from repositories_app.models import Repository
-from secrets_app.vault.checks import START
 
 logger = logging.getLogger(__name__)
 

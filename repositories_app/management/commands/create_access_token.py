@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management import CommandParser
 
+from fugata_core.clock import iso
+from fugata_core.commands import OperatorCommand
+from fugata_core.durations import duration
 from repositories_app.actions.tokens import TokenTerms, create_access_token
-from repositories_app.management.commands._output import OperatorCommand
-from secrets_app.clock import iso
-from secrets_app.durations import duration
 
 
 def _lifetime(text: str) -> timedelta:

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management import CommandParser
 from django.db import transaction
 
+from fugata_core.commands import OperatorCommand
 from repositories_app.actions.repositories import create_repository
 from repositories_app.actions.tokens import TokenTerms, create_access_token
-from repositories_app.management.commands._output import OperatorCommand
 
 
 class Command(OperatorCommand):

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management import CommandParser
 
-from repositories_app.management.commands._output import OperatorCommand
+from fugata_core.clock import iso
+from fugata_core.commands import OperatorCommand
 from repositories_app.models import AccessToken
-from secrets_app.clock import iso
 
 
 class Command(OperatorCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from repositories_app.management.commands._output import OperatorCommand
+from fugata_core.commands import OperatorCommand
 from repositories_app.models import Membership, Repository
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management import CommandParser
 
+from fugata_core.commands import OperatorCommand
+from fugata_core.errors import BadRequest
 from repositories_app.actions.tokens import revoke_access_tokens
-from repositories_app.management.commands._output import OperatorCommand
 from repositories_app.models import AccessToken
-from secrets_app.errors import BadRequest
 
 
 class Command(OperatorCommand):

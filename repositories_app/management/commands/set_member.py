@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management import CommandParser
 
+from fugata_core.commands import OperatorCommand
 from repositories_app.actions.repositories import remove_member, set_member
-from repositories_app.management.commands._output import OperatorCommand
 from repositories_app.models import Membership
 
 

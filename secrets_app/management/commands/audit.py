@@ -7,14 +7,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from fugata_core.durations import duration
+from fugata_core.errors import BadRequest
 from secrets_app.audit.chain import Head, head
 from secrets_app.audit.export import exported
 from secrets_app.audit.prune import ChainBroken, prune_events
 from secrets_app.audit.publish import publish
 from secrets_app.audit.seal import AuditKeyChanged, seal_events
 from secrets_app.audit.verify import verify
-from secrets_app.durations import duration
-from secrets_app.errors import BadRequest
 
 
 def _since(text: str) -> datetime:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from secrets_app.clock import iso
+from fugata_core.clock import iso
 from secrets_app.management import rewrapping
 from secrets_app.vault import rotation
 from secrets_app.vault.errors import KeyUnavailable

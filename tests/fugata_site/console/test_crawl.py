@@ -12,9 +12,10 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.urls import reverse
 
+from fugata_core import tokens
 from repositories_app.actions.secrets import read_secret, set_secret
 from repositories_app.models import AccessToken, Repository, RepositorySecret
-from secrets_app import ids, statistics
+from secrets_app import statistics
 from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from secrets_app.vault.models import KeyEncryptionKey, Sealed, StoredValue
@@ -133,7 +134,7 @@ def test_a_new_token_is_in_one_answer_alone(root: Admin) -> None:
     answer = root.post("repositories_app/accesstoken/add/", user=alice.pk, label="CI")
     page = text(answer)
     token = page.partition('value="fgt_')[2].partition('"')[0]
-    assert ids.digest(f"fgt_{token}") == bytes(AccessToken.objects.get().digest)
+    assert tokens.digest(f"fgt_{token}") == bytes(AccessToken.objects.get().digest)
     assert "no-store" in answer.headers["Cache-Control"]
     assert leaks(crawled(root), [token]) == []
     left = [entry.object_repr + entry.change_message for entry in LogEntry.objects.all()]

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
-from fugata_site.middleware import bulkhead
+from fugata_core import limits
 from fugata_site.middleware.bulkhead import BulkheadMiddleware
 from tests.support.parts import wait_until
 
@@ -45,7 +45,7 @@ def middleware(
     view: Hanging, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> BulkheadMiddleware:
     settings.WEB_THREADS = THREADS
-    monkeypatch.setattr(bulkhead, "PATIENCE", 0.05)
+    monkeypatch.setattr(limits, "PATIENCE", 0.05)
     return BulkheadMiddleware(view)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fugata_core.errors import BadRequest
 from repositories_app.access import Opened
 from repositories_app.actions import repositories
 from repositories_app.actions.repositories import (
@@ -14,7 +15,6 @@ from repositories_app.actions.secrets import secret_keys, set_secret
 from repositories_app.actions.tokens import TokenTerms, create_access_token, revoke_access_tokens
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from secrets_app.audit import Actor
-from secrets_app.errors import BadRequest
 from secrets_app.models import AuditEvent
 from secrets_app.vault.models import StoredValue
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of

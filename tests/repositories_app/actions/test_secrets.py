@@ -9,6 +9,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fugata_core.errors import InternalError
 from repositories_app.actions.repositories import create_repository
 from repositories_app.actions.secrets import (
     read_secret,
@@ -21,7 +22,6 @@ from repositories_app.models import Repository, RepositorySecret
 from repositories_app.registry import Place, registry
 from secrets_app.actions.values import KeptValue
 from secrets_app.audit import SERVICE, Actor
-from secrets_app.errors import InternalError
 from secrets_app.models import AuditEvent
 from secrets_app.vault.models import StoredValue
 from tests.repositories_app.support import happened, opened, row

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import User
 
+from fugata_core import tokens
 from repositories_app.actions.repositories import remove_member
 from repositories_app.actions.tokens import revoke_access_tokens
 from repositories_app.models import AccessToken, Repository
@@ -47,13 +48,13 @@ every_call = pytest.mark.parametrize(
 def expired() -> str:
     token = token_of("alice")
     past = datetime.now(UTC) - timedelta(seconds=1)
-    AccessToken.objects.filter(digest=ids.digest(token)).update(expires_at=past)
+    AccessToken.objects.filter(digest=tokens.digest(token)).update(expires_at=past)
     return token
 
 
 def revoked() -> str:
     token = token_of("alice")
-    row = AccessToken.objects.get(digest=ids.digest(token))
+    row = AccessToken.objects.get(digest=tokens.digest(token))
     assert revoke_access_tokens([row.pk]) == 1
     assert revoke_access_tokens([row.pk]) == 0
     return token

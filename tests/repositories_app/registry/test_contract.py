@@ -9,13 +9,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from fugata_core import tokens
 from repositories_app.actions.repositories import delete_repository
 from repositories_app.actions.tokens import TokenTerms, create_access_token
 from repositories_app.models import AccessToken, Repository, RepositorySecret
 from repositories_app.registry import Place, Registry, registry
 from repositories_app.registry.portable import PortableRegistry
 from repositories_app.registry.postgresql import PostgresqlRegistry
-from secrets_app import ids
 from secrets_app.actions.values import KeptValue
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.models import AuditEvent
@@ -53,9 +53,9 @@ def test_the_database_in_use_has_its_own() -> None:
 
 def test_a_live_token(registry: Registry) -> None:
     token, made = create_access_token("rita", TokenTerms(read_only=True))
-    known = registry.token(ids.digest(token))
+    known = registry.token(tokens.digest(token))
     assert known is not None
-    assert known.digest == ids.digest(token)
+    assert known.digest == tokens.digest(token)
     caller = known.caller
     assert (caller.token_id, caller.username, caller.prefix) == (made.pk, "rita", made.prefix)
     assert caller.user_id == User.objects.get(username="rita").pk
@@ -71,13 +71,13 @@ def test_ends_of_tokens(registry: Registry, field: str, seconds: int, live: bool
     token, made = create_access_token("rita", TokenTerms())
     at = datetime.now(UTC) + timedelta(seconds=seconds)
     AccessToken.objects.filter(pk=made.pk).update(**{field: at})
-    assert (registry.token(ids.digest(token)) is not None) is live
+    assert (registry.token(tokens.digest(token)) is not None) is live
 
 
 def test_a_user_who_may_not_sign_in(registry: Registry) -> None:
     token = token_of("rita")
     User.objects.filter(username="rita").update(is_active=False)
-    assert registry.token(ids.digest(token)) is None
+    assert registry.token(tokens.digest(token)) is None
     assert registry.token(b"x" * 32) is None
 
 

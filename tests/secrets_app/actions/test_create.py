@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from secrets_app import ids
+from fugata_core import tokens
+from fugata_core.errors import BadRequest, FugataError, SecretTooLarge
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE, Actor
-from secrets_app.errors import BadRequest, FugataError, SecretTooLarge
 from secrets_app.models import AuditEvent, Share
 from tests.secrets_app.support import kept, row_of, share, texts
 
@@ -129,7 +129,7 @@ def test_what_the_row_holds(actor: Actor) -> None:
     row = row_of(created)
     assert (row.size, row.label, row.one_time) == (2, "label", True)
     assert row.expires_at == created.expires_at
-    assert bytes(row.deletion_digest) == ids.digest(created.deletion_token)
+    assert bytes(row.deletion_digest) == tokens.digest(created.deletion_token)
     event = AuditEvent.objects.get()
     assert event.kind == "created"
     assert bytes(event.address_hash or b"") == actor.address_hash

@@ -5,11 +5,13 @@ from collections.abc import Callable
 import pytest
 from django.core.cache import cache
 
+from fugata_core import tokens
+from fugata_core.errors import RateLimited, Unauthorized
 from secrets_app import ids
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE, Actor
-from secrets_app.errors import RateLimited, ShareNotFound, Unauthorized
+from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
 from tests.secrets_app.doubles import MemoryStore
 from tests.secrets_app.support import expire, kept, kinds, share
@@ -31,7 +33,7 @@ def test_the_right_token(actor: Actor) -> None:
     created = share()
     delete_share(created.share_id, created.deletion_token, actor)
     assert Share.objects.count() == kept() == 0
-    assert kinds(ids.digest(created.share_id)) == ["created", "deleted"]
+    assert kinds(tokens.digest(created.share_id)) == ["created", "deleted"]
     for action in (
         lambda: reveal_share(created.share_id, SERVICE),
         lambda: delete_share(created.share_id, created.deletion_token, SERVICE),
@@ -55,7 +57,7 @@ def test_a_wrong_token_and_another_share_s(actor: Actor) -> None:
     assert guess(actor, mine.share_id) is Unauthorized
     assert guess(actor, mine.share_id, other.deletion_token) is Unauthorized
     assert guess(actor, mine.share_id, mine.share_id) is Unauthorized
-    assert kinds(ids.digest(mine.share_id)) == ["created"]
+    assert kinds(tokens.digest(mine.share_id)) == ["created"]
 
 
 def test_what_is_not_there_is_not_found_whatever_the_token(actor: Actor) -> None:

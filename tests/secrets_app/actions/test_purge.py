@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from secrets_app import ids, tasks
+from fugata_core import tokens
+from secrets_app import tasks
 from secrets_app.actions.purge import count_expired, purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
@@ -30,7 +31,7 @@ def test_batches_until_none_is_left() -> None:
     assert list(purge_expired(batch=3)) == [3, 3, 1]
     assert list(purge_expired(batch=3)) == []
     assert count_expired() == 0
-    assert all(kinds(ids.digest(share_id)) == ["created", "expired"] for share_id in gone)
+    assert all(kinds(tokens.digest(share_id)) == ["created", "expired"] for share_id in gone)
     assert reveal_share(live.share_id, SERVICE).content == b"live"
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.actions.delete import find_share
 from secrets_app.actions.reveal import reveal_share
@@ -42,7 +43,7 @@ def test_a_one_time_share_opens_once(actor: Actor) -> None:
     assert opened.expires_at == created.expires_at
     assert_gone(created.share_id)
     assert Share.objects.count() == kept() == 0
-    assert kinds(ids.digest(created.share_id)) == ["created", "opened"]
+    assert kinds(tokens.digest(created.share_id)) == ["created", "opened"]
     event = AuditEvent.objects.latest("pk")
     assert (bytes(event.address_hash or b""), event.request_id) == (
         actor.address_hash,
@@ -55,7 +56,7 @@ def test_another_share_opens_until_it_expires() -> None:
     for _ in range(3):
         opened = reveal_share(created.share_id, SERVICE)
         assert (opened.content, opened.one_time) == (b"s3cret", False)
-    assert kinds(ids.digest(created.share_id)) == ["created"] + ["opened"] * 3
+    assert kinds(tokens.digest(created.share_id)) == ["created"] + ["opened"] * 3
     expire(created)
     assert_gone(created.share_id)
 
@@ -68,7 +69,7 @@ def test_an_expired_share_is_not_found_before_any_purge(one_time: bool) -> None:
     with pytest.raises(ShareNotFound):
         find_share(created.share_id)
     assert Share.objects.count() == 1
-    assert kinds(ids.digest(created.share_id)) == ["created"]
+    assert kinds(tokens.digest(created.share_id)) == ["created"]
 
 
 def test_an_unknown_id() -> None:
@@ -92,7 +93,7 @@ def test_finding_consumes_nothing() -> None:
     created = share("s3cret")
     for _ in range(3):
         assert find_share(created.share_id).size == 6
-    assert kinds(ids.digest(created.share_id)) == ["created"]
+    assert kinds(tokens.digest(created.share_id)) == ["created"]
     assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pytest_django.fixtures import Settings
 
-from secrets_app import ids
+from fugata_core import tokens
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
@@ -22,7 +22,7 @@ def assert_fails(share_id: str) -> None:
     with pytest.raises(DecryptFailed) as raised:
         reveal_share(share_id, SERVICE)
     assert (raised.value.status, raised.value.sentence) == (500, "Failed to decrypt secret")
-    happened = kinds(ids.digest(share_id))
+    happened = kinds(tokens.digest(share_id))
     assert happened[0] == "created"
     assert set(happened[1:]) == {"open failed"}
 
@@ -120,7 +120,7 @@ def test_the_row_goes_between_the_value_and_the_claim(
     with pytest.raises(ShareNotFound):
         reveal_share(created.share_id, SERVICE)
     assert "unwrap" in faulty_keys.calls
-    assert kinds(ids.digest(created.share_id)) == ["created", "deleted"]
+    assert kinds(tokens.digest(created.share_id)) == ["created", "deleted"]
 
 
 def test_the_value_is_deleted_after_the_claim(remote_store: MemoryStore) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.actions.create import Created
 from secrets_app.actions.reveal import reveal_share
@@ -18,11 +19,11 @@ pytestmark = pytest.mark.django_db
 def assert_closed(created: Created) -> None:
     with pytest.raises(DecryptFailed):
         reveal_share(created.share_id, SERVICE)
-    assert Share.objects.filter(digest=ids.digest(created.share_id)).exists()
+    assert Share.objects.filter(digest=tokens.digest(created.share_id)).exists()
 
 
 def edit(created: Created, **fields: object) -> None:
-    Share.objects.filter(digest=ids.digest(created.share_id)).update(**fields)
+    Share.objects.filter(digest=tokens.digest(created.share_id)).update(**fields)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +75,10 @@ def test_value_and_key_of_another_row() -> None:
 def test_a_row_moved_under_a_digest_of_the_attacker_s() -> None:
     """A link of one's own, put in the database for somebody's row, opens nothing."""
     victim, own_id = share("victim's"), ids.new_share_id()
-    edit(victim, digest=ids.digest(own_id))
+    edit(victim, digest=tokens.digest(own_id))
     with pytest.raises(DecryptFailed):
         reveal_share(own_id, SERVICE)
-    Share.objects.update(digest=ids.digest(victim.share_id))
+    Share.objects.update(digest=tokens.digest(victim.share_id))
     assert reveal_share(victim.share_id, SERVICE).content == b"victim's"
 
 

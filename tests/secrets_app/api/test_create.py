@@ -9,7 +9,7 @@ from django.test import Client
 from hypothesis import given
 from pytest_django.fixtures import Settings
 
-from secrets_app.clock import DatabaseClock
+from fugata_core.clock import DatabaseClock
 from secrets_app.models import Share
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from secrets_app import ids
+from fugata_core import tokens
 from tests.secrets_app.api.support import assert_json, assert_page, assert_unopened
 from tests.secrets_app.support import kinds
 
@@ -113,7 +113,7 @@ def assert_asks_first(client: Client, share_id: str, given: dict[str, str]) -> N
         assert_page(answer)
         assert b"s3cret" not in answer.content
         assert client.head(f"/secrets/{share_id}", headers=given).status_code == 200
-    assert kinds(ids.digest(share_id)) == ["created"]
+    assert kinds(tokens.digest(share_id)) == ["created"]
     assert_unopened(client, share_id)
 
 

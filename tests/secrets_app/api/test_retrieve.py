@@ -5,7 +5,7 @@ import json
 import pytest
 from django.test import Client
 
-from secrets_app import ids
+from fugata_core import tokens
 from secrets_app.models import Share
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json, assert_unopened, body_of
@@ -72,7 +72,7 @@ def test_head_consumes_nothing(client: Client, share_id: str) -> None:
         assert answer["Content-Type"] == "application/json"
         assert answer["Cache-Control"] == "no-store"
         assert body_of(answer) == b""
-    assert kinds(ids.digest(share_id)) == ["created"]
+    assert kinds(tokens.digest(share_id)) == ["created"]
     assert_unopened(client, share_id)
 
 

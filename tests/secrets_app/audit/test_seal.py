@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from fugata_core.errors import BadRequest
 from secrets_app.audit import Actor, chain, refusals
 from secrets_app.audit.chain import START, Head
 from secrets_app.audit.prune import ChainBroken, prune_events
 from secrets_app.audit.refusals import count_refusal
 from secrets_app.audit.seal import AuditKeyChanged, seal_events
 from secrets_app.audit.verify import verify
-from secrets_app.errors import BadRequest
 from secrets_app.models import AuditEvent, AuditStub, RefusalCount
 from secrets_app.tasks import prune_audit_events, seal_audit_events
 from tests.secrets_app.audit.support import at, edit, events, sealed

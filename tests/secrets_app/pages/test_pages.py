@@ -7,6 +7,7 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.models import Share
 from tests.secrets_app.api.support import assert_page, assert_unopened
@@ -86,7 +87,7 @@ def test_looking_consumes_nothing(client: Client) -> None:
         assert_page(answer)
         assert b"s3cret" not in answer.content
         assert client.head(f"/s/{created.share_id}").status_code == 200
-    assert kinds(ids.digest(created.share_id)) == ["created"]
+    assert kinds(tokens.digest(created.share_id)) == ["created"]
     assert_unopened(client, created.share_id)
 
 

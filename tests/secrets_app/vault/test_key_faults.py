@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
-from secrets_app import ids
+from fugata_core import tokens
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
@@ -298,7 +298,7 @@ def test_an_open_consumes_nothing(
     with pytest.raises(DecryptFailed) as raised:
         reveal_share(created.share_id, SERVICE)
     assert (raised.value.status, raised.value.sentence) == (500, "Failed to decrypt secret")
-    assert "opened" not in kinds(ids.digest(created.share_id))
+    assert "opened" not in kinds(tokens.digest(created.share_id))
     use_vault(settings, vaulted.url)
     assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
 

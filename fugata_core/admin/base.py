@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
-from secrets_app.errors import FugataError
+from fugata_core.errors import FugataError
 
 #: How many objects one press of a button acts on: a remote store may take its time for each.
 MOST = 500

@@ -6,7 +6,7 @@ The server that runs the request says whether there is room; one that says nothi
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from secrets_app.errors import Overloaded
+from fugata_core.errors import Overloaded
 
 #: Bytes of content whose answer a kernel takes at once, however slow its reader is.
 SENT_AT_ONCE = 16 * 1024

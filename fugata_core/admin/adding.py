@@ -9,8 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from secrets_app.admin.base import ShownAdmin
-from secrets_app.errors import BadRequest
+from fugata_core.admin.base import ShownAdmin
+from fugata_core.errors import BadRequest
 
 
 class AddedAdmin(ShownAdmin):

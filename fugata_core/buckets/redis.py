@@ -1,4 +1,4 @@
-"""Token buckets in Redis: one for all processes. How a bucket is kept: see buckets.py."""
+"""Token buckets in Redis: one for all processes. How a bucket is kept: see base.py."""
 
 import hashlib
 import logging
@@ -9,13 +9,17 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from prometheus_client import Counter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from fugata_site.buckets import Taken, result
-from fugata_site.metrics.definitions import BUCKETS_FAILED
+from fugata_core.buckets.base import Taken, result
 
 logger = logging.getLogger(__name__)
+
+BUCKETS_FAILED = Counter(
+    "fugata_rate_limiter_failures", "Times that Redis failed and the rate limits went off"
+)
 
 # KEYS[1]: the bucket. ARGV: microseconds a token takes to come back; the most tokens there are.
 _TAKE = """

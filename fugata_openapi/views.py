@@ -1,4 +1,4 @@
-"""/openapi.json and /docs: what fugata_site.description gathers, to programs and to people."""
+"""/openapi.json and /docs: what fugata_openapi.document gathers, to programs and to people."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import condition
 
-from secrets_app.pages.views import takes
+from fugata_core.methods import takes
 
 Description = dict[str, Any]
 
@@ -21,7 +21,7 @@ _looking = threading.Lock()
 
 @cache
 def _found() -> Description:
-    from fugata_site.description import description  # large, and most processes never need it
+    from fugata_openapi.document import description  # large, and most processes never need it
 
     return description()
 
@@ -34,7 +34,7 @@ def _document() -> tuple[bytes, str]:
 
 @cache
 def _chapters() -> list[Description]:
-    from fugata_site.docs import chapters
+    from fugata_openapi.chapters import chapters
 
     return chapters(_found())
 

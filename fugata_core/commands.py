@@ -1,11 +1,12 @@
-"""How the operator's commands speak: a line for people, or one JSON object with --json."""
+"""How commands speak: a line for people, or one JSON object with --json; progress at a terminal."""
 
 import json
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management.base import OutputWrapper
 
-from secrets_app.errors import FugataError
+from fugata_core.errors import FugataError
 
 
 class OperatorCommand(BaseCommand):
@@ -30,3 +31,24 @@ class OperatorCommand(BaseCommand):
 
 def _json(result: dict[str, Any]) -> str:
     return json.dumps(result, ensure_ascii=False)
+
+
+class Progress:
+    """One line that is written over; nothing where nobody watches.
+
+    Call it with what is counted and how far; `done` ends the line.
+    """
+
+    def __init__(self, stream: OutputWrapper, every: int = 100) -> None:
+        self._stream, self._every, self._shown = stream, every, False
+
+    def __call__(self, what: str, count: int) -> None:
+        """Show the count, once in a while."""
+        if self._stream.isatty() and count % self._every == 0:
+            self._stream.write(f"\r{count} {what} …   ", ending="")
+            self._shown = True
+
+    def done(self) -> None:
+        """End the line."""
+        if self._shown:
+            self._stream.write("")

@@ -4,7 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Any, cast
 
-from secrets_app.api.describe import Description
+from fugata_openapi.describe import Description
 
 
 def chapters(found: Description) -> list[Description]:

@@ -13,7 +13,7 @@ import msgspec
 from django.conf import settings
 from drf_spectacular.openapi import AutoSchema
 
-from secrets_app.errors import (
+from fugata_core.errors import (
     BodyTooSlow,
     DatabaseUnavailable,
     FugataError,

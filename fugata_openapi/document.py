@@ -1,12 +1,14 @@
-"""Both APIs in OpenAPI 3.1, gathered from the addresses that there are."""
+"""Both APIs in OpenAPI 3.1, gathered from the addresses that there are and from API_SCHEMAS."""
 
+from functools import reduce
+from importlib import import_module
+from operator import or_
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 
-from repositories_app.api import schema as repositories
-from secrets_app.api import schema as shares
-from secrets_app.api.describe import HEADERS, Description
+from fugata_openapi.describe import HEADERS, Description
 
 #: The contract's names of what stands in a path.
 _NAMES = {"share_id": "id", "repository": "repoID", "secret_key": "secretKey"}
@@ -43,6 +45,7 @@ class _Generator(SchemaGenerator):
 
 def description() -> Description:
     """Return the whole description."""
+    schemas = [import_module(path) for path in settings.API_SCHEMAS]
     found: Description = _Generator().get_schema(public=True)  # type: ignore[no-untyped-call]
     named = {old: f"{{{new}}}" for old, new in _NAMES.items()}
     found["paths"] = {
@@ -51,7 +54,7 @@ def description() -> Description:
     }
     found["paths"] |= _health()
     found["components"] = {
-        "schemas": shares.components() | repositories.components(),
+        "schemas": reduce(or_, (schema.components() for schema in schemas)),
         "headers": HEADERS,
         "securitySchemes": _TOKENS,
     }

@@ -1,0 +1,39 @@
+"""What a token bucket is, wherever it is kept.
+
+A bucket is kept as one number, the time at which it is full again (microseconds since 1970): the
+tokens missing are that distance times the rate. An absent bucket is a full one. All are whole
+microseconds, so that a double counts them exactly.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of asking for a token; `full_at` in Unix seconds, `retry_after` in seconds."""
+
+    allowed: bool
+    remaining: int
+    full_at: int
+    retry_after: int
+
+
+class Buckets(Protocol):
+    """Where the buckets are kept."""
+
+    def take(self, bucket: str) -> Taken:
+        """Take a token from `bucket`, if there is one."""
+
+
+def result(allowed: bool, now: int, full_at: int, interval: int, burst: int) -> Taken:
+    """Return what came of asking for a token of a bucket that is full at `full_at`."""
+    missing = max(full_at - now, 0) / interval
+    wait = 0 if allowed else (missing - burst + 1) * interval
+    return Taken(
+        allowed=allowed,
+        remaining=max(math.floor(burst - missing), 0),
+        full_at=math.ceil(full_at / 1e6),
+        retry_after=max(math.ceil(wait / 1e6), 1),
+    )

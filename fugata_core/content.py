@@ -1,0 +1,20 @@
+"""What may be kept as a secret, whoever keeps it."""
+
+from django.conf import settings
+
+from fugata_core.errors import BadRequest, SecretTooLarge
+
+
+def checked_content(text: str, field: str) -> bytes:
+    """Return the secret of that field as UTF-8. Raises BadRequest, SecretTooLarge."""
+    if not text:
+        raise BadRequest(f"Invalid {field}: must not be empty")
+    if len(text) > settings.MAX_SECRET_SIZE:
+        raise SecretTooLarge()
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise BadRequest(f"Invalid {field}: a lone surrogate is no Unicode text") from None
+    if len(content) > settings.MAX_SECRET_SIZE:
+        raise SecretTooLarge()
+    return content

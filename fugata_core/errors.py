@@ -1,0 +1,188 @@
+"""What can go wrong, with its status and its sentence (contract: "Error Responses").
+
+No sentence ever holds a value, an id or a token.
+"""
+
+import logging
+import traceback
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+
+class FugataError(Exception):
+    """An error that the client is told: `status` and one `sentence`; `title` heads a page."""
+
+    status = 500
+    #: What metrics count it as; None: by its status, as refused or failed.
+    outcome: str | None = None
+    title = "Something went wrong"
+    sentence = "Internal server error"
+    #: The same for a person who looks at a page, where the API's sentence is too terse.
+    for_people: str | None = None
+
+    def __init__(self, sentence: str | None = None, headers: dict[str, str] | None = None) -> None:
+        self.sentence = sentence or self.sentence
+        self.headers = headers or {}
+        super().__init__(self.sentence)
+
+
+class InternalError(FugataError):
+    """Nobody foresaw it, or a value store or key provider failed (contract: 500)."""
+
+    title = "That did not work just now"
+    for_people = "Something failed on our side. Nothing was used up: try again in a minute."
+
+
+class BadRequest(FugataError):
+    """The input is not usable (contract: 400)."""
+
+    status = 400
+    title = "That can't be used"
+    sentence = "Bad request"
+
+
+class UnknownHost(BadRequest):
+    """The Host header has a name that is not in ALLOWED_HOSTS."""
+
+    title = "Not possible here"
+    sentence = "Unknown host: the service does not answer to this name (see ALLOWED_HOSTS)"
+    for_people = (
+        "This service does not answer to the name in the address bar. If you run it, add that"
+        " name to ALLOWED_HOSTS."
+    )
+
+
+class MalformedJson(BadRequest):
+    sentence = "Malformed JSON: the body must be one JSON object in UTF-8"
+
+
+class BodyCutShort(BadRequest):
+    sentence = "The request body ended early"
+
+
+class BodyTooSlow(FugataError):
+    """RFC 9110, section 15.5.9."""
+
+    status = 408
+    title = "That took too long"
+    sentence = "The request body did not arrive in time"
+
+
+class Unauthorized(FugataError):
+    """No, or a wrong, deletion token (contract: 401)."""
+
+    status = 401
+    title = "Not allowed"
+    sentence = "Unauthorized"
+    for_people = "That deletion token does not fit this secret."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(FugataError):
+    status = 403
+    title = "Not allowed"
+    sentence = "Forbidden"
+    for_people = "Your account may not do that."
+
+
+class NotFound(FugataError):
+    status = 404
+    outcome = "not_found"
+    title = "Nothing here"
+    sentence = "Not found"
+    for_people = "There is no page at this address."
+
+
+class MethodNotAllowed(FugataError):
+    status = 405
+    title = "Not possible here"
+    sentence = "Method not allowed"
+    for_people = "This address can't be opened by itself. Use the button on the page before it."
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(headers={"Allow": allowed})
+
+
+class SecretTooLarge(FugataError):
+    """The content is over MAX_SECRET_SIZE bytes of UTF-8 (contract: 413)."""
+
+    status = 413
+    title = "Too large"
+
+    def __init__(self) -> None:
+        super().__init__(f"Secret exceeds maximum size of {settings.MAX_SECRET_SIZE} bytes")
+
+
+class BodyTooLarge(SecretTooLarge):
+    """The body can't hold an allowed secret, however it is escaped (the same answer)."""
+
+
+class UnsupportedMediaType(FugataError):
+    status = 415
+    title = "Not possible here"
+    sentence = "Unsupported media type: send the body as Content-Type: application/json"
+
+
+class RateLimited(FugataError):
+    """Too many requests (contract: 429)."""
+
+    status = 429
+    title = "Too many requests"
+    sentence = "Rate limit exceeded"
+    for_people = "Many requests came from your address in a short time. Nothing was used up."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after)})
+
+
+class TooManySignIns(RateLimited):
+    """Too many attempts to sign in, by this client or for this account (which need not exist)."""
+
+    sentence = "Too many attempts to sign in"
+    for_people = "There were many attempts to sign in from your address or with this name."
+
+
+class DatabaseUnavailable(FugataError):
+    """The database can't be reached (contract: 503)."""
+
+    status = 503
+    title = "Back in a moment"
+    sentence = "Database unavailable"
+    for_people = "The service is not fully up just now. Nothing was used up: try again soon."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
+
+
+class Overloaded(FugataError):
+    """No place in time: backends hang, or too many large bodies wait."""
+
+    status = 503
+    title = "Back in a moment"
+    sentence = "Service is overloaded, try again"
+    for_people = "The service is very busy just now. Nothing was used up: try again soon."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
+
+
+def database_unavailable(error: Exception) -> DatabaseUnavailable:
+    """Return what the client is told of a database that failed; log it, and free what it holds."""
+    logger.error("the database failed: %s", type(error).__name__)
+    let_go(error)
+    return DatabaseUnavailable()
+
+
+def let_go(error: BaseException | None) -> None:
+    """Free what the frames of a failure hold.
+
+    A failed connection lives in a cycle with its exception until the garbage collector comes by;
+    meanwhile its socket becomes a session of the database that has come back.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

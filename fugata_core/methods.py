@@ -1,0 +1,27 @@
+"""Which methods a page takes."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
+
+from django.http import HttpRequest, HttpResponse
+
+from fugata_core.errors import MethodNotAllowed
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def takes(*methods: str) -> Callable[[View[P]], View[P]]:
+    """Answer every other method with our own 405 page."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if request.method not in methods:
+                raise MethodNotAllowed(allowed=", ".join(methods))
+            return view(request, *args, **kwargs)
+
+        return cast(View[P], checked)
+
+    return decorate

@@ -1,0 +1,48 @@
+"""Counting what happens, by what came of it."""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from prometheus_client import Counter
+
+from fugata_core.errors import FugataError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def events(name: str, text: str, kinds: Iterable[str]) -> Counter:
+    """Return a counter by `event`, in which every kind begins at zero: alerts see the first one."""
+    counter = Counter(name, text, ["event"])
+    for kind in kinds:
+        counter.labels(kind)
+    return counter
+
+
+def counted(counter: Counter, done: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Count each call of a function by what came of it: `done`, or what its error stands for."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                result = function(*args, **kwargs)
+            except Exception as error:
+                counter.labels(_outcome(error)).inc()
+                raise
+            counter.labels(done).inc()
+            return result
+
+        return run
+
+    return decorate
+
+
+def _outcome(error: Exception) -> str:
+    match error:
+        case FugataError(outcome=str(named)):
+            return named
+        case FugataError() if error.status < 500:
+            return "refused"
+    return "failed"

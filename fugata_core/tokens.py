@@ -1,0 +1,29 @@
+"""Random letters for ids and tokens, and the digest that is kept of them.
+
+The alphabet has 62 letters: 22 of them are 131 random bits.
+"""
+
+import hashlib
+import secrets
+import string
+
+_ALPHABET = string.digits + string.ascii_letters
+# A byte stands for a letter; those from 248 = 4 x 62 on would favour the first ones.
+_LETTER_OF = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))
+_UNFAIR = bytes(range(256 - 256 % len(_ALPHABET), 256))
+
+
+def random_letters(count: int) -> str:
+    """Return `count` random letters and digits, each as likely as any other."""
+    letters = b""
+    while len(letters) < count:
+        letters += secrets.token_bytes(2 * count).translate(_LETTER_OF, _UNFAIR)
+    return letters[:count].decode()
+
+
+def digest(text: str) -> bytes:
+    """Return the SHA-256 (32 bytes) that is kept of an id or a token.
+
+    They have at least 128 random bits, so a slow hash would add nothing (design.md).
+    """
+    return hashlib.sha256(text.encode()).digest()
