@@ -7,12 +7,12 @@ INSERT INTO secrets_app_share
     (digest, deletion_digest, wrapped_key, key_id, value_name, size, label, one_time,
      expires_at)
 SELECT sha256(int4send(n)), sha256(int4send(-n)), decode(repeat('aa', 82), 'hex'),
-       (SELECT id FROM vault_keyencryptionkey LIMIT 1), md5(n::text),
+       (SELECT id FROM vault_app_keyencryptionkey LIMIT 1), md5(n::text),
        200, 'bench', true, now() + %s::interval
 FROM generate_series(1, %s) n
 """
 _VALUES = """
-INSERT INTO vault_storedvalue (name, sealed)
+INSERT INTO vault_app_storedvalue (name, sealed)
 SELECT md5(n::text), decode(repeat('bb', 229), 'hex') FROM generate_series(1, %s) n
 """
 

@@ -48,7 +48,7 @@ def plain_delete(url: str) -> float:
         began = time.perf_counter()
         connection.execute("DELETE FROM secrets_app_share WHERE expires_at <= now()")
         took = time.perf_counter() - began
-        connection.execute("TRUNCATE vault_storedvalue")
+        connection.execute("TRUNCATE vault_app_storedvalue")
         connection.execute("VACUUM")
     return took
 

@@ -79,7 +79,7 @@ def measure(servers: Servers, counts: dict[str, int], plan: Plan) -> list[Row]:
 
 _SIZES = """
 SELECT pg_table_size('secrets_app_share') / {0}, pg_indexes_size('secrets_app_share') / {0},
-       pg_total_relation_size('vault_storedvalue') / {0}
+       pg_total_relation_size('vault_app_storedvalue') / {0}
 """
 
 

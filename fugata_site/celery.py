@@ -21,7 +21,7 @@ from fugata_site.beat import BeatBesideWorker
 from fugata_site.heartbeat import Heartbeat
 from fugata_site.metrics import folder
 from fugata_site.processes import PREPARED
-from secrets_app.vault.errors import KeyUnavailable, StoreUnavailable
+from vault_app.errors import KeyUnavailable, StoreUnavailable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 # Celery's Django fix-up would load all addresses for them, and ignore what they say.
@@ -77,7 +77,7 @@ class Fugata(Celery):
 
 app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["secrets_app"])
+app.autodiscover_tasks(["secrets_app", "vault_app"])
 app.steps["consumer"].add(Heartbeat)
 app.steps["worker"].add(BeatBesideWorker)
 app.user_options["worker"].add(

@@ -35,7 +35,7 @@ def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 @register(START)
 def backends_load(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse a value store or key provider that can't be loaded, naming its setting."""
-    from secrets_app.vault.backends import load, load_provider
+    from vault_app.backends import load, load_provider
 
     makers: list[tuple[str, Callable[[], object]]] = [
         ("VALUE_STORE", partial(load, "VALUE_STORE", app="shares")),

@@ -85,7 +85,7 @@ def _be_ready_to_fork() -> None:
     from django.db import connections
     from django.urls import get_resolver
 
-    from secrets_app.vault import backends
+    from vault_app import backends
 
     _ = get_resolver().reverse_dict
     connections.close_all()

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from django.db import connection
 
 from fugata_core.errors import let_go
-from secrets_app.vault.backends import key_provider, value_store
-from secrets_app.vault.errors import VaultError
+from vault_app.backends import key_provider, value_store
+from vault_app.errors import VaultError
 
 PERIOD = 2.0
 OLDEST = 5.0

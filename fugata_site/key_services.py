@@ -13,9 +13,9 @@ from fugata_site.environment import env, names, read, whole_number
 
 Backend = dict[str, Any]
 
-LOCAL = "secrets_app.vault.keys.local.LocalKeyring"
-VAULT = "secrets_app.vault.keys.vault.VaultTransit"
-AWS = "secrets_app.vault.keys.aws.AwsKms"
+LOCAL = "vault_app.keys.local.LocalKeyring"
+VAULT = "vault_app.keys.vault.VaultTransit"
+AWS = "vault_app.keys.aws.AwsKms"
 #: What a key may be called in Vault, and what it is called in AWS KMS where it is no alias.
 _VAULT_KEY = re.compile(r"\w(([-.\w]+)?\w)?", re.ASCII)
 _VAULT_MOUNT = re.compile(r"[-.\w]+(/[-.\w]+)*", re.ASCII)

@@ -5,15 +5,14 @@ from typing import Any
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
     """Return an entry; a run that no worker took before the next one is due is dropped."""
-    name = f"secrets_app.tasks.{task}"
-    return {"task": name, "schedule": seconds, "options": {"expires": seconds - seconds / 12}}
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds - seconds / 12}}
 
 
 SCHEDULE = {
-    "purge-expired": _every(60.0, "purge_expired"),
-    "seal-audit-events": _every(60.0, "seal_audit_events"),
-    "rewrap-keys": _every(60.0, "rewrap_keys"),
-    "count-hours": _every(300.0, "count_hours"),
-    "prune-audit-events": _every(3600.0, "prune_audit_events"),
-    "reconcile-values": _every(3600.0, "reconcile_values"),
+    "purge-expired": _every(60.0, "secrets_app.tasks.purge_expired"),
+    "seal-audit-events": _every(60.0, "secrets_app.tasks.seal_audit_events"),
+    "rewrap-keys": _every(60.0, "vault_app.tasks.rewrap_keys"),
+    "count-hours": _every(300.0, "secrets_app.tasks.count_hours"),
+    "prune-audit-events": _every(3600.0, "secrets_app.tasks.prune_audit_events"),
+    "reconcile-values": _every(3600.0, "vault_app.tasks.reconcile_values"),
 }

@@ -168,8 +168,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 #: The value store and the key provider, by dotted path with options, as STORAGES are;
 #: KEY_PROVIDERS has every provider that is set up, to open what it wrapped, by its name.
 _STORES = {
-    "database": "secrets_app.vault.stores.database.DatabaseStore",
-    "kubernetes": "secrets_app.vault.stores.kubernetes.KubernetesStore",
+    "database": "vault_app.stores.database.DatabaseStore",
+    "kubernetes": "vault_app.stores.kubernetes.KubernetesStore",
 }
 _store = read("VALUE_STORE", env.str, "database")
 VALUE_STORE = {"BACKEND": _STORES.get(_store, _store), "OPTIONS": {}}
@@ -245,7 +245,7 @@ INSTALLED_APPS = [
     "fugata_site.apps.FugataAdminConfig",
     "repositories_app",
     "secrets_app",
-    "secrets_app.vault",
+    "vault_app",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",

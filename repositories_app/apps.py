@@ -10,6 +10,6 @@ class RepositoriesAppConfig(AppConfig):
     def ready(self) -> None:
         """Have repositories' values reconciled."""
         from repositories_app.actions.reconcile import values_in_use
-        from secrets_app.vault import reconcile
+        from vault_app import reconcile
 
         reconcile.register("repositories", values_in_use)

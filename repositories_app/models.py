@@ -14,8 +14,8 @@ from django.db.models.functions import Now
 
 from repositories_app.names import REPOSITORY_RULE
 from repositories_app.sealing import secret_terms
-from secrets_app.vault.models import Sealed
-from secrets_app.vault.terms import Terms
+from vault_app.models import Sealed
+from vault_app.terms import Terms
 
 _name_rule = RegexValidator(
     r"\A[-._a-zA-Z0-9]{1,100}\Z", f"A repository's id is {REPOSITORY_RULE}."

@@ -1,6 +1,6 @@
 """What a repository's secret is sealed to: repository, key, and the object that holds it."""
 
-from secrets_app.vault.terms import Terms, lengthened
+from vault_app.terms import Terms, lengthened
 
 _PURPOSE = b"fugata/repository-secret"
 

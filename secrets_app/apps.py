@@ -10,6 +10,6 @@ class SecretsAppConfig(AppConfig):
     def ready(self) -> None:
         """Have shares' values reconciled."""
         from secrets_app.actions.reconcile import values_in_use
-        from secrets_app.vault import reconcile
+        from vault_app import reconcile
 
         reconcile.register("shares", values_in_use)

@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from secrets_app.sealing import share_terms
-from secrets_app.vault.models import Sealed
-from secrets_app.vault.terms import Terms
+from vault_app.models import Sealed
+from vault_app.terms import Terms
 
 
 class ShareQuerySet(models.QuerySet["Share"]):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from secrets_app.vault.terms import Terms
+from vault_app.terms import Terms
 
 _PURPOSE = b"fugata/share"
 

@@ -15,7 +15,7 @@ from django.db.models.functions import TruncHour
 
 from fugata_core.clock import clock
 from secrets_app.models import AuditEvent, Heartbeat, HourlyCount, Share
-from secrets_app.vault.models import KeyEncryptionKey
+from vault_app.models import KeyEncryptionKey
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: How far back counts go.

@@ -2,32 +2,24 @@
 
 import logging
 import time
-from importlib import import_module
 from itertools import takewhile
 
-from celery import shared_task
 from django.conf import settings
 
+from fugata_core.tasks import shared_task
 from secrets_app import statistics
 from secrets_app.actions.purge import purge_expired as purge
 from secrets_app.audit.prune import ChainBroken, prune_events
 from secrets_app.audit.publish import publish
 from secrets_app.audit.seal import AuditKeyChanged, seal_events
 from secrets_app.idempotency import purge_kept_answers
-from secrets_app.vault import rewrap
-from secrets_app.vault.errors import KeyUnavailable, StoreUnavailable
-from secrets_app.vault.reconcile import reconcile_all
 
 #: Seconds after which a run leaves the rest to the next one (beat starts one every minute).
 BUDGET = 50.0
 #: The same for sealing, which shares its worker.
 SEAL_BUDGET = 20.0
-#: The same for re-wrapping, which a purge may have to wait for.
-REWRAP_BUDGET = 20.0
 
 logger = logging.getLogger(__name__)
-
-import_module(settings.TASK_APPLICATION)  # or tasks would go to Celery's own default broker
 
 
 @shared_task
@@ -65,39 +57,6 @@ def prune_audit_events() -> int:
         return prune_events(settings.AUDIT_RETENTION)
     except ChainBroken as error:
         logger.error("the audit trail is not pruned: %s", error)
-        return 0
-
-
-@shared_task
-def reconcile_values() -> int:
-    """Delete values that nothing points to, of all apps; returns how many."""
-    deleted = 0
-    try:
-        for app, report in reconcile_all():
-            deleted += report.deleted
-            if report.refused:
-                logger.error(
-                    "reconciliation of %s stopped: nothing points to %d of %d values, which is"
-                    " more than a tenth; manage.py reconcile_values --force deletes them",
-                    app,
-                    report.orphans,
-                    report.values,
-                )
-    except StoreUnavailable as error:
-        logger.warning("reconciliation broke off: %s", error)
-    return deleted
-
-
-@shared_task
-def rewrap_keys() -> int:
-    """Re-wrap data keys, where somebody asked for it; returns how many.
-
-    What this run leaves, for lack of time or of a key, the next one takes up.
-    """
-    try:
-        return rewrap.answer(REWRAP_BUDGET)
-    except KeyUnavailable as error:
-        logger.error("data keys could not be re-wrapped: %s", error)
         return 0
 
 

@@ -123,7 +123,7 @@ def the_process_as_it_was() -> Iterator[None]:
 @pytest.fixture
 def database_store(settings: Settings) -> None:
     """Values in the database, whatever the run keeps them in."""
-    backend = "secrets_app.vault.stores.database.DatabaseStore"
+    backend = "vault_app.stores.database.DatabaseStore"
     settings.VALUE_STORE = {"BACKEND": backend, "OPTIONS": {}}
 
 
@@ -135,7 +135,7 @@ def kubernetes_namespace(kubernetes: KubernetesServer, settings: Settings) -> st
     settings.KUBECONFIG = configured["KUBECONFIG"]
     settings.KUBERNETES_NAMESPACE = name
     settings.VALUE_STORE = {
-        "BACKEND": "secrets_app.vault.stores.kubernetes.KubernetesStore",
+        "BACKEND": "vault_app.stores.kubernetes.KubernetesStore",
         "OPTIONS": {},
     }
     return name
@@ -220,8 +220,8 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 @receiver(post_migrate)
 def record_the_key(sender: object, **_: object) -> None:
     """Let an empty test database know the key that tests seal with, as `prepare` does."""
-    if getattr(sender, "label", "") == "vault":
-        from secrets_app.vault.models import KeyEncryptionKey
+    if getattr(sender, "label", "") == "vault_app":
+        from vault_app.models import KeyEncryptionKey
 
         KeyEncryptionKey.objects.get_or_create(id="test", defaults={"check_value": b"unchecked"})
 

@@ -12,10 +12,10 @@ from django.db import connection
 from fugata_core.clock import iso
 from fugata_site.backups import rows, snapshot
 from fugata_site.backups.archive import Manifest, Writer
-from secrets_app.vault.backends import value_store
-from secrets_app.vault.errors import ValueMissing
-from secrets_app.vault.hold import deletions_held
-from secrets_app.vault.models import Sealed
+from vault_app.backends import value_store
+from vault_app.errors import ValueMissing
+from vault_app.hold import deletions_held
+from vault_app.models import Sealed
 
 #: Seconds between two renewals of the hold.
 RENEW = 60.0

@@ -9,11 +9,11 @@ from django.db import transaction
 from fugata_site.backups.backup import STORES, sealed_models
 from secrets_app.audit import Actor, record
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault import envelope
-from secrets_app.vault.backends import key_provider, value_store
-from secrets_app.vault.errors import KeyUnavailable, Unopenable, ValueMissing
-from secrets_app.vault.models import Sealed, StoredValue
-from secrets_app.vault.reconcile import reconcile_all
+from vault_app import envelope
+from vault_app.backends import key_provider, value_store
+from vault_app.errors import KeyUnavailable, Unopenable, ValueMissing
+from vault_app.models import Sealed, StoredValue
+from vault_app.reconcile import reconcile_all
 
 _ACTOR = Actor(username="fsck")
 Progress = Callable[[str, int], None]

@@ -10,8 +10,8 @@ from fugata_site.backups import rows, snapshot
 from fugata_site.backups.archive import BadArchive, Reader
 from secrets_app.audit import Actor, event
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.backends import forget, value_store
-from secrets_app.vault.models import Installation, StoredValue
+from vault_app.backends import forget, value_store
+from vault_app.models import Installation, StoredValue
 
 Progress = Callable[[str, int], None]
 _ACTOR = Actor(username="restore")

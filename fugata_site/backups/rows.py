@@ -11,9 +11,9 @@ from django.apps import apps
 from django.db import connection, models
 
 #: What an installation makes anew, or forgets: sessions, counts of the running minute, holds.
-_LEFT_OUT = {"sessions.Session", "secrets_app.RefusalCount", "vault.DeletionHold"}
+_LEFT_OUT = {"sessions.Session", "secrets_app.RefusalCount", "vault_app.DeletionHold"}
 #: What a restored value store must find already: whose objects they are.
-FIRST = "vault.Installation"
+FIRST = "vault_app.Installation"
 _BATCH = 500
 
 Model = type[models.Model]

@@ -18,10 +18,10 @@ from django.template.defaultfilters import filesizeformat, pluralize
 from django.utils.timesince import timesince
 
 from secrets_app import statistics
-from secrets_app.vault.backends import key_provider, value_store
-from secrets_app.vault.errors import VaultError
-from secrets_app.vault.models import KeyEncryptionKey
-from secrets_app.vault.usage import missing_keys, rows_of, with_rows
+from vault_app.backends import key_provider, value_store
+from vault_app.errors import VaultError
+from vault_app.models import KeyEncryptionKey
+from vault_app.usage import missing_keys, rows_of, with_rows
 
 #: Seconds that the page waits for what is remote.
 PATIENCE = 3.0

@@ -19,12 +19,12 @@ from repositories_app.models import Repository, RepositorySecret
 from repositories_app.names import KEY_RULE, is_secret_key
 from repositories_app.registry import LoadedSecret, Place, registry
 from repositories_app.sealing import secret_terms
-from secrets_app.actions.values import KeptValue, delete_quietly, keep_value
 from secrets_app.audit import Actor, record, record_failure
 from secrets_app.models import AuditEvent
-from secrets_app.vault import envelope
-from secrets_app.vault.backends import value_store
-from secrets_app.vault.errors import ValueMissing, VaultError
+from vault_app import envelope
+from vault_app.backends import value_store
+from vault_app.errors import ValueMissing, VaultError
+from vault_app.values import KeptValue, delete_quietly, keep_value
 
 APP = "repositories"
 #: How often a reader follows a pointer that was moved under it.

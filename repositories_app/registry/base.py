@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from repositories_app.caller import Caller
-from secrets_app.actions.values import KeptValue
 from secrets_app.audit import Actor
+from vault_app.values import KeptValue
 
 
 @dataclass(frozen=True, slots=True)

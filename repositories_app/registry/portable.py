@@ -7,10 +7,10 @@ from django.db.models.functions import Now
 from repositories_app.caller import Caller
 from repositories_app.models import AccessToken, Membership, RepositorySecret
 from repositories_app.registry.base import KnownToken, LoadedSecret, Place, Registry
-from secrets_app.actions.values import KeptValue
 from secrets_app.audit import Actor, record
 from secrets_app.models import AuditEvent
-from secrets_app.vault.models import StoredValue
+from vault_app.models import StoredValue
+from vault_app.values import KeptValue
 
 _COLUMNS = ("pk", "user_id", "user__username", "prefix", "read_only", "narrowed")
 

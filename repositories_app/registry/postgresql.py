@@ -12,8 +12,8 @@ from django.db import IntegrityError, connection
 from repositories_app.caller import Caller
 from repositories_app.registry.base import KnownToken, LoadedSecret, Place
 from repositories_app.registry.portable import PortableRegistry
-from secrets_app.actions.values import KeptValue
 from secrets_app.audit import Actor
+from vault_app.values import KeptValue
 
 _TOKEN = """
 SELECT token.digest, token.last_used_at, statement_timestamp(), token.id, token.user_id,
@@ -37,7 +37,7 @@ WHERE repository.name = %(repository)s AND member.user_id = %(user_id)s
 _LOAD = """
 SELECT secret.wrapped_key, secret.value_name, value.sealed
 FROM repositories_app_repositorysecret secret
-LEFT JOIN vault_storedvalue value ON value.name = secret.value_name
+LEFT JOIN vault_app_storedvalue value ON value.name = secret.value_name
 WHERE secret.repository_id = %s AND secret.secret_key = %s
 """
 

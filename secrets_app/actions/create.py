@@ -14,14 +14,14 @@ from fugata_core.content import checked_content
 from fugata_core.errors import BadRequest
 from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.actions.values import keep_value
 from secrets_app.audit import Actor
 from secrets_app.errors import EncryptFailed
 from secrets_app.metrics import SHARES
 from secrets_app.quotas import check_quotas, counted_client
 from secrets_app.registry import NewShare, registry
 from secrets_app.sealing import share_terms
-from secrets_app.vault.errors import VaultError
+from vault_app.errors import VaultError
+from vault_app.values import keep_value
 
 MAX_LABEL = 1024
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from fugata_core import tokens
 from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.guessing import wrong_guess
 from secrets_app.metrics import SHARES
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import registry
+from vault_app.values import delete_quietly
 
 
 @counted(SHARES, "deleted")

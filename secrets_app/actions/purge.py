@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 
-from secrets_app.actions.values import delete_all_quietly
 from secrets_app.audit import Actor, record
 from secrets_app.metrics import SHARES
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import registry
+from vault_app.values import delete_all_quietly
 
 BATCH = 1000
 

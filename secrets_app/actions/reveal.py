@@ -11,16 +11,16 @@ from fugata_core import tokens
 from fugata_core.backpressure import make_room
 from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.actions.values import delete_quietly
 from secrets_app.audit import Actor, record_failure
 from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
 from secrets_app.metrics import SHARES
 from secrets_app.models import AuditEvent
 from secrets_app.registry import LoadedShare, registry
 from secrets_app.sealing import share_terms
-from secrets_app.vault import envelope
-from secrets_app.vault.backends import value_store
-from secrets_app.vault.errors import ValueMissing, VaultError
+from vault_app import envelope
+from vault_app.backends import value_store
+from vault_app.errors import ValueMissing, VaultError
+from vault_app.values import delete_quietly
 
 logger = logging.getLogger(__name__)
 

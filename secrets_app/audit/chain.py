@@ -14,7 +14,7 @@ from django.conf import settings
 
 from fugata_core.errors import BadRequest
 from secrets_app.models import AuditEvent, AuditStub
-from secrets_app.vault.terms import lengthened
+from vault_app.terms import lengthened
 
 #: What the first event is chained to.
 START = bytes(32)

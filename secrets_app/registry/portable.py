@@ -8,7 +8,7 @@ from django.db import transaction
 from secrets_app.audit import SERVICE, Actor, event, record
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry.base import LoadedShare, NewShare, Registry
-from secrets_app.vault.models import StoredValue
+from vault_app.models import StoredValue
 
 #: Bytes of content that one batch of a purge deletes, or one share.
 BYTES = 32 * 2**20

@@ -17,7 +17,7 @@ INSERT INTO secrets_app_auditevent (kind, share_digest, address_hash, request_id
 
 _INSERT = f"""
 WITH value AS (
-    INSERT INTO vault_storedvalue (name, sealed)
+    INSERT INTO vault_app_storedvalue (name, sealed)
     SELECT %(value_name)s, %(sealed)s::bytea WHERE %(sealed)s::bytea IS NOT NULL
 ), event AS (
     {_EVENT} VALUES ('created', %(digest)s, %(address)s, %(request)s, %(username)s)
@@ -33,7 +33,7 @@ _LOAD = """
 SELECT share.wrapped_key, share.value_name, share.label, share.one_time, share.expires_at,
        value.sealed
 FROM secrets_app_share share
-LEFT JOIN vault_storedvalue value ON value.name = share.value_name
+LEFT JOIN vault_app_storedvalue value ON value.name = share.value_name
 WHERE share.digest = %s AND share.expires_at > statement_timestamp()
 """
 
@@ -43,7 +43,7 @@ WITH gone AS (
     WHERE digest = %(digest)s AND expires_at > statement_timestamp()
     RETURNING value_name
 ), value AS (
-    DELETE FROM vault_storedvalue USING gone WHERE name = gone.value_name
+    DELETE FROM vault_app_storedvalue USING gone WHERE name = gone.value_name
 )
 {_EVENT} SELECT %(kind)s, %(digest)s, %(address)s, %(request)s, %(username)s FROM gone
 """
@@ -62,7 +62,7 @@ WITH expired AS (
     DELETE FROM secrets_app_share WHERE id = ANY (ARRAY(SELECT id FROM expired))
     RETURNING digest, value_name
 ), value AS (
-    DELETE FROM vault_storedvalue WHERE name = ANY (ARRAY(SELECT value_name FROM gone))
+    DELETE FROM vault_app_storedvalue WHERE name = ANY (ARRAY(SELECT value_name FROM gone))
 ), event AS (
     {_EVENT} SELECT 'expired', digest, NULL, %(request)s, '' FROM gone
 )

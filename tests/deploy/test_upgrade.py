@@ -1,10 +1,13 @@
 """Rolling upgrades: the release before this one and this one, side by side on one database.
 
 The release before is the latest tag, or, where there is none yet, the commit before the newest
-migration. It runs with today's libraries; its own code and migrations are what is tested.
+migration. It runs with today's libraries; its own code and migrations are what is tested. Once,
+before anything was released, all migrations were made anew under other labels: the commit that did
+so has none before it to compare with, and is compared with itself.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -35,11 +38,30 @@ def release_before() -> str:
     assert git("rev-parse", "--is-shallow-repository") == "false", "the test needs git's history"
     if tag := git("describe", "--tags", "--abbrev=0", "HEAD^"):
         return tag
-    added = "--diff-filter=A"
-    newest = git("log", "-1", "--no-merges", "--format=%H", added, "--", "*/migrations/0*.py")
-    before = git("rev-parse", f"{newest}^")
-    assert before, "no release and no migration before: nothing to upgrade from"
-    return before
+    newest = newest_migration()
+    if not made_anew(newest):
+        return f"{newest}^"
+    print(f"{newest} made the migrations anew: it is compared with itself")
+    return newest
+
+
+def newest_migration() -> str:
+    """Return the commit that added a migration last."""
+    added = ("--diff-filter=A", "--no-renames", "--", "*/migrations/0*.py")
+    commit = git("log", "-1", "--no-merges", "--format=%H", *added)
+    assert git("rev-parse", f"{commit}^"), "no release and no migration before"
+    return commit
+
+
+def made_anew(commit: str) -> bool:
+    """Return whether the commit before it has migrations that are not today's."""
+    return not migrations_at(f"{commit}^") <= migrations_at("HEAD")
+
+
+def migrations_at(commit: str) -> set[str]:
+    """Return the paths of a commit's migrations."""
+    listed = git("ls-tree", "-r", "--name-only", commit).splitlines()
+    return {path for path in listed if re.search(r"/migrations/0\w+\.py$", path)}
 
 
 class Release(Service):
@@ -111,16 +133,12 @@ def releases(
         new.stop()
 
 
-def migrations(tree: Path) -> set[str]:
-    return {str(path.relative_to(tree)) for path in tree.glob("*/**/migrations/0*.py")}
-
-
-def test_there_is_something_to_upgrade_from(trees: tuple[Path, Path]) -> None:
-    """Without a tag it must be older by a migration."""
-    old, new = trees
-    assert migrations(old) <= migrations(new), "a migration that was released is gone"
-    if not git("describe", "--tags", "--abbrev=0", "HEAD^"):
-        assert migrations(old) < migrations(new)
+def test_there_is_something_to_upgrade_from() -> None:
+    """Without a tag it must be older by a migration, but where all of them were made anew."""
+    before, today = migrations_at(release_before()), migrations_at("HEAD")
+    assert before <= today, "a migration that was released is gone"
+    if not git("describe", "--tags", "--abbrev=0", "HEAD^") and not made_anew(newest_migration()):
+        assert before < today
 
 
 def test_both_serve_one_database(releases: tuple[Release, Release]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from django.db import OperationalError
 
 from secrets_app import tasks
-from secrets_app.vault.errors import StoreUnavailable
+from vault_app.errors import StoreUnavailable
 
 
 def _fails_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from secrets_app.vault.backends import forget
-from secrets_app.vault.stores.kubernetes import KubernetesStore
-from tests.secrets_app.conftest import ours
 from tests.support.faulty import FaultyProxy
+from tests.support.fixtures import ours
 from tests.support.kubernetes import KubernetesServer
 from tests.support.service import Service
+from vault_app.backends import forget
+from vault_app.stores.kubernetes import KubernetesStore
 
 __all__ = ["ours"]
 

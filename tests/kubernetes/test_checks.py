@@ -7,12 +7,12 @@ from django.core import checks as django_checks
 from pytest_django.fixtures import Settings
 
 from fugata_site.checks import backends_load
-from secrets_app.vault import checks
-from secrets_app.vault.checks import values_apart
 from tests.support.kubernetes import KubernetesServer
 from tests.support.service import Service
+from vault_app import checks
+from vault_app.checks import values_apart
 
-STORE = {"BACKEND": "secrets_app.vault.stores.kubernetes.KubernetesStore", "OPTIONS": {}}
+STORE = {"BACKEND": "vault_app.stores.kubernetes.KubernetesStore", "OPTIONS": {}}
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import pytest
 import yaml
 from pytest_django.fixtures import Settings
 
-from secrets_app.vault.errors import StoreUnavailable
-from secrets_app.vault.stores.kubernetes import KubernetesStore
 from tests.support.kubernetes import (
     MANIFESTS,
     SERVICE_TOKEN,
@@ -19,6 +17,8 @@ from tests.support.kubernetes import (
     KubernetesServer,
 )
 from tests.support.parts import wait_until
+from vault_app.errors import StoreUnavailable
+from vault_app.stores.kubernetes import KubernetesStore
 
 pytestmark = pytest.mark.processes
 

@@ -13,14 +13,14 @@ from repositories_app.actions.repositories import create_repository
 from repositories_app.models import RepositorySecret
 from secrets_app.actions.reconcile import values_in_use
 from secrets_app.models import Share
-from secrets_app.tasks import reconcile_values
-from secrets_app.vault import reconcile as reconciliation
-from secrets_app.vault.models import Installation
-from secrets_app.vault.reconcile import Report, reconcile
-from secrets_app.vault.stores.kubernetes import PIECE, KubernetesStore
 from tests.secrets_app.support import new_share
 from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import Json, KubernetesServer
+from vault_app import reconcile as reconciliation
+from vault_app.models import Installation
+from vault_app.reconcile import Report, reconcile
+from vault_app.stores.kubernetes import PIECE, KubernetesStore
+from vault_app.tasks import reconcile_values
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +76,7 @@ def test_many_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No value is read, names are compared in batches, and 20 pages take the memory of two."""
-    monkeypatch.setattr("secrets_app.vault.stores.kubernetes.PAGE", PAGE)
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", PAGE)
     monkeypatch.setattr(reconciliation, "BATCH", PAGE)
     used, orphans = names(0, 20 * PAGE - 50), names(20 * PAGE, 50)
     kubernetes.plant(kubernetes_namespace, map(planted, used[: 2 * PAGE]))

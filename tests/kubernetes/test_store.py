@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from secrets_app.vault.errors import StoreUnavailable, ValueMissing
-from secrets_app.vault.models import Installation
-from secrets_app.vault.stores.kubernetes import PIECE, KubernetesStore
 from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import KubernetesServer
+from vault_app.errors import StoreUnavailable, ValueMissing
+from vault_app.models import Installation
+from vault_app.stores.kubernetes import PIECE, KubernetesStore
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db]
 
@@ -108,7 +108,7 @@ def test_a_delete_that_breaks_off_is_finished_by_name(
 def test_the_listing_reads_no_value_and_pages(
     faulty_store: KubernetesStore, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secrets_app.vault.stores.kubernetes.PAGE", 2)
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", 2)
     names = sorted(put(faulty_store, bytes(100_000)) for _ in range(5))
     faulty.seen.clear()
     assert [kept.name for kept in faulty_store.list()] == names
@@ -122,7 +122,7 @@ def test_the_listing_reads_no_value_and_pages(
 def test_a_value_in_pieces_is_listed_once_also_where_a_page_ends_in_it(
     store: KubernetesStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secrets_app.vault.stores.kubernetes.PAGE", 3)
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", 3)
     names = sorted(put(store, bytes(size)) for size in (1, 5 * PIECE, 5 * PIECE, 1))
     assert [kept.name for kept in store.list()] == names
 
@@ -130,7 +130,7 @@ def test_a_value_in_pieces_is_listed_once_also_where_a_page_ends_in_it(
 def test_a_listing_outlives_its_snapshot(
     kubernetes: KubernetesServer, store: KubernetesStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secrets_app.vault.stores.kubernetes.PAGE", 2)
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", 2)
     names = sorted(put(store, b"sealed") for _ in range(7))
     listing = store.list()
     seen = [next(listing).name]

@@ -9,13 +9,13 @@ from django.core.exceptions import ImproperlyConfigured
 from kubernetes.config import incluster_config
 from pytest_django.fixtures import Settings
 
-from secrets_app.vault.backends import forget
-from secrets_app.vault.errors import StoreUnavailable
-from secrets_app.vault.stores import kubernetes_api
-from secrets_app.vault.stores.kubernetes import KubernetesStore, api
 from tests.secrets_app.support import at_once
 from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import SERVICE_TOKEN, KubernetesServer
+from vault_app.backends import forget
+from vault_app.errors import StoreUnavailable
+from vault_app.stores import kubernetes_api
+from vault_app.stores.kubernetes import KubernetesStore, api
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db, pytest.mark.timeout(60)]
 

@@ -68,25 +68,25 @@ def _swap(column: str) -> Tamper:
 
 def _swap_values(service: Service, share: Share, other: Share) -> None:
     names = [_get(service, one, "value_name") for one in (share, other)]
-    select = "SELECT sealed FROM vault_storedvalue WHERE name = ?"
+    select = "SELECT sealed FROM vault_app_storedvalue WHERE name = ?"
     values = [stored.query(service, select, name)[0][0] for name in names]
-    update = "UPDATE vault_storedvalue SET sealed = ? WHERE name = ?"
+    update = "UPDATE vault_app_storedvalue SET sealed = ? WHERE name = ?"
     for name, value in zip(names, reversed(values), strict=True):
         stored.query(service, update, value, name)
 
 
 def _turn_one_bit(service: Service, share: Share, other: Share) -> None:
     name = _get(service, share, "value_name")
-    select = "SELECT sealed FROM vault_storedvalue WHERE name = ?"
+    select = "SELECT sealed FROM vault_app_storedvalue WHERE name = ?"
     sealed = bytearray(stored.query(service, select, name)[0][0])
     sealed[-20] ^= 1
-    update = "UPDATE vault_storedvalue SET sealed = ? WHERE name = ?"
+    update = "UPDATE vault_app_storedvalue SET sealed = ? WHERE name = ?"
     stored.query(service, update, bytes(sealed), name)
 
 
 def _drop_value(service: Service, share: Share, other: Share) -> None:
     name = _get(service, share, "value_name")
-    stored.query(service, "DELETE FROM vault_storedvalue WHERE name = ?", name)
+    stored.query(service, "DELETE FROM vault_app_storedvalue WHERE name = ?", name)
 
 
 TAMPERS: dict[str, Tamper] = {

@@ -190,7 +190,7 @@ def test_no_content_that_looks_like_a_request_is_written_down(
 def test_a_damaged_share_is_not_written_down(crowd: Service) -> None:
     share = create(crowd.port, CONTENT)
     named = "name = (SELECT value_name FROM secrets_app_share WHERE digest = ?)"
-    statement = f"UPDATE vault_storedvalue SET sealed = ? WHERE {named}"
+    statement = f"UPDATE vault_app_storedvalue SET sealed = ? WHERE {named}"
     stored.query(crowd, statement, b"\x01" + bytes(60), sha256(share.id.encode()).digest())
     answer = open_share(crowd.port, share)
     assert (answer.status, answer.json()) == (500, {"error": "Failed to decrypt secret"})

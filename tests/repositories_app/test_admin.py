@@ -9,10 +9,10 @@ from repositories_app.actions.secrets import set_secret
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from secrets_app.audit import SERVICE
 from secrets_app.models import AuditEvent
-from secrets_app.vault.models import StoredValue
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, content, opened, token_of
-from tests.secrets_app.doubles import MemoryStore
+from tests.support.doubles import MemoryStore
 from tests.support.operators import Admin, person, text
+from vault_app.models import StoredValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
 

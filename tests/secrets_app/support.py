@@ -15,7 +15,7 @@ from secrets_app.actions.create import Created, Draft, create_share
 from secrets_app.audit import SERVICE
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import NewShare, Registry
-from secrets_app.vault.backends import value_store
+from vault_app.backends import value_store
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from fugata_core import tokens
 from fugata_core.admin import base
 from secrets_app.audit import SERVICE, Actor, record
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.models import KeyEncryptionKey
 from tests.secrets_app.support import expire, kinds, row_of, share
 from tests.support.operators import Admin, person, text
+from vault_app.models import KeyEncryptionKey
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import Actor
 from secrets_app.guessing import wrong_guess
 from secrets_app.models import Share
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
+from tests.support.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 
@@ -117,7 +117,7 @@ def test_errors_of_the_store(actor: Actor, remote_store: MemoryStore) -> None:
 
 
 def test_a_listing_is_one_call_to_its_end(remote_store: MemoryStore) -> None:
-    from secrets_app.vault.backends import value_store
+    from vault_app.backends import value_store
 
     value_store().put("a", b"x")
     before = calls("store", "MemoryStore", "list")

@@ -17,8 +17,8 @@ from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import AuditEvent, Share
 from secrets_app.quotas import installation
-from tests.secrets_app.doubles import MemoryStore
 from tests.secrets_app.support import at_once, expire, kept, row_of
+from tests.support.doubles import MemoryStore
 
 pytestmark = pytest.mark.django_db
 

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.db.models import Model
 
 from secrets_app.models import AuditEvent, KeptAnswer, Share
-from secrets_app.vault.backends import key_provider
-from secrets_app.vault.envelope import unseal
-from secrets_app.vault.errors import VaultError
-from secrets_app.vault.models import KeyEncryptionKey, StoredValue
-from secrets_app.vault.terms import Terms
+from vault_app.backends import key_provider
+from vault_app.envelope import unseal
+from vault_app.errors import VaultError
+from vault_app.models import KeyEncryptionKey, StoredValue
+from vault_app.terms import Terms
 
 _LINK = 22  # characters of a link's random part
 

@@ -1,6 +1,6 @@
 """A value store that fails in a way that nobody foresaw, and says more than it should."""
 
-from secrets_app.vault.stores.database import DatabaseStore
+from vault_app.stores.database import DatabaseStore
 
 LEAKED_ID = "fug_" + "LeakedByAnException001"
 LEAKED_TOKEN = "tok_" + "LeakedByAnException002"

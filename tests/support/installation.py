@@ -24,6 +24,7 @@ import yaml
 from celery import Celery
 
 from fugata_site.processes import WEB, WORKER
+from fugata_site.schedule import SCHEDULE
 from tests.support.gate import Gate
 from tests.support.kubernetes import KubernetesServer
 from tests.support.parts import RedisServer, free_port, plain_http, wait_until
@@ -39,6 +40,8 @@ KEYS = "faults:" + "A" * 43 + "="
 SHORT_LIVED = "10s"
 #: Whether the worker came to the end of a purge since then.
 _PURGED = "SELECT count(*) FROM secrets_app_heartbeat WHERE task = 'purge_expired' AND at > %s"
+#: The tasks that beat sends, by the last word of their names.
+_TASKS = {each["task"].rpartition(".")[2]: each["task"] for each in SCHEDULE.values()}
 _BEGINNING = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)
 
 
@@ -212,7 +215,7 @@ class Installation:
     def send_task(self, name: str) -> None:
         """Send a task to the worker, as beat does."""
         with Celery(broker=self.settings["REDIS_URL"], set_as_current=False) as sender:
-            sender.send_task(f"secrets_app.tasks.{name}", ignore_result=True)
+            sender.send_task(_TASKS[name], ignore_result=True)
 
     def close(self) -> None:
         """End everything."""

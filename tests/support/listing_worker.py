@@ -5,13 +5,12 @@ from typing import Any
 
 from celery import signals
 from django.conf import settings
-
-from secrets_app import tasks
+from django.utils.module_loading import import_string
 
 
 @signals.worker_shutdown.connect
 def run_all_and_list(**_: Any) -> None:
     """Run each task, and write the list, when the worker ends."""
-    for name in settings.CELERY_BEAT_SCHEDULE.values():
-        getattr(tasks, name["task"].rpartition(".")[2]).apply(throw=True)
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        import_string(entry["task"]).apply(throw=True)
     (settings.FUGATA_HOME / "modules").write_text("\n".join(sys.modules))

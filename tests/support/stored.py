@@ -44,7 +44,7 @@ def count(service: Service, table: str, where: str = "1 = 1", *parameters: objec
 def values(service: Service) -> int:
     """Return how many sealed values there are, in the database or in Kubernetes."""
     if service.settings.get("VALUE_STORE") != "kubernetes":
-        return count(service, "vault_storedvalue")
+        return count(service, "vault_app_storedvalue")
     access = yaml.safe_load(Path(service.settings["KUBECONFIG"]).read_text())
     cluster, token = access["clusters"][0]["cluster"], access["users"][0]["user"]["token"]
     context = ssl.create_default_context(cafile=cluster.get("certificate-authority"))

@@ -7,8 +7,8 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import Progress
 from fugata_site.backups.backup import take_backup
-from secrets_app.vault.errors import VaultError
-from secrets_app.vault.hold import HoldLost
+from vault_app.errors import VaultError
+from vault_app.hold import HoldLost
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import Progress
 from fugata_site.backups.fsck import findings, repair
-from secrets_app.vault.errors import VaultError
+from vault_app.errors import VaultError
 
 
 class Command(BaseCommand):

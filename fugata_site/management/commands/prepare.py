@@ -14,9 +14,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from fugata_core.checks import START
 from fugata_site.environment import write_once
-from secrets_app.vault import keycheck
-from secrets_app.vault.backends import forget
-from secrets_app.vault.keys import local
+from vault_app import keycheck
+from vault_app.backends import forget
+from vault_app.keys import local
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from django.core.management import BaseCommand, CommandError, CommandParser, cal
 from fugata_core.commands import Progress
 from fugata_site.backups.archive import BadArchive
 from fugata_site.backups.restore import NotEmpty, restore_backup
-from secrets_app.vault import keycheck
-from secrets_app.vault.errors import VaultError
+from vault_app import keycheck
+from vault_app.errors import VaultError
 
 
 class Command(BaseCommand):

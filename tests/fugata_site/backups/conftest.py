@@ -13,8 +13,8 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
 from secrets_app.audit.seal import seal_events
 from tests.repositories_app.support import Api, content, opened, people, token_of
-from tests.secrets_app.conftest import faulty_keys, ours, remote_store
 from tests.secrets_app.support import share
+from tests.support.fixtures import faulty_keys, ours, remote_store
 
 __all__ = ["faulty_keys", "ours", "remote_store"]
 

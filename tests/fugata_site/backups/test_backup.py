@@ -17,12 +17,12 @@ from secrets_app.audit import SERVICE, chain
 from secrets_app.audit.verify import verify
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.hold import HoldLost, deletions_held, is_held
-from secrets_app.vault.models import DeletionHold, Installation
 from tests.fugata_site.backups.conftest import Everything
 from tests.repositories_app.support import opened
-from tests.secrets_app.doubles import MemoryStore
 from tests.secrets_app.support import share
+from tests.support.doubles import MemoryStore
+from vault_app.hold import HoldLost, deletions_held, is_held
+from vault_app.models import DeletionHold, Installation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,11 +8,11 @@ from pytest_django.fixtures import Settings
 
 from repositories_app.models import RepositorySecret
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.models import KeyEncryptionKey, StoredValue
 from tests.fugata_site.backups.test_backup import Fill
 from tests.repositories_app.support import row
-from tests.secrets_app.doubles import MemoryStore
 from tests.secrets_app.support import row_of
+from tests.support.doubles import MemoryStore
+from vault_app.models import KeyEncryptionKey, StoredValue
 
 pytestmark = pytest.mark.django_db
 

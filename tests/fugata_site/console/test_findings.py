@@ -11,12 +11,12 @@ from fugata_site.console import findings
 from fugata_site.console.findings import Finding, Level, look_around
 from secrets_app import statistics
 from secrets_app.models import Heartbeat
-from secrets_app.vault import keycheck
-from secrets_app.vault.models import KeyEncryptionKey
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
 from tests.secrets_app.support import expire, row_of, share
+from tests.support.doubles import FaultyKeys, MemoryStore
 from tests.support.operators import Admin, person, text
 from tests.support.parts import RedisServer, free_port
+from vault_app import keycheck
+from vault_app.models import KeyEncryptionKey
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +94,7 @@ def test_a_replaced_key_is_still_in_use() -> None:
     with pytest.MonkeyPatch.context() as patch:
         from django.conf import settings
 
-        from secrets_app.vault.backends import forget
+        from vault_app.backends import forget
 
         patch.setattr(settings, "FUGATA_KEYS", ring.replace("B" * 43, "B" * 42 + "A"))
         forget()

@@ -16,7 +16,7 @@ from secrets_app.audit import SERVICE
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.models import Share
 from tests.repositories_app.support import people, token_of
-from tests.secrets_app.conftest import frozen_guesses
+from tests.support.fixtures import frozen_guesses
 
 __all__ = ["frozen_guesses"]
 

@@ -16,9 +16,9 @@ from repositories_app.actions.tokens import TokenTerms, create_access_token, rev
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from secrets_app.audit import Actor
 from secrets_app.models import AuditEvent
-from secrets_app.vault.models import StoredValue
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of
-from tests.secrets_app.doubles import MemoryStore
+from tests.support.doubles import MemoryStore
+from vault_app.models import StoredValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
 

@@ -20,12 +20,12 @@ from repositories_app.actions.secrets import (
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.registry import Place, registry
-from secrets_app.actions.values import KeptValue
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.models import AuditEvent
-from secrets_app.vault.models import StoredValue
 from tests.repositories_app.support import happened, opened, row
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
+from tests.support.doubles import FaultyKeys, MemoryStore
+from vault_app.models import StoredValue
+from vault_app.values import KeptValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
 

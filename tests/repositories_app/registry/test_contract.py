@@ -16,12 +16,12 @@ from repositories_app.models import AccessToken, Repository, RepositorySecret
 from repositories_app.registry import Place, Registry, registry
 from repositories_app.registry.portable import PortableRegistry
 from repositories_app.registry.postgresql import PostgresqlRegistry
-from secrets_app.actions.values import KeptValue
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.models import AuditEvent
-from secrets_app.vault.models import StoredValue
 from tests.repositories_app.support import OTHERS, REPOSITORY, opened, row, token_of
 from tests.secrets_app.support import at_once
+from vault_app.models import StoredValue
+from vault_app.values import KeptValue
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("members")]
 

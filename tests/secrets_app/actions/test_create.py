@@ -146,7 +146,7 @@ def test_nothing_at_rest_tells_content_id_or_token() -> None:
 def _everything() -> list[bytes]:
     found = []
     with connection.cursor() as cursor:
-        for table in ("secrets_app_share", "secrets_app_auditevent", "vault_storedvalue"):
+        for table in ("secrets_app_share", "secrets_app_auditevent", "vault_app_storedvalue"):
             cursor.execute(f"SELECT * FROM {table}")
             found += [_bytes(field) for row in cursor.fetchall() for field in row]
     assert found

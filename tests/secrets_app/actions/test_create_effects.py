@@ -10,9 +10,9 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import EncryptFailed
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.models import StoredValue
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
 from tests.secrets_app.support import row_of, share
+from tests.support.doubles import FaultyKeys, MemoryStore
+from vault_app.models import StoredValue
 
 pytestmark = pytest.mark.django_db
 

@@ -10,9 +10,9 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import AuditEvent, Share
-from secrets_app.vault.models import StoredValue
-from tests.secrets_app.doubles import MemoryStore
 from tests.secrets_app.support import expire, kinds, row_of, share
+from tests.support.doubles import MemoryStore
+from vault_app.models import StoredValue
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from secrets_app.actions.purge import count_expired, purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
 from secrets_app.models import Share
-from tests.secrets_app.doubles import MemoryStore
 from tests.secrets_app.support import expire, kinds, share
+from tests.support.doubles import MemoryStore
 
 pytestmark = pytest.mark.django_db
 

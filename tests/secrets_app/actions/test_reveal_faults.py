@@ -9,9 +9,9 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.audit import SERVICE
 from secrets_app.errors import DecryptFailed, ShareNotFound
 from secrets_app.models import Share
-from secrets_app.vault.backends import value_store
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
 from tests.secrets_app.support import expire, kinds, row_of, share
+from tests.support.doubles import FaultyKeys, MemoryStore
+from vault_app.backends import value_store
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from fugata_core.clock import DatabaseClock
 from secrets_app.models import Share
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
 from tests.secrets_app.support import texts
+from tests.support.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 

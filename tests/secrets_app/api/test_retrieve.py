@@ -9,8 +9,8 @@ from fugata_core import tokens
 from secrets_app.models import Share
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json, assert_unopened, body_of
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
 from tests.secrets_app.support import expire, kinds, share
+from tests.support.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.models import Share
 from tests.secrets_app.api.support import assert_page, assert_unopened
-from tests.secrets_app.doubles import FaultyKeys, MemoryStore
 from tests.secrets_app.support import expire, kinds, share
+from tests.support.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import Registry, registry
 from secrets_app.registry.portable import PortableRegistry
 from secrets_app.registry.postgresql import PostgresqlRegistry
-from secrets_app.vault.models import StoredValue
 from tests.secrets_app.support import kinds, new_share, put
+from vault_app.models import StoredValue
 
 pytestmark = pytest.mark.django_db
 

@@ -5,8 +5,8 @@ import pytest
 from secrets_app.audit import SERVICE
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import Registry
-from secrets_app.vault.models import StoredValue
 from tests.secrets_app.support import at_once, kinds, put
+from vault_app.models import StoredValue
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
 

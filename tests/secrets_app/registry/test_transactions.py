@@ -8,8 +8,8 @@ from django.db import DatabaseError
 from secrets_app.audit import SERVICE, Actor
 from secrets_app.models import AuditEvent, Share
 from secrets_app.registry import Registry
-from secrets_app.vault.models import StoredValue
 from tests.secrets_app.support import new_share
+from vault_app.models import StoredValue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,0 +1,10 @@
+"""Tasks that Celery's worker runs, sent to the application that the settings name."""
+
+from importlib import import_module
+
+from celery import shared_task
+from django.conf import settings
+
+__all__ = ["shared_task"]
+
+import_module(settings.TASK_APPLICATION)  # or tasks would go to Celery's own default broker

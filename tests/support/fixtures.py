@@ -1,0 +1,74 @@
+"""Fixtures of tests in process: keys of their own, limits out of the way, backends that fail.
+
+A folder's conftest imports those that its tests ask for.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+import hypothesis
+import pytest
+from django.core.cache import cache
+from pytest_django.fixtures import Settings
+
+from secrets_app.audit import Actor
+from tests.support.doubles import FaultyKeys, MemoryStore
+from vault_app.backends import forget
+
+hypothesis.settings.register_profile(
+    "fugata",
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
+hypothesis.settings.load_profile("fugata")
+
+ADDRESS = b"0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def ours(settings: Settings) -> Iterator[None]:
+    """A keyring of the test's own; rate limits, and what was guessed before, out of the way."""
+    settings.FUGATA_KEYS = "test:" + "A" * 43 + "="
+    settings.RATE_LIMIT_RPM = settings.RATE_LIMIT_BURST = 1_000_000
+    settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
+    cache.clear()
+    yield
+    forget()
+
+
+@pytest.fixture
+def actor() -> Actor:
+    """Somebody who asks."""
+    return Actor(address_hash=ADDRESS, request_id="request-1", bucket="somebody")
+
+
+@pytest.fixture
+def remote_store(settings: Settings) -> MemoryStore:
+    """Values outside the database, and what becomes of them."""
+    store = MemoryStore()
+    settings.VALUE_STORE = {"BACKEND": "tests.support.doubles.given", "OPTIONS": {"it": store}}
+    return store
+
+
+@pytest.fixture
+def faulty_keys(settings: Settings) -> FaultyKeys:
+    """A key provider that can be made to fail."""
+    keys = FaultyKeys()
+    settings.KMS_PROVIDER = {"BACKEND": "tests.support.doubles.given", "OPTIONS": {"it": keys}}
+    return keys
+
+
+@pytest.fixture
+def frozen_guesses(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Stop the clock by which guesses are counted; returns what moves it on by seconds."""
+    now = [time.time()]
+
+    def move(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr("django_ratelimit.core.time.time", lambda: now[0])
+    return move

@@ -1,0 +1,30 @@
+"""A keyring file for tests, and keys to put into it."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from vault_app import keycheck
+from vault_app.backends import forget
+from vault_app.keys import local
+from vault_app.models import KeyEncryptionKey
+
+A, B, C = (base64.b64encode(bytes([byte]) * 32).decode() for byte in b"ABC")
+DATA_KEY = b"d" * 32
+
+
+def use_keyring_file(settings: Settings, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep one key, `old`, in a file that the database knows; look at it at each use."""
+    path.write_text(f"old:{A}\n")
+    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", path
+    monkeypatch.setattr(local, "LOOK", 0.0)
+    KeyEncryptionKey.objects.all().delete()
+    keycheck.verify()
+
+
+def as_a_new_process() -> None:
+    """Load keys and settings anew, and check them as a start does."""
+    forget()
+    keycheck.verify()

@@ -1,0 +1,38 @@
+"""What is particular to values in the database: it can fail, and the errors are translated."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import OperationalError
+
+from vault_app.errors import StoreUnavailable
+from vault_app.models import StoredValue
+from vault_app.stores.database import DatabaseStore
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> DatabaseStore:
+    """A store whose database is gone."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("gone")
+
+    for name in ("create", "filter", "values_list"):
+        monkeypatch.setattr(StoredValue.objects, name, fail)
+    return DatabaseStore()
+
+
+OPERATIONS: dict[str, Callable[[DatabaseStore], object]] = {
+    "put": lambda store: store.put("name", b"sealed"),
+    "get": lambda store: store.get("name"),
+    "delete": lambda store: store.delete("name"),
+    "list": lambda store: list(store.list()),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_broken_database_is_an_unavailable_store(broken: DatabaseStore, operation: str) -> None:
+    with pytest.raises(StoreUnavailable):
+        OPERATIONS[operation](broken)

@@ -1,0 +1,220 @@
+"""The keyring's file: replaced whole, and followed by running processes."""
+
+import logging
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from tests.vault_app.support import DATA_KEY, A, B
+from vault_app.errors import KeyUnavailable
+from vault_app.keys import keyring, local
+from vault_app.keys.keyring import KeyringFile
+from vault_app.keys.local import LocalKeyring
+
+KEYS = {"one": b"1" * 32, "two": b"2" * 32}
+
+
+@pytest.fixture
+def path(settings: Settings, tmp_path: Path) -> Path:
+    """A keyring file with the key `old`."""
+    file = tmp_path / "keyring"
+    file.write_text(f"old:{A}\n")
+    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", file
+    return file
+
+
+class Clock:
+    """A clock that moves when it is told to, in place of `time`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(local, "time", made)
+    return made
+
+
+def test_written_keys_are_read_in_their_order(tmp_path: Path) -> None:
+    file = KeyringFile(tmp_path / "keyring")
+    assert file.keys() == {}
+    file.write(KEYS)
+    assert list(file.keys().items()) == list(KEYS.items())
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["keyring"]
+
+
+def test_a_write_that_fails_leaves_the_old_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = KeyringFile(tmp_path / "keyring")
+    file.write(KEYS)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        file.write({"three": b"3" * 32})
+    assert file.keys() == KEYS
+    assert os.listdir(tmp_path) == ["keyring"]
+
+
+def test_a_write_is_synced_before_it_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File, then rename, then folder: the order that survives a power cut."""
+    file, seen = KeyringFile(tmp_path / "keyring"), list[tuple[bool, bool]]()
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        seen.append((folder, file.path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    file.write(KEYS)
+    assert seen == [(False, False), (True, True)]
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "keyring").symlink_to(tmp_path / "real" / "keyring")
+    KeyringFile(tmp_path / "keyring").write(KEYS)
+    assert (tmp_path / "keyring").is_symlink()
+    assert KeyringFile(tmp_path / "real" / "keyring").keys() == KEYS
+
+
+def test_root_leaves_the_file_to_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service, which is not root, must be able to read what root wrote."""
+    file, given = KeyringFile(tmp_path / "keyring"), list[tuple[int, int]]()
+    file.write(KEYS)
+    owner = file.path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    file.write(KEYS)
+    assert given == [(owner.st_uid, owner.st_gid)]
+
+
+def test_writers_wait_for_each_other(tmp_path: Path) -> None:
+    """Each adds a key to what it read: none is lost."""
+
+    def add(number: int) -> None:
+        file = KeyringFile(tmp_path / "keyring")
+        with file.locked():
+            file.write({**file.keys(), f"k{number}": bytes([number]) * 32})
+
+    threads = [threading.Thread(target=add, args=(n,)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(KeyringFile(tmp_path / "keyring").keys()) == 20
+
+
+def test_readers_see_whole_keyrings(tmp_path: Path) -> None:
+    file = KeyringFile(tmp_path / "keyring")
+    file.write(KEYS)
+    more = KEYS | {"three": b"3" * 32}
+
+    def write() -> None:
+        for keys in (more, KEYS) * 50:
+            file.write(keys)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        assert file.keys() in (KEYS, more)
+    writer.join()
+
+
+# --- A running process follows -------------------------------------------------------------------
+
+
+def test_an_unknown_key_id_is_looked_up_at_once(path: Path, clock: Clock) -> None:
+    ring = LocalKeyring()
+    wrapped = local.wrap_under("new", b"B" * 32, DATA_KEY, b"context")
+    with pytest.raises(KeyUnavailable):
+        ring.unwrap(wrapped, b"context")
+    KeyringFile(path).write(keyring.parse(f"old:{A},new:{B}"))
+    assert ring.unwrap(wrapped, b"context") == DATA_KEY
+    assert ring.primary == "old"
+
+
+def test_garbage_ids_cause_no_reading(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring, reads = LocalKeyring(), list[int]()
+
+    def read(self: KeyringFile) -> dict[str, bytes]:
+        reads.append(1)
+        return {}
+
+    monkeypatch.setattr(KeyringFile, "keys", read)
+    for number in range(100):
+        with pytest.raises(KeyUnavailable):
+            ring.unwrap(local.wrap_under(f"k{number}", b"B" * 32, DATA_KEY, b""), b"")
+    assert reads == []
+
+
+def test_a_new_primary_is_noticed_within_a_second(path: Path, clock: Clock) -> None:
+    ring = LocalKeyring()
+    KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
+    assert ring.primary == "old"
+    clock.now += local.LOOK
+    assert ring.primary == "new"
+    assert ring.key_of(ring.wrap(DATA_KEY, b"")) == "new"
+
+
+def test_wrapping_notices_it_too(path: Path, clock: Clock) -> None:
+    ring = LocalKeyring()
+    KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
+    clock.now += local.LOOK
+    assert ring.key_of(ring.wrap(DATA_KEY, b"")) == "new"
+
+
+def test_a_key_that_was_taken_out_is_forgotten(path: Path, clock: Clock) -> None:
+    ring = LocalKeyring()
+    wrapped = ring.wrap(DATA_KEY, b"")
+    KeyringFile(path).write(keyring.parse(f"new:{B}"))
+    clock.now += local.LOOK
+    ring.check()
+    with pytest.raises(KeyUnavailable):
+        ring.unwrap(wrapped, b"")
+
+
+@pytest.mark.parametrize("damage", ["", "old:c2hvcnQ=", "\xff", None], ids=repr)
+def test_a_damaged_file_does_not_take_the_keys_away(
+    path: Path, clock: Clock, damage: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring = LocalKeyring()
+    wrapped = ring.wrap(DATA_KEY, b"")
+    path.unlink()
+    if damage is not None:
+        path.write_text(damage, encoding="latin-1")
+    with caplog.at_level(logging.ERROR):
+        for _ in range(5):
+            clock.now += local.LOOK
+            assert ring.unwrap(ring.wrap(DATA_KEY, b""), b"") == DATA_KEY
+    assert ring.unwrap(wrapped, b"") == DATA_KEY
+    assert caplog.text.count("missing or damaged") == 1
+    assert "c2hvcnQ=" not in caplog.text
+
+
+def test_keys_of_the_environment_are_not_looked_for(
+    settings: Settings, path: Path, clock: Clock
+) -> None:
+    settings.FUGATA_KEYS = f"set:{B}"
+    ring = LocalKeyring()
+    path.write_text(f"new:{A}\n")
+    clock.now += 60
+    assert ring.primary == "set"

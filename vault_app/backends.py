@@ -1,0 +1,65 @@
+"""The configured value store and key providers, by dotted path with options."""
+
+import os
+from functools import cache
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from vault_app import metrics
+from vault_app.errors import KeyUnavailable
+from vault_app.keys.base import KeyProvider
+from vault_app.keys.dispatch import Dispatch
+from vault_app.stores.base import ValueStore
+
+
+def load(setting: str, **more: Any) -> Any:
+    """Return a new backend as `setting` ({"BACKEND": dotted path, "OPTIONS": {…}}) names it."""
+    return _made(getattr(settings, setting), **more)
+
+
+def load_provider(name: str) -> KeyProvider | None:
+    """Return a new key provider of that name, as KEY_PROVIDERS sets it up; None if it does not."""
+    configured = settings.KEY_PROVIDERS.get(name)
+    return cast(KeyProvider, _made(configured)) if configured else None
+
+
+def _made(configured: dict[str, Any], **more: Any) -> Any:
+    return import_string(configured["BACKEND"])(**configured["OPTIONS"], **more)
+
+
+@cache
+def value_store(app: str = "shares") -> ValueStore:
+    """Return this process's value store for the values of `app`: shares, or repositories."""
+    store = cast(ValueStore, load("VALUE_STORE", app=app))
+    return metrics.observed(store, metrics.STORE, metrics.STORE_OPERATIONS)
+
+
+@cache
+def key_provider() -> Dispatch:
+    """Return this process's key providers behind one: the chosen one wraps, all of them open."""
+    chosen = cast(KeyProvider, load("KMS_PROVIDER"))
+    observed = metrics.observed(chosen, metrics.KEYS, metrics.KEY_OPERATIONS)
+    return Dispatch(observed, _other_provider)
+
+
+def _other_provider(name: str) -> KeyProvider | None:
+    """Keys are asked for by requests: a wrong setting is theirs to survive (checks report it)."""
+    try:
+        return load_provider(name)
+    except ImproperlyConfigured as error:
+        raise KeyUnavailable(f"the key's provider can't be used: {error}") from None
+
+
+def forget(**_: Any) -> None:
+    """Load all anew at their next use (tests change settings)."""
+    value_store.cache_clear()
+    key_provider.cache_clear()
+
+
+setting_changed.connect(forget)
+# A connection must not be shared with a process that was forked.
+os.register_at_fork(after_in_child=forget)

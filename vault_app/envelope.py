@@ -1,0 +1,50 @@
+"""Envelope encryption: a value under a data key of its own, the data key under a provider's key.
+
+Sealed form: 1 byte format version | 12 bytes nonce | AES-256-GCM ciphertext and 16 bytes tag.
+The content key is HKDF-SHA-256 (RFC 5869) over data key | link secret, with the purpose as info:
+for a share, what is stored lacks the link's half.
+"""
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from vault_app.backends import key_provider
+from vault_app.errors import Unopenable
+from vault_app.terms import FORMAT, Terms
+
+_NONCE = 12
+_KEY = 32
+#: Bytes by which a sealed value is longer than its content.
+OVERHEAD = 1 + _NONCE + 16
+
+
+def seal(content: bytes, terms: Terms, link_secret: bytes = b"") -> tuple[bytes, bytes]:
+    """Return (sealed value, wrapped data key). Raises KeyUnavailable."""
+    data_key = os.urandom(_KEY)
+    wrapped = key_provider().wrap(data_key, terms.wrap_context())
+    nonce = os.urandom(_NONCE)
+    cipher = AESGCM(_content_key(data_key, link_secret, terms.purpose))
+    ciphertext = cipher.encrypt(nonce, content, terms.associated_data())
+    return bytes([FORMAT]) + nonce + ciphertext, wrapped
+
+
+def unseal(sealed: bytes, wrapped: bytes, terms: Terms, link_secret: bytes = b"") -> bytes:
+    """Return the content. Raises KeyUnavailable, or Unopenable where anything does not fit."""
+    if len(sealed) < 1 + _NONCE or sealed[0] != FORMAT:
+        raise Unopenable("the sealed value has an unknown format")
+    data_key = key_provider().unwrap(wrapped, terms.wrap_context())
+    cipher = AESGCM(_content_key(data_key, link_secret, terms.purpose))
+    view = memoryview(sealed)
+    try:
+        return cipher.decrypt(view[1 : 1 + _NONCE], view[1 + _NONCE :], terms.associated_data())
+    except InvalidTag:
+        raise Unopenable("the sealed value does not open under its terms") from None
+
+
+def _content_key(data_key: bytes, link_secret: bytes, purpose: bytes) -> bytes:
+    derive = HKDF(algorithm=SHA256(), length=_KEY, salt=None, info=purpose)
+    return derive.derive(data_key + link_secret)

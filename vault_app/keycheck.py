@@ -1,0 +1,94 @@
+"""The key check: are these the keys that the database's values were sealed under?
+
+Compared at start-up, before any request. A lost key file is an error with a remedy; a new key is
+made only for a database that has none.
+"""
+
+from collections.abc import Callable
+
+from django.conf import settings
+
+from vault_app.backends import key_provider
+from vault_app.errors import VaultError
+from vault_app.keys.wrapped import provider_of
+from vault_app.models import KeyEncryptionKey
+
+_KNOWN = b"fugata key check constant, v1..."
+_CONTEXT = b"fugata/key-check"
+
+
+class KeyCheckFailed(Exception):
+    """The keys at hand are not the database's; the message says what to do."""
+
+
+def is_new() -> bool:
+    """Return whether the database has never been used with a key."""
+    return not KeyEncryptionKey.objects.exists()
+
+
+def verify() -> None:
+    """Raise KeyCheckFailed unless every key that the database knows is there and is the one.
+
+    Records the primary key when it is new here.
+    """
+    for record in KeyEncryptionKey.objects.all():
+        _verify_one(record)
+    _record_primary()
+
+
+def holds(record: KeyEncryptionKey) -> bool:
+    """Return whether the key of that record is at hand and is the one."""
+    try:
+        _verify_one(record)
+    except KeyCheckFailed:
+        return False
+    return True
+
+
+def _verify_one(record: KeyEncryptionKey) -> None:
+    try:
+        opened = key_provider().unwrap(bytes(record.check_value), _CONTEXT)
+    except VaultError as error:
+        raise KeyCheckFailed(
+            f"The database holds values sealed under key {record.id!r}, and that key is not at"
+            f" hand ({error}). Restore it: {_where(record.id)}. Fugata makes no new key in its"
+            " place, because what was sealed could then never be opened again."
+        ) from error
+    if opened != _KNOWN:
+        raise KeyCheckFailed(f"Key {record.id!r} does not open its own check value.")
+
+
+def record(key_id: str, wrap: Callable[[bytes, bytes], bytes]) -> None:
+    """Let the database know a key, once, with a check value that `wrap` makes under it.
+
+    Rows reference their key, so this comes before anything is wrapped under it.
+    Raises KeyUnavailable.
+    """
+    if not KeyEncryptionKey.objects.filter(id=key_id).exists():
+        check_value = wrap(_KNOWN, _CONTEXT)
+        KeyEncryptionKey.objects.get_or_create(id=key_id, defaults={"check_value": check_value})
+
+
+def _record_primary() -> None:
+    provider = key_provider()
+    try:
+        record(provider.primary, provider.wrap)
+    except VaultError as error:
+        raise KeyCheckFailed(
+            f"No key to seal with ({error}). {_sentence(provider.name)}."
+        ) from error
+
+
+def _sentence(provider: str) -> str:
+    where = _where("" if provider == "local" else f"{provider}:")
+    return where[0].upper() + where[1:]
+
+
+def _where(key_id: str) -> str:
+    if provider_of(key_id) == "vault":
+        return "VAULT_TRANSIT_KEY must list it, and VAULT_ADDR and VAULT_TOKEN must give access"
+    if provider_of(key_id) == "aws":
+        return "AWS_KMS_KEY_ID must list it, and the AWS credentials must give access"
+    if settings.FUGATA_KEYS:
+        return "FUGATA_KEYS must list it"
+    return f"put the keyring file back at {settings.KEYRING_FILE}, or set FUGATA_KEYS"

@@ -1,0 +1,41 @@
+"""The contract of a key provider."""
+
+from abc import ABC, abstractmethod
+
+from vault_app.keys import wrapped as form
+
+
+class KeyProvider(ABC):
+    """Wraps and unwraps data keys under key-encryption keys that it alone holds."""
+
+    #: What the ids of its keys begin with, before a colon (the local keyring's have no colon).
+    name: str
+    #: How many calls at once pay off while many data keys are re-wrapped.
+    concurrency: int = 1
+
+    @property
+    @abstractmethod
+    def primary(self) -> str:
+        """The id of the key that wraps from now on. Raises KeyUnavailable."""
+
+    @abstractmethod
+    def wrap(self, data_key: bytes, context: bytes) -> bytes:
+        """Return `data_key` (32 bytes) wrapped, naming its key; it opens with `context` alone.
+
+        Raises KeyUnavailable.
+        """
+
+    @abstractmethod
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the data key.
+
+        Raises KeyUnavailable when the key can't be had, Unopenable when the bytes do not fit.
+        """
+
+    def key_of(self, wrapped: bytes) -> str:
+        """Return the id of the key that a wrapped data key names. Raises Unopenable."""
+        return form.split(wrapped)[0]
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise KeyUnavailable unless keys can be wrapped just now."""

@@ -1,0 +1,51 @@
+"""All the key providers of a process: one wraps, and each opens what it wrapped.
+
+So a process can open everything while data keys move from one provider to another.
+"""
+
+from collections.abc import Callable
+
+from vault_app.errors import KeyUnavailable
+from vault_app.keys import wrapped as form
+from vault_app.keys.base import KeyProvider
+
+
+class Dispatch(KeyProvider):
+    """The chosen provider, and `others(name)`: the one of that name, or None if not set up."""
+
+    def __init__(
+        self, chosen: KeyProvider, others: Callable[[str], KeyProvider | None] = lambda name: None
+    ) -> None:
+        self.chosen, self._others = chosen, others
+        self.name = chosen.name
+        self._by_name = {chosen.name: chosen}
+
+    @property
+    def concurrency(self) -> int:  # type: ignore[override]
+        """As many as the most remote of the providers in use stands."""
+        return max(provider.concurrency for provider in self._by_name.values())
+
+    @property
+    def primary(self) -> str:
+        """The id of the chosen provider's primary key."""
+        return self.chosen.primary
+
+    def wrap(self, data_key: bytes, context: bytes) -> bytes:
+        """Return the data key under the chosen provider's primary key."""
+        return self.chosen.wrap(data_key, context)
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the data key, by the provider of the key that the wrapped form names."""
+        return self.provider(form.provider_of(self.key_of(wrapped))).unwrap(wrapped, context)
+
+    def check(self) -> None:
+        """Raise KeyUnavailable unless the chosen provider can wrap."""
+        self.chosen.check()
+
+    def provider(self, name: str) -> KeyProvider:
+        """Return the provider of that name. Raises KeyUnavailable where it is not set up."""
+        provider = self._by_name.get(name) or self._others(name)
+        if provider is None:
+            raise KeyUnavailable("the key's provider is not set up here")
+        self._by_name[name] = provider
+        return provider

@@ -1,0 +1,120 @@
+"""The local keyring: key-encryption keys from FUGATA_KEYS or from a file under FUGATA_HOME.
+
+The provider's part of a wrapped key: 12 bytes nonce | AES-256-GCM of the data key, bound to the
+header and to the context.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from vault_app.errors import KeyUnavailable, Unopenable
+from vault_app.keys import wrapped as form
+from vault_app.keys.base import KeyProvider
+from vault_app.keys.keyring import KeyringFile, Signature, generate, parse
+
+__all__ = ["LocalKeyring", "generate", "keyring_file", "parse", "wrap_under"]
+
+#: Seconds for which a process may not notice that the file names another primary.
+LOOK = 1.0
+_NONCE = 12
+_KEY = 32
+
+Ciphers = Mapping[str, AESGCM]
+logger = logging.getLogger(__name__)
+
+
+def keyring_file() -> KeyringFile | None:
+    """Return the file that holds the keyring; None where the keys come from the environment."""
+    return None if settings.FUGATA_KEYS else KeyringFile(Path(settings.KEYRING_FILE))
+
+
+class LocalKeyring(KeyProvider):
+    """Keys in this process's memory; nothing is remote."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        self._file = keyring_file()
+        self._signature: Signature | None = self._file.signature() if self._file else None
+        self._look_at = time.monotonic() + LOOK
+        self._ring = _ciphers(self._file.keys() if self._file else parse(settings.FUGATA_KEYS))
+
+    @property
+    def primary(self) -> str:
+        """The id of the first key of the ring."""
+        return _first(self._ciphers())
+
+    def wrap(self, data_key: bytes, context: bytes) -> bytes:
+        """Return the data key under the first key of the ring."""
+        ring = self._ciphers()
+        primary = _first(ring)
+        return _wrap(ring[primary], primary, data_key, context)
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the data key, by the key that the wrapped form names."""
+        key_id, header, rest = form.split(wrapped)
+        try:
+            return self._cipher(key_id).decrypt(rest[:_NONCE], rest[_NONCE:], header + context)
+        except (InvalidTag, ValueError):
+            raise Unopenable("the wrapped data key does not open") from None
+
+    def check(self) -> None:
+        """Raise KeyUnavailable where the ring is empty."""
+        self.unwrap(self.wrap(bytes(_KEY), b"check"), b"check")
+
+    def _cipher(self, key_id: str) -> AESGCM:
+        if key_id not in self._ring:
+            self._look()  # another process may have put it there; costs a stat, and no more
+        cipher = self._ring.get(key_id)
+        if cipher is None:
+            raise KeyUnavailable("the keyring lacks the key that wrapped this data key")
+        return cipher
+
+    def _ciphers(self) -> Ciphers:
+        if time.monotonic() >= self._look_at:
+            self._look()
+        return self._ring
+
+    def _look(self) -> None:
+        """Read the file again if it is another one."""
+        self._look_at = time.monotonic() + LOOK
+        signature = self._file.signature() if self._file else None
+        if self._file is None or signature == self._signature:
+            return
+        self._signature = signature
+        try:
+            keys = self._file.keys()
+        except (OSError, ValueError, ImproperlyConfigured):
+            keys = {}
+        if keys:
+            self._ring = _ciphers(keys)
+        else:  # what a running process has is worth more than a damaged file
+            logger.error("the keyring file is missing or damaged; the keys read before stay in use")
+
+
+def wrap_under(key_id: str, key: bytes, data_key: bytes, context: bytes) -> bytes:
+    """Return the data key under one key, whatever the ring's primary is."""
+    return _wrap(AESGCM(key), key_id, data_key, context)
+
+
+def _wrap(cipher: AESGCM, key_id: str, data_key: bytes, context: bytes) -> bytes:
+    header, nonce = form.header(key_id), os.urandom(_NONCE)
+    return header + nonce + cipher.encrypt(nonce, data_key, header + context)
+
+
+def _ciphers(keys: Mapping[str, bytes]) -> Ciphers:
+    return {name: AESGCM(key) for name, key in keys.items()}
+
+
+def _first(ring: Ciphers) -> str:
+    if not ring:
+        raise KeyUnavailable("the keyring is empty")
+    return next(iter(ring))

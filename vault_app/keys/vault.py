@@ -1,0 +1,201 @@
+"""HashiCorp Vault's Transit engine, or OpenBao's, which speaks the same: keys that never leave it.
+
+A key's id is `vault:{mount}/{name}`. The provider's part of a wrapped key: 4 bytes version of the
+Transit key | what Transit made of the data key, as bytes (Transit writes `vault:v1:base64`, and
+base64 can be written in several ways). Header and context are its associated data, so the key
+must be of an AEAD type (aes256-gcm96, Transit's default, is one).
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hvac
+import requests
+from django.core.exceptions import ImproperlyConfigured
+from hvac import exceptions
+from requests.adapters import HTTPAdapter
+from urllib3.util import Timeout
+
+from vault_app.errors import KeyUnavailable, Unopenable, VaultError
+from vault_app.keys import wrapped as form
+from vault_app.keys.base import KeyProvider
+
+_CIPHERTEXT = re.compile(r"vault:v([0-9]{1,9}):([A-Za-z0-9+/]+={0,2})", re.ASCII)
+#: What Transit says (400) of bytes that it did not make, or not with this associated data.
+_UNFIT = ("invalid ciphertext", "message authentication failed", "illegal base64", "invalid length")
+#: What it says (400) of a key that can't be had, with what we say of it.
+_NO_KEY = {
+    "encryption key not found": "Vault has no such key; see VAULT_TRANSIT_KEY",
+    "disallowed by policy": "Vault no longer opens that version of the key",
+    "version is too new": "Vault does not know that version of the key",
+    "non-AEAD": "VAULT_TRANSIT_KEY: the key must be of an AEAD type such as aes256-gcm96",
+}
+_REFUSALS: dict[type[exceptions.VaultError], str] = {
+    exceptions.Forbidden: (
+        "Vault refused: VAULT_TOKEN is wrong or expired, may not use the key, or there is none"
+    ),
+    exceptions.InvalidPath: "Vault has no Transit engine there; see VAULT_TRANSIT_MOUNT",
+    exceptions.RateLimitExceeded: "Vault is asked too often",
+    exceptions.VaultDown: "Vault is sealed or down",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VaultAccess:
+    """How Vault is reached; `ca`: the path of a bundle, instead of the system's authorities.
+
+    `timeout`: seconds that a call may take; `connections`: how many threads may call at once.
+    """
+
+    address: str
+    token: str = field(repr=False)
+    token_file: str = ""
+    mount: str = "transit"
+    namespace: str = ""
+    ca: str = ""
+    timeout: float = 5.0
+    connections: int = 16
+
+
+class VaultTransit(KeyProvider):
+    """Asks Vault for each wrapping. The first of `keys` (names) wraps, all of them open.
+
+    `access`: the fields of VaultAccess. Raises ImproperlyConfigured when it is made, naming the
+    setting.
+    """
+
+    name = "vault"
+    concurrency = 8
+
+    def __init__(self, keys: Sequence[str], **access: Any) -> None:
+        self._access = VaultAccess(**access)
+        self._names = {f"{self.name}:{self._access.mount}/{name}": name for name in keys}
+        self._client = _client(self._access)
+
+    @property
+    def primary(self) -> str:
+        """The id of the first key."""
+        return next(iter(self._names))
+
+    def wrap(self, data_key: bytes, context: bytes) -> bytes:
+        """Return the data key, wrapped by Vault under the first key's newest version."""
+        header = form.header(self.primary)
+        answer = self._ask(
+            self._client.secrets.transit.encrypt_data,
+            name=self._names[self.primary],
+            plaintext=_text(data_key),
+            associated_data=_text(header + context),
+        )
+        match = _CIPHERTEXT.fullmatch(str(answer.get("ciphertext")))
+        if match is None:
+            raise KeyUnavailable("Vault's answer makes no sense")
+        return header + int(match[1]).to_bytes(4) + _bytes(match[2])
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the data key, unwrapped by Vault."""
+        key_id, header, rest = form.split(wrapped)
+        version = int.from_bytes(rest[:4])
+        if len(rest) < 5 or version == 0:  # Vault takes 0 for 1
+            raise Unopenable("the wrapped data key has an unknown format")
+        answer = self._ask(
+            self._client.secrets.transit.decrypt_data,
+            name=self._key_named(key_id),
+            ciphertext=f"vault:v{version}:{_text(rest[4:])}",
+            associated_data=_text(header + context),
+        )
+        return _bytes(str(answer.get("plaintext")))
+
+    def check(self) -> None:
+        """Raise KeyUnavailable unless Vault wraps just now."""
+        self.wrap(bytes(32), b"check")
+
+    def _key_named(self, key_id: str) -> str:
+        """Return the key's name in Vault; a key that no setting lists might be anybody's."""
+        name = self._names.get(key_id)
+        if name is None:
+            raise KeyUnavailable("VAULT_TRANSIT_KEY does not list the key, or not on this mount")
+        return name
+
+    def _ask(self, method: Callable[..., Any], **fields: str) -> dict[str, Any]:
+        """Return the data of Vault's answer. Raises KeyUnavailable, Unopenable."""
+        try:
+            answer = self._twice(lambda: method(mount_point=self._access.mount, **fields))
+        except exceptions.VaultError as error:
+            raise _translated(error) from None
+        except (requests.RequestException, OSError):
+            raise KeyUnavailable("Vault can't be reached; see VAULT_ADDR") from None
+        data = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(data, dict):
+            raise KeyUnavailable("Vault's answer makes no sense; is VAULT_ADDR its address?")
+        return data
+
+    def _twice(self, call: Callable[[], Any]) -> Any:
+        """Call again where that helps: a connection that was closed while idle, a renewed token."""
+        try:
+            return call()
+        except requests.Timeout:
+            raise
+        except requests.ConnectionError:
+            return call()
+        except exceptions.Forbidden:
+            if not self._has_another_token():
+                raise
+            return call()
+
+    def _has_another_token(self) -> bool:
+        """Read the token's file again: an agent renews it."""
+        if not self._access.token_file:
+            return False
+        token = Path(self._access.token_file).read_text().strip()
+        if token in ("", self._client.token):
+            return False
+        self._client.token = token
+        return True
+
+
+def _client(access: VaultAccess) -> hvac.Client:
+    if access.ca and not Path(access.ca).is_file():
+        raise ImproperlyConfigured("VAULT_CACERT: must be the path of a readable file.")
+    session = requests.Session()
+    session.verify = access.ca or True
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=access.connections))
+    return hvac.Client(
+        url=access.address,
+        token=access.token,
+        verify=access.ca or True,
+        timeout=Timeout(total=access.timeout),
+        namespace=access.namespace or None,
+        # A redirect would carry the token to whatever place it names.
+        allow_redirects=False,
+        session=session,
+    )
+
+
+def _translated(error: exceptions.VaultError) -> VaultError:
+    """Return our error; Vault's text is never repeated, it may hold what was sent."""
+    if not isinstance(error, exceptions.InvalidRequest):
+        return KeyUnavailable(_REFUSALS.get(type(error), "Vault failed"))
+    said = " ".join(map(str, error.errors or ()))
+    for part, sentence in _NO_KEY.items():
+        if part in said:
+            return KeyUnavailable(sentence)
+    if any(part in said for part in _UNFIT):
+        return Unopenable("the wrapped data key does not open")
+    return KeyUnavailable("Vault did not understand the request")
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise KeyUnavailable("Vault's answer makes no sense") from None

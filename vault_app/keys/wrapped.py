@@ -1,0 +1,31 @@
+"""What a wrapped data key looks like, whoever wrapped it.
+
+1 byte format version | 1 byte length of the key id | key id | what the provider made of it.
+The header (all before the last part) is bound to the wrapping, as the context is.
+"""
+
+from vault_app.errors import Unopenable
+
+FORMAT = 1
+
+
+def header(key_id: str) -> bytes:
+    """Return what comes before the provider's part; the id has 1 to 255 ASCII characters."""
+    return bytes([FORMAT, len(key_id)]) + key_id.encode("ascii")
+
+
+def split(wrapped: bytes) -> tuple[str, bytes, bytes]:
+    """Return (key id, header, the provider's part). Raises Unopenable."""
+    if len(wrapped) < 3 or wrapped[0] != FORMAT or len(wrapped) < 2 + wrapped[1]:
+        raise Unopenable("the wrapped data key has an unknown format")
+    end = 2 + wrapped[1]
+    try:
+        return bytes(wrapped[2:end]).decode("ascii"), bytes(wrapped[:end]), bytes(wrapped[end:])
+    except UnicodeDecodeError:
+        raise Unopenable("the wrapped data key has an unknown format") from None
+
+
+def provider_of(key_id: str) -> str:
+    """Return the name of the provider that holds a key: what its id begins with, or local."""
+    name, colon, _ = key_id.partition(":")
+    return name if colon else "local"

@@ -1,0 +1,41 @@
+"""`manage.py reconcile_values [--dry-run] [--force]`: by hand what beat does every hour."""
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from vault_app.errors import StoreUnavailable
+from vault_app.reconcile import Report, reconcile_all
+
+
+class Command(BaseCommand):
+    help = "Delete values that nothing points to and that are older than a day."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
+        parser.add_argument(
+            "--force", action="store_true", help="delete even more than a tenth of what is there"
+        )
+
+    def handle(self, *args: Any, dry_run: bool, force: bool, **options: Any) -> None:
+        """Raises CommandError where the store is not there, or where it takes --force."""
+        refused = False
+        try:
+            for app, report in reconcile_all(dry_run=dry_run, force=force):
+                self.stdout.write(f"{app}: {_sentence(report, dry_run)}")
+                refused |= report.refused
+        except StoreUnavailable as error:
+            raise CommandError(f"The value store can't be used: {error}.") from error
+        if refused:
+            raise CommandError(
+                "Nothing points to more than a tenth of what is kept. Is this a copy of another"
+                " installation's database, or one restored from an old back-up? If these values"
+                " may really go, say --force."
+            )
+
+
+def _sentence(report: Report, dry_run: bool) -> str:
+    found = f"nothing points to {report.orphans} of {report.values} values"
+    if dry_run or report.refused:
+        return f"{found}; none was deleted."
+    return f"{found}; {report.deleted} deleted."

@@ -1,0 +1,53 @@
+"""`manage.py rotate_key`: a new primary key, and every data key under it, while Fugata runs."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from vault_app import rewrap, rotation
+from vault_app.management import rewrapping
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a new key-encryption key primary in the keyring file and re-wrap every data key"
+        " under it, while the service runs. If it is stopped, run it again: it finishes the"
+        " rotation that was begun, and makes no further key. The old key stays until"
+        " `manage.py retire_key`. See docs/keys.md."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        rewrapping.add_arguments(parser)
+        parser.add_argument(
+            "--background", action="store_true", help="leave the re-wrapping to the worker"
+        )
+
+    def handle(self, *args: Any, batch: int, pause: float, json: bool, **options: Any) -> None:
+        """Raises CommandError with a sentence that says what to do."""
+        rewrapping.verify_keys()
+        new_key = self._new_key(quiet=json)
+        if options["background"]:
+            rewrapping.hand_over(self, json, new_key=new_key)
+            return
+        outcome = rewrapping.move(self, batch, pause)
+        rewrapping.tell(self, outcome, json, new_key=new_key)
+
+    def _new_key(self, quiet: bool) -> str | None:
+        waiting = rewrap.waiting()
+        if waiting:
+            if not quiet:
+                self.stdout.write(
+                    f"{waiting} data keys are not under the primary key: finishing that rotation."
+                    " No new key is made. To make one, run this again afterwards."
+                )
+            return None
+        try:
+            made = rotation.make_primary()
+        except rotation.KeysElsewhere as error:
+            raise CommandError(str(error)) from error
+        except (OSError, ImproperlyConfigured) as error:
+            raise CommandError(f"The keyring file can't be written: {error}") from error
+        if not quiet:
+            self.stdout.write(f"Key {made} is the primary now. Back up the keyring file.")
+        return made

@@ -1,0 +1,126 @@
+"""What the commands that re-wrap data keys share: the progress line, the words, the JSON."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from kombu.exceptions import OperationalError
+
+from vault_app import keycheck, rewrap
+from vault_app.backends import key_provider
+from vault_app.errors import KeyUnavailable
+from vault_app.tasks import rewrap_keys
+
+_BAR = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many data keys were re-wrapped, are damaged, and are still under another key."""
+
+    moved: int
+    damaged: int
+    left: int
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add what every command that re-wraps takes."""
+    parser.add_argument(
+        "--batch", type=int, default=rewrap.BATCH, help="data keys in one short transaction"
+    )
+    parser.add_argument(
+        "--pause", type=float, default=0.0, help="seconds to leave between two batches"
+    )
+    add_json(parser)
+
+
+def add_json(parser: CommandParser) -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="answer with one JSON object")
+
+
+def verify_keys() -> None:
+    """Record the primary and see that every key is at hand. Raises CommandError."""
+    try:
+        keycheck.verify()
+    except keycheck.KeyCheckFailed as error:
+        raise CommandError(str(error)) from error
+
+
+def run(
+    command: BaseCommand, batches: Iterator[rewrap.Batch], total: int, pause: float
+) -> tuple[int, int]:
+    """Run through `batches` with a progress line at a terminal.
+
+    Returns how many data keys were moved, and how many are damaged. Raises CommandError.
+    """
+    moved = damaged = 0
+    try:
+        for batch in batches:
+            moved, damaged = moved + batch.moved, damaged + batch.damaged
+            _show(command, moved, max(total, moved))
+            time.sleep(pause)
+    except KeyUnavailable as error:
+        raise CommandError(
+            f"{moved} data keys were re-wrapped, then a key could not be had: {error}. Once that"
+            " is over, run the same command again: it goes on where this one ended."
+        ) from error
+    finally:
+        if command.stderr.isatty():
+            command.stderr.write("")
+    return moved, damaged
+
+
+def _show(command: BaseCommand, moved: int, total: int) -> None:
+    if not command.stderr.isatty():
+        return
+    filled = _BAR * moved // max(total, 1)
+    bar = "#" * filled + "." * (_BAR - filled)
+    command.stderr.write(f"\r[{bar}] {moved} of {total} data keys re-wrapped", ending="")
+
+
+def move(command: BaseCommand, batch: int, pause: float, source: str | None = None) -> Outcome:
+    """Re-wrap what is not under the primary, showing how far it is. Raises CommandError."""
+    total = rewrap.waiting(source)
+    # However this primary came to be: it may have been a moment ago.
+    moved, damaged = run(command, rewrap.rewrap(source, batch, rewrap.SETTLE), total, pause)
+    return Outcome(moved, damaged, rewrap.waiting(source) - damaged)
+
+
+def tell(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) -> None:
+    """Say what came of it. Raises CommandError where something is still under another key."""
+    if as_json:
+        fields = {"moved": outcome.moved, "damaged": outcome.damaged, "left": outcome.left}
+        command.stdout.write(json.dumps(more | {"primary": key_provider().primary} | fields))
+    else:
+        command.stdout.write(
+            f"{outcome.moved} data keys re-wrapped under {key_provider().primary}."
+        )
+    if outcome.damaged:
+        raise CommandError(
+            f"{outcome.damaged} data keys do not open under the key that they name and stay as"
+            " they are: their rows were damaged or edited. The old key can be retired once they"
+            " are gone (expired, deleted, or set anew)."
+        )
+    if outcome.left > 0:
+        raise CommandError(
+            f"{outcome.left} data keys are still under another key: a process wraps under it."
+            " Restart every process of Fugata with the settings of this command, then run it again."
+        )
+
+
+def hand_over(command: BaseCommand, as_json: bool, **more: object) -> None:
+    """Leave the re-wrapping to the worker, which goes on until it is done, whatever is killed."""
+    rewrap.ask()
+    try:
+        rewrap_keys.delay()
+    except OperationalError:
+        command.stderr.write("The task queue can't be reached; beat hands it over once it is.")
+    if as_json:
+        left = rewrap.waiting()
+        fields = {"primary": key_provider().primary, "background": True, "left": left}
+        command.stdout.write(json.dumps(more | fields))
+    else:
+        command.stdout.write("The worker re-wraps the rest. manage.py list_keys shows how far.")

@@ -1,0 +1,118 @@
+"""Reconciliation: values that no row points to are deleted, when it is certain that none will.
+
+A value is written up to an hour before its row, so only values older than a day by the store's
+own clock count, and they are compared with the rows after they were listed. A database that was
+copied to a second installation must not empty the first one's store: more than a tenth of what
+is there is deleted only by force.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from vault_app.backends import value_store
+from vault_app.errors import StoreUnavailable
+from vault_app.hold import is_held
+from vault_app.stores.base import ValueStore
+
+#: Returns those of the names that a row points to.
+InUse = Callable[[Collection[str]], set[str]]
+
+MIN_AGE = timedelta(hours=24)
+#: How many names are compared with the rows at once: a scan of the table for each such batch.
+BATCH = 10_000
+#: Values that one run deletes at most; the next run goes on.
+MOST = 10_000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How many values there were, how many of them nobody points to, and how many were deleted.
+
+    `refused`: it was more than a tenth, and nobody forced it, so that none was.
+    """
+
+    values: int = 0
+    orphans: int = 0
+    deleted: int = 0
+    refused: bool = False
+
+
+_reconcilers: dict[str, InUse] = {}
+
+
+def register(app: str, in_use: InUse) -> None:
+    """Make an app's values reconciled (an app says so when it is ready)."""
+    _reconcilers[app] = in_use
+
+
+def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
+    """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable."""
+    for app, in_use in sorted(_reconcilers.items()):
+        yield app, reconcile(value_store(app), in_use, dry_run=dry_run, force=force)
+
+
+def reconcile(
+    store: ValueStore,
+    in_use: InUse,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    min_age: timedelta = MIN_AGE,
+) -> Report:
+    """Delete what nobody points to, unless it is more than a tenth and not forced.
+
+    Reads no value; holds at most BATCH names and MOST orphans. Raises StoreUnavailable.
+    """
+    if store.transactional:
+        return Report()  # a value goes in the transaction in which its row goes
+    survey = _Survey(in_use)
+    for found in store.list():
+        survey.note(found.name, found.age is not None and found.age >= min_age)
+    survey.compare()
+    report = partial(Report, survey.values, survey.count)
+    if dry_run or not survey.count or is_held():
+        return report()
+    if survey.count * 10 > survey.values and not force:
+        return report(refused=True)
+    return report(deleted=_delete(store, in_use, survey.orphans))
+
+
+class _Survey:
+    """Counts values and finds orphans, comparing names with rows in batches."""
+
+    def __init__(self, in_use: InUse) -> None:
+        self._in_use = in_use
+        self._waiting: list[str] = []
+        self.values = self.count = 0
+        self.orphans: list[str] = []
+
+    def note(self, name: str, old: bool) -> None:
+        self.values += 1
+        if old:
+            self._waiting.append(name)
+        if len(self._waiting) >= BATCH:
+            self.compare()
+
+    def compare(self) -> None:
+        used = self._in_use(self._waiting) if self._waiting else set()
+        orphans = [name for name in self._waiting if name not in used]
+        self.count += len(orphans)
+        self.orphans += orphans[: MOST - len(self.orphans)]
+        self._waiting = []
+
+
+def _delete(store: ValueStore, in_use: InUse, orphans: list[str]) -> int:
+    used = in_use(orphans)  # once more, because a long listing lies between
+    names = [name for name in orphans if name not in used]
+    for number, name in enumerate(names):
+        try:
+            store.delete(name)
+        except StoreUnavailable:
+            logger.warning("reconciliation broke off after %d of %d values", number, len(names))
+            raise
+    return len(names)

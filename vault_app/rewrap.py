@@ -1,0 +1,167 @@
+"""Re-wrapping: data keys move under the primary key while the service runs.
+
+Only the wrapping changes, never a value. A row is written by `UPDATE … WHERE wrapped_key = old`:
+one that was deleted meanwhile stays deleted, and one that got a new value keeps it. What is left
+to do is what the rows say, so a run that was killed is continued by the next one.
+"""
+
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db import models, transaction
+from django.db.models.functions import Now
+
+from vault_app.backends import key_provider
+from vault_app.errors import Unopenable
+from vault_app.keys.local import LOOK
+from vault_app.keys.wrapped import provider_of
+from vault_app.models import KeyEncryptionKey, Sealed
+
+#: Rows read, re-wrapped and written together, in one short transaction.
+BATCH = 200
+#: How often, and how long apart in seconds, to look again while rows still turn up under another
+#: key: a process that has not noticed the primary writes them.
+LOOKS, PAUSE = 20, 0.5
+#: Seconds after which every process has noticed a new primary.
+SETTLE = 2 * LOOK
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of some rows: `moved`, or `damaged` (they do not open, and stay as they are)."""
+
+    moved: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    pk: int
+    context: bytes
+    wrapped: bytes
+
+
+def sealed_models() -> list[type[Sealed]]:
+    """Return every table with sealed values."""
+    return [model for model in apps.get_models() if issubclass(model, Sealed)]
+
+
+def other_keys(source: str | None = None) -> list[str]:
+    """Return the ids of the keys that the database knows, without the primary.
+
+    `source`: of that provider alone.
+    """
+    known = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
+    return [
+        key
+        for key in known.values_list("id", flat=True)
+        if source is None or provider_of(key) == source
+    ]
+
+
+def waiting(source: str | None = None) -> int:
+    """Return how many data keys are not under the primary; `source`: of that provider alone."""
+    keys = other_keys(source)
+    return sum(_under(model, keys).count() for model in sealed_models())
+
+
+def rewrap(source: str | None = None, batch: int = BATCH, settle: float = 0.0) -> Iterator[Batch]:
+    """Re-wrap under the primary what is not, until nothing is left; yield batches.
+
+    `source`: only what that provider wrapped. Goes on looking for `settle` seconds, for rows of
+    processes that do not know the primary yet. Raises KeyUnavailable: what was done stays done,
+    and another call goes on.
+    """
+    settled, damaged = time.monotonic() + settle, 0
+    for _ in range(LOOKS):
+        damaged = 0
+        for done in _once(other_keys(source), batch):
+            damaged += done.damaged
+            yield Batch(done.moved, 0)
+        if time.monotonic() >= settled and waiting(source) <= damaged:
+            break
+        time.sleep(PAUSE)
+    if damaged:
+        yield Batch(0, damaged)
+
+
+def rewrap_anew(batch: int = BATCH) -> Iterator[Batch]:
+    """Re-wrap everything once, also what is under the primary: a key service's key has versions."""
+    return _once(None, batch)
+
+
+def _once(keys: Collection[str] | None, batch: int) -> Iterator[Batch]:
+    for model in sealed_models():
+        last = 0
+        # select_related: a row's terms may name what it belongs to.
+        under = _under(model, keys).select_related().order_by("pk")
+        while rows := list(under.filter(pk__gt=last)[:batch]):
+            last = rows[-1].pk
+            yield _move(model, rows)
+
+
+def _under(model: type[Sealed], keys: Collection[str] | None) -> models.QuerySet[Sealed]:
+    rows = model._base_manager.all()
+    return rows if keys is None else rows.filter(key__in=keys)
+
+
+def _move(model: type[Sealed], rows: list[Sealed]) -> Batch:
+    """Ask the key provider first, all rows at once, and only then hold locks."""
+    old = [_Row(row.pk, row.terms().wrap_context(), bytes(row.wrapped_key)) for row in rows]
+    new = _wrapped_anew(old)
+    moved = 0
+    with transaction.atomic():
+        for row, wrapped in zip(old, new, strict=True):
+            moved += _write(model, row, wrapped) if wrapped else 0
+    return Batch(moved, new.count(None))
+
+
+def _write(model: type[Sealed], row: _Row, wrapped: bytes) -> int:
+    same = model._base_manager.filter(pk=row.pk, wrapped_key=row.wrapped)
+    return same.update(wrapped_key=wrapped, key=key_provider().key_of(wrapped))
+
+
+def _wrapped_anew(rows: list[_Row]) -> list[bytes | None]:
+    at_once = key_provider().concurrency
+    if at_once == 1:
+        return [_rewrapped(row) for row in rows]
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(_rewrapped, rows))
+
+
+def _rewrapped(row: _Row) -> bytes | None:
+    keys = key_provider()
+    try:
+        return keys.wrap(keys.unwrap(row.wrapped, row.context), row.context)
+    except Unopenable:
+        return None
+
+
+def ask() -> None:
+    """Ask the worker to re-wrap everything under the primary; it goes on until that is done."""
+    KeyEncryptionKey.objects.filter(id=key_provider().primary).update(rewrap_asked_at=Now())
+
+
+def answer(seconds: float) -> int:
+    """Do what was asked, for about `seconds`; returns how many data keys were re-wrapped.
+
+    What is left is done by the next call. Raises KeyUnavailable.
+    """
+    asked = KeyEncryptionKey.objects.aggregate(at=models.Max("rewrap_asked_at"))["at"]
+    if asked is None:
+        return 0
+    deadline, moved = time.monotonic() + seconds, 0
+    for batch in rewrap(settle=SETTLE):
+        moved += batch.moved
+        if time.monotonic() > deadline:
+            return moved
+    KeyEncryptionKey.objects.filter(rewrap_asked_at__lte=asked).update(rewrap_asked_at=None)
+    return moved
+
+
+def count() -> int:
+    """Return how many data keys there are."""
+    return sum(model._base_manager.count() for model in sealed_models())

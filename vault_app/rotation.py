@@ -1,0 +1,186 @@
+"""The life of a key-encryption key: made and put first, replaced, retired; who needs it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import DatabaseError, connection, models, transaction
+from django.db.models.functions import Now
+
+from vault_app import keycheck
+from vault_app.backends import key_provider
+from vault_app.keys import keyring, local
+from vault_app.keys.keyring import KeyringFile
+from vault_app.keys.wrapped import provider_of
+from vault_app.models import KeyEncryptionKey
+from vault_app.rewrap import sealed_models
+
+#: Seconds after a key became primary for which processes may still wrap under the one before.
+GRACE = 10
+#: How long a retirement waits for rows that are being written, before it gives up.
+LOCK_WAIT = "3s"
+
+
+class KeysElsewhere(Exception):
+    """Keys are not ours to make or remove; the message says how to do it where they are."""
+
+
+class KeyInUse(Exception):
+    """The key can't be retired now; the message says why and what to do."""
+
+
+class UnknownKey(Exception):
+    """There is no key of that id."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """A key, and how many rows of each table (by its label) need it; `asked`: see rewrap.ask."""
+
+    id: str
+    provider: str
+    primary: bool
+    created_at: datetime
+    asked: bool
+    rows: dict[str, int]
+
+    @property
+    def needed_by(self) -> int:
+        """How many rows need it."""
+        return sum(self.rows.values())
+
+
+def progress() -> list[KeyState]:
+    """Return every key that the database knows, the oldest first. Raises KeyUnavailable."""
+    counts = {model._meta.label: _counts(model) for model in sealed_models()}
+    primary = key_provider().primary
+    return [
+        KeyState(
+            id=key.id,
+            provider=provider_of(key.id),
+            primary=key.id == primary,
+            created_at=key.created_at,
+            asked=key.rewrap_asked_at is not None,
+            rows={label: by_key.get(key.id, 0) for label, by_key in counts.items()},
+        )
+        for key in KeyEncryptionKey.objects.order_by("created_at", "id")
+    ]
+
+
+def _counts(model: type[models.Model]) -> dict[str, int]:
+    grouped = model._base_manager.order_by().values_list("key").annotate(models.Count("pk"))
+    return dict(grouped)
+
+
+def make_primary() -> str:
+    """Make a new key the primary of the keyring file and return its id.
+
+    The key is in the file before the database knows it, and the database knows it before it
+    wraps: wherever this ends, every key that the database knows is there. Raises KeysElsewhere,
+    OSError, ImproperlyConfigured.
+    """
+    file = _own_file()
+    with file.locked():
+        keys, (name, key) = file.keys(), keyring.new_key()
+        file.write({**keys, name: key})
+        keycheck.record(name, partial(local.wrap_under, name, key))
+        file.write({name: key, **keys})
+    return name
+
+
+def _own_file() -> KeyringFile:
+    """Return the keyring file that the primary is in. Raises KeysElsewhere."""
+    name, file = key_provider().name, local.keyring_file()
+    if name == "local" and file:
+        return file
+    setting = {"vault": "VAULT_TRANSIT_KEY", "aws": "AWS_KMS_KEY_ID"}.get(name, "FUGATA_KEYS")
+    makes = {
+        "vault": "make a key in Vault (vault write -f transit/keys/NAME)",
+        "aws": "make a symmetric key in AWS KMS",
+    }.get(name, "make a key (python manage.py generate_key)")
+    raise KeysElsewhere(
+        f"The keys come from {setting}, which Fugata can't change. To rotate: {makes}; put it"
+        f" behind the others in {setting} and restart every process of Fugata, so that each can"
+        " open with it; move it in front and restart them again, so that it wraps; run python"
+        " manage.py rewrap_keys; run python manage.py retire_key with the old key's id, take the"
+        f" old key out of {setting} and restart. See docs/keys.md."
+    )
+
+
+def retire(key_id: str) -> bool:
+    """Forget a key that nothing needs, and return whether its bytes were in the keyring file.
+
+    The database forgets it first: if this ends in between, the file has a key too many, which
+    another call removes. Raises KeyInUse, UnknownKey, KeyUnavailable, OSError.
+    """
+    file = local.keyring_file() if provider_of(key_id) == "local" else None
+    if file is None:
+        return _retire(key_id, None)
+    with file.locked():
+        return _retire(key_id, file)
+
+
+def _retire(key_id: str, file: KeyringFile | None) -> bool:
+    if key_id == key_provider().primary:
+        raise KeyInUse("It is the primary key, which wraps. Rotate first: manage.py rotate_key")
+    keys = file.keys() if file else {}
+    if key_id not in keys and not KeyEncryptionKey.objects.filter(id=key_id).exists():
+        raise UnknownKey("There is no key of that id. manage.py list_keys shows those there are.")
+    _forget(key_id)
+    if file is None or keys.pop(key_id, None) is None:
+        return False
+    file.write(keys)
+    return True
+
+
+def _forget(key_id: str) -> None:
+    """Delete the database's record of a key that no row needs."""
+    _refuse_within_grace()
+    try:
+        with transaction.atomic():
+            _wait_for_writers()
+            _refuse_while_needed(key_id)
+            KeyEncryptionKey.objects.filter(id=key_id).delete()
+    except (models.ProtectedError, DatabaseError) as error:
+        raise KeyInUse(
+            f"Rows are being written just now ({type(error).__name__}). Try again in a moment."
+        ) from None
+
+
+def _wait_for_writers() -> None:
+    """Let rows that are being written be seen.
+
+    PostgreSQL compares references when a transaction commits; a row not yet committed is seen
+    only by waiting for it. SQLite has one writer, which this transaction is.
+    """
+    if connection.vendor != "postgresql":
+        return
+    tables = ", ".join(connection.ops.quote_name(m._meta.db_table) for m in sealed_models())
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
+        cursor.execute(f"LOCK TABLE {tables} IN SHARE MODE")
+
+
+def _refuse_while_needed(key_id: str) -> None:
+    needing = sum(model._base_manager.filter(key=key_id).count() for model in sealed_models())
+    if needing:
+        raise KeyInUse(
+            f"{needing} data keys are under it. Re-wrap them first: manage.py rewrap_keys"
+        )
+
+
+def _refuse_within_grace() -> None:
+    """A process that has not noticed the primary yet may be about to write a row."""
+    fresh = Now() - timedelta(seconds=GRACE)
+    primary = KeyEncryptionKey.objects.filter(id=key_provider().primary)
+    if primary.filter(created_at__gt=fresh).exists():
+        raise KeyInUse(
+            f"The primary key was made within the last {GRACE} seconds, and processes may still"
+            f" wrap under another. Try again in {GRACE} seconds."
+        )
+
+
+def comes_from_the_environment(key_id: str) -> bool:
+    """Return whether a retired key is still named by a setting, which the operator edits."""
+    return provider_of(key_id) != "local" or bool(settings.FUGATA_KEYS)

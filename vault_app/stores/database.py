@@ -1,0 +1,50 @@
+"""Values in the application's own database: the embedded default."""
+
+from collections.abc import Iterator
+
+from django.db import DatabaseError
+
+from vault_app.errors import StoreUnavailable, ValueMissing
+from vault_app.models import StoredValue
+from vault_app.stores.base import StoredObject, ValueStore
+
+
+class DatabaseStore(ValueStore):
+    """Takes part in the transaction that writes or deletes the row."""
+
+    transactional = True
+
+    def put(self, name: str, sealed: bytes) -> None:
+        """Keep `sealed` under `name`, in the caller's transaction."""
+        try:
+            StoredValue.objects.create(name=name, sealed=sealed)
+        except DatabaseError as error:
+            raise StoreUnavailable("the database did not keep the value") from error
+
+    def get(self, name: str) -> bytes:
+        """Return the value."""
+        try:
+            sealed = StoredValue.objects.values_list("sealed", flat=True).filter(name=name).first()
+        except DatabaseError as error:
+            raise StoreUnavailable("the database did not answer") from error
+        if sealed is None:
+            raise ValueMissing("no value of that name")
+        return bytes(sealed)
+
+    def delete(self, name: str, within: float | None = None) -> None:
+        """Delete the value, in the caller's transaction."""
+        try:
+            StoredValue.objects.filter(name=name).delete()
+        except DatabaseError as error:
+            raise StoreUnavailable("the database did not answer") from error
+
+    def check(self) -> None:
+        """Nothing to ask: the database has a probe of its own."""
+
+    def list(self) -> Iterator[StoredObject]:
+        """Yield the names of all values: the rows that point to them know whose they are."""
+        try:
+            for name in StoredValue.objects.values_list("name", flat=True).iterator():
+                yield StoredObject(name)
+        except DatabaseError as error:
+            raise StoreUnavailable("the database did not answer") from error

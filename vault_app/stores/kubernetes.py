@@ -1,0 +1,140 @@
+"""Values in the Secret objects of one Kubernetes namespace.
+
+A value is an object `fugata-NAME`. A longer one has its first piece there and the others in
+`fugata-NAME.1`, `fugata-NAME.2`, …; the name itself says how many pieces there are, so that
+reading and deleting need no listing. The first piece is written last and deleted first.
+"""
+
+import itertools
+import time
+from collections.abc import Iterator
+from functools import cache, cached_property
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from vault_app.errors import StoreUnavailable, ValueMissing
+from vault_app.models import Installation
+from vault_app.stores.base import StoredObject, ValueStore
+from vault_app.stores.kubernetes_api import Page, SecretsApi, configuration
+
+#: Bytes in an object: the limit of a Secret's data (MaxSecretSize in Kubernetes' core/v1).
+PIECE = 2**20
+#: Objects in a page of a listing.
+PAGE = 500
+#: Seconds that the health probe waits.
+PROBE = 2.0
+_PREFIX = "fugata-"
+_KEY = "sealed"
+
+
+@cache
+def api() -> SecretsApi:
+    """Return this process's access, one connection pool for the values of all apps."""
+    return SecretsApi(configuration(), settings.KUBERNETES_NAMESPACE)
+
+
+class KubernetesStore(ValueStore):
+    """Immutable Secrets with opaque names; labels say whose they are."""
+
+    def __init__(self, app: str = "shares") -> None:
+        super().__init__(app)
+        self._api = api()
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        """Read at the first use: the check at start-up makes stores before there is a table."""
+        return {
+            "app.kubernetes.io/managed-by": "fugata",
+            "app.kubernetes.io/instance": Installation.identity(),
+            "app.kubernetes.io/component": self.app,
+        }
+
+    def new_name(self, size: int) -> str:
+        """Return a new name, which says how many pieces a value of that size has."""
+        pieces = max(-(-size // PIECE), 1)
+        return super().new_name(size) + (f"-{pieces}" if pieces > 1 else "")
+
+    def put(self, name: str, sealed: bytes) -> None:
+        """Create the objects, the first piece last: with it the value is there, whole."""
+        objects = _objects(name)
+        if max(-(-len(sealed) // PIECE), 1) != len(objects):
+            raise ValueError("the name was given for a value of another size")
+        deadline = _deadline()
+        for number in reversed(range(len(objects))):
+            piece = sealed[number * PIECE : (number + 1) * PIECE]
+            self._create(objects[number], piece, deadline)
+
+    def _create(self, name: str, piece: bytes, deadline: float) -> None:
+        metadata = {"name": name, "labels": self._labels}
+        manifest = {"apiVersion": "v1", "kind": "Secret", "immutable": True}
+        manifest |= {"metadata": metadata, "data": {_KEY: piece}}
+        if self._api.create(manifest, deadline):
+            return
+        # Made by an attempt of ours whose answer was lost, or else somebody's.
+        if self._api.read(name, deadline) != {_KEY: piece}:
+            raise StoreUnavailable("an object of that name is there with another content")
+
+    def get(self, name: str) -> bytes:
+        """Return the pieces, joined."""
+        deadline = _deadline()
+        return b"".join([self._piece(each, deadline) for each in _objects(name)])
+
+    def _piece(self, name: str, deadline: float) -> bytes:
+        data = self._api.read(name, deadline)
+        if data is None or _KEY not in data:
+            raise ValueMissing("no value of that name")
+        return data[_KEY]
+
+    def delete(self, name: str, within: float | None = None) -> None:
+        """Delete the objects, the first piece first; what is left of the others is listed still."""
+        deadline = _deadline(within)
+        for each in _objects(name):
+            self._api.delete(each, deadline)
+
+    def check(self) -> None:
+        """Ask for an object that is never there: the server, its store and our rights answer."""
+        self._api.read(f"{_PREFIX}check", _deadline(PROBE))
+
+    def list(self) -> Iterator[StoredObject]:
+        """Yield values by their objects' metadata, each once, in the order of their names.
+
+        A value is as old as its youngest piece; one that lost its first piece is listed too.
+        """
+        for name, pieces in itertools.groupby(self._pieces(), lambda piece: piece.name):
+            yield StoredObject(name, min(piece.age for piece in pieces if piece.age is not None))
+
+    def _pieces(self) -> Iterator[StoredObject]:
+        for page in self._pages():
+            for found in page.objects:
+                name = found.name.removeprefix(_PREFIX).partition(".")[0]
+                yield StoredObject(name, page.now - found.creation_timestamp)
+
+    def _pages(self) -> Iterator[Page]:
+        selector = ",".join(f"{label}={value}" for label, value in self._labels.items())
+        start = ""
+        while True:
+            page = self._api.page(selector, PAGE, start, _deadline())
+            yield page
+            if not (start := page.next):
+                return
+
+
+def _objects(name: str) -> list[str]:
+    """Return the names of a value's objects, the first piece's first."""
+    _, _, pieces = name.partition("-")
+    count = int(pieces) if pieces.isdecimal() else 1
+    return [_PREFIX + name, *(f"{_PREFIX}{name}.{number}" for number in range(1, count))]
+
+
+def _deadline(within: float | None = None) -> float:
+    limit: float = settings.KUBERNETES_TIMEOUT
+    return time.monotonic() + (limit if within is None else min(within, limit))
+
+
+def _forget(**_: Any) -> None:
+    api.cache_clear()
+
+
+setting_changed.connect(_forget)

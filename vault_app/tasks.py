@@ -1,0 +1,46 @@
+"""What the worker does with values and keys."""
+
+import logging
+
+from fugata_core.tasks import shared_task
+from vault_app import rewrap
+from vault_app.errors import KeyUnavailable, StoreUnavailable
+from vault_app.reconcile import reconcile_all
+
+#: Seconds after which a run leaves the rest to the next one; a purge may have to wait for it.
+REWRAP_BUDGET = 20.0
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def reconcile_values() -> int:
+    """Delete values that nothing points to, of all apps; returns how many."""
+    deleted = 0
+    try:
+        for app, report in reconcile_all():
+            deleted += report.deleted
+            if report.refused:
+                logger.error(
+                    "reconciliation of %s stopped: nothing points to %d of %d values, which is"
+                    " more than a tenth; manage.py reconcile_values --force deletes them",
+                    app,
+                    report.orphans,
+                    report.values,
+                )
+    except StoreUnavailable as error:
+        logger.warning("reconciliation broke off: %s", error)
+    return deleted
+
+
+@shared_task
+def rewrap_keys() -> int:
+    """Re-wrap data keys, where somebody asked for it; returns how many.
+
+    What this run leaves, for lack of time or of a key, the next one takes up.
+    """
+    try:
+        return rewrap.answer(REWRAP_BUDGET)
+    except KeyUnavailable as error:
+        logger.error("data keys could not be re-wrapped: %s", error)
+        return 0

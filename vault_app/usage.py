@@ -1,0 +1,32 @@
+"""Which keys the database knows, whether they are at hand, and how many rows need each."""
+
+from collections.abc import Iterable
+
+from django.apps import apps
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from vault_app import keycheck
+from vault_app.models import KeyEncryptionKey, Sealed
+
+
+def with_rows(keys: QuerySet[KeyEncryptionKey]) -> QuerySet[KeyEncryptionKey]:
+    """Return the keys with `rows`: how many rows of any table have a data key wrapped by it."""
+    counts = [_rows(model) for model in apps.get_models() if issubclass(model, Sealed)]
+    return keys.annotate(rows=sum(counts[1:], start=counts[0]))
+
+
+def _rows(model: type[Sealed]) -> Coalesce:
+    rows = model._base_manager.order_by().filter(key=OuterRef("pk")).values("key")
+    number = rows.annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(number, output_field=IntegerField()), 0)
+
+
+def rows_of(key: KeyEncryptionKey) -> int:
+    """Return the number of rows of a key that `with_rows` gave."""
+    return int(key.rows)  # type: ignore[attr-defined]
+
+
+def missing_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:
+    """Return the ids of those known keys that the provider can't unwrap with."""
+    return [key.id for key in known if not keycheck.holds(key)]

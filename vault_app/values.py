@@ -1,0 +1,73 @@
+"""Values beside their rows: sealed and kept before the row is written, deleted after it is gone."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from vault_app import envelope
+from vault_app.backends import key_provider, value_store
+from vault_app.errors import VaultError
+from vault_app.hold import is_held
+from vault_app.terms import Terms
+
+#: Seconds that an answer waits at most for the deletion of its value.
+PATIENCE = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptValue:
+    """A sealed value on its way to its row.
+
+    `sealed` is for the caller to write in the row's transaction; None where a remote store has it.
+    """
+
+    name: str
+    wrapped_key: bytes
+    key_id: str
+    size: int
+    sealed: bytes | None
+
+
+def keep_value(
+    app: str, content: bytes, terms_of: Callable[[str], Terms], link_secret: bytes = b""
+) -> KeptValue:
+    """Seal `content` to the terms that `terms_of` gives for its name; a remote store keeps it.
+
+    Raises VaultError.
+    """
+    store = value_store(app)
+    name = store.new_name(len(content) + envelope.OVERHEAD)
+    sealed, wrapped = envelope.seal(content, terms_of(name), link_secret)
+    if not store.transactional:
+        store.put(name, sealed)
+    return KeptValue(
+        name=name,
+        wrapped_key=wrapped,
+        key_id=key_provider().key_of(wrapped),
+        size=len(content),
+        sealed=sealed if store.transactional else None,
+    )
+
+
+def delete_quietly(name: str, app: str = "shares") -> None:
+    """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
+
+    An answer never waits on it for longer than PATIENCE, nor changes because of it.
+    """
+    delete_all_quietly([name], app)
+
+
+def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
+    """Delete remote values whose rows are gone, up to the first that fails."""
+    store = value_store(app)
+    if store.transactional:
+        return  # they went with their rows
+    if is_held():
+        return  # a back-up is taken: reconciliation deletes them later
+    try:
+        for name in names:
+            store.delete(name, within=PATIENCE)
+    except VaultError as error:
+        logger.warning("values outlive their rows until they are reconciled: %s", error)
