@@ -44,6 +44,11 @@ class DatabaseClock:
 clock = DatabaseClock()
 
 
+def now() -> datetime:
+    """Return the database's time."""
+    return datetime.fromtimestamp(clock.now(), UTC)
+
+
 def expiry(duration: timedelta) -> datetime:
     """Return the moment `duration` from now, rounded up to whole seconds, in UTC."""
     return datetime.fromtimestamp(math.ceil(clock.now() + duration.total_seconds()), UTC)

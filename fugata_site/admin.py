@@ -13,9 +13,10 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from repositories_app.models import AccessToken, Membership
-from secrets_app.audit import Actor, record
-from secrets_app.models import AuditEvent
 
 admin.site.unregister([User, Group])
 

@@ -77,7 +77,7 @@ class Fugata(Celery):
 
 app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["secrets_app", "vault_app"])
+app.autodiscover_tasks(["audit_app", "secrets_app", "vault_app"])
 app.steps["consumer"].add(Heartbeat)
 app.steps["worker"].add(BeatBesideWorker)
 app.user_options["worker"].add(

@@ -245,6 +245,7 @@ INSTALLED_APPS = [
     "fugata_site.apps.FugataAdminConfig",
     "repositories_app",
     "secrets_app",
+    "audit_app",
     "vault_app",
     "django.contrib.contenttypes",
     "django.contrib.auth",

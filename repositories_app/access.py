@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from fugata_core.errors import Forbidden
 from repositories_app.caller import Caller
 from repositories_app.errors import RepositoryNotFound
@@ -9,8 +12,6 @@ from repositories_app.metrics import SECRETS
 from repositories_app.models import Membership
 from repositories_app.names import is_repository_name
 from repositories_app.registry import registry
-from secrets_app.audit import Actor, record
-from secrets_app.models import AuditEvent
 
 _MAY_WRITE = (Membership.Role.WRITER, Membership.Role.OWNER)
 

@@ -8,6 +8,9 @@ from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from audit_app.actors import Actor
+from audit_app.guessing import wrong_guess
+from audit_app.refusals import count_refusal
 from fugata_core import tokens
 from fugata_core.bearer import bearer_token
 from fugata_core.errors import Unauthorized
@@ -15,9 +18,6 @@ from repositories_app.caller import Caller
 from repositories_app.models import AccessToken
 from repositories_app.registry import KnownToken, registry
 from repositories_app.tokens import is_access_token
-from secrets_app.audit import Actor
-from secrets_app.audit.refusals import count_refusal
-from secrets_app.guessing import wrong_guess
 
 #: How old `last_used_at` may get before a request writes it.
 USE_NOTED_EVERY = timedelta(minutes=5)

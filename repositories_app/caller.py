@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from django.http import HttpRequest
 
-from secrets_app.audit import Actor
+from audit_app.actors import Actor
 
 
 @dataclass(frozen=True, slots=True)

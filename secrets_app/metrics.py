@@ -7,9 +7,3 @@ SHARES = events(
     "What happened to shares; failed: by our own fault, refused: by the asker's",
     ["created", "opened", "deleted", "expired", "lost_claim", "not_found", "refused", "failed"],
 )
-
-GUESSES = events(
-    "fugata_wrong_guesses",
-    "Well-formed but wrong tokens; refused: after too many of one client",
-    ["counted", "refused"],
-)

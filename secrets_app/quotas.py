@@ -16,8 +16,8 @@ from datetime import datetime
 from django.conf import settings
 from django.db.models import Count, Min, Sum
 
+from audit_app.actors import Actor
 from fugata_core.clock import clock
-from secrets_app.audit import Actor
 from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import Share
 

@@ -13,8 +13,9 @@ from django.db import models, transaction
 from django.db.models import Count, Min, Sum
 from django.db.models.functions import TruncHour
 
-from fugata_core.clock import clock
-from secrets_app.models import AuditEvent, Heartbeat, HourlyCount, Share
+from audit_app.models import AuditEvent
+from fugata_core.clock import now
+from secrets_app.models import Heartbeat, HourlyCount, Share
 from vault_app.models import KeyEncryptionKey
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -26,11 +27,6 @@ RECOUNTED = 2 * HOUR
 MANY = 100_000
 
 Counts = dict[datetime, dict[str, int]]
-
-
-def now() -> datetime:
-    """Return the database's time."""
-    return datetime.fromtimestamp(clock.now(), UTC)
 
 
 def hour_of(moment: datetime) -> datetime:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fugata_core.encoding import length_prefixed
+
 #: The sealed form's version: its first byte, and a part of what it is bound to.
 FORMAT = 1
 
@@ -20,13 +22,8 @@ class Terms:
 
     def associated_data(self) -> bytes:
         """Return the terms as bytes, each part with its length, so that none runs into another."""
-        return lengthened(bytes([FORMAT]), self.purpose, self.subject, self.details)
+        return length_prefixed(bytes([FORMAT]), self.purpose, self.subject, self.details)
 
     def wrap_context(self) -> bytes:
         """Return what the data key's wrapping is bound to."""
         return self.purpose + self.subject
-
-
-def lengthened(*parts: bytes) -> bytes:
-    """Return the parts in a row, each behind its length, so that none runs into another."""
-    return b"".join(len(part).to_bytes(4) + part for part in parts)

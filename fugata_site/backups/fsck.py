@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from fugata_site.backups.backup import STORES, sealed_models
-from secrets_app.audit import Actor, record
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from vault_app import envelope
 from vault_app.backends import key_provider, value_store
 from vault_app.errors import KeyUnavailable, Unopenable, ValueMissing

@@ -6,15 +6,18 @@ from pathlib import Path
 
 from django.db import transaction
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import event
 from fugata_site.backups import rows, snapshot
 from fugata_site.backups.archive import BadArchive, Reader
-from secrets_app.audit import Actor, event
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from vault_app.backends import forget, value_store
 from vault_app.models import Installation, StoredValue
 
 Progress = Callable[[str, int], None]
 _ACTOR = Actor(username="restore")
+_OURS = ("audit_app", "secrets_app", "repositories_app")
 
 
 class NotEmpty(Exception):
@@ -77,8 +80,7 @@ def _refuse_to_destroy() -> None:
 
 
 def _is_ours(model: rows.Model) -> bool:
-    label = model._meta.label
-    own = model._meta.app_label in ("secrets_app", "repositories_app") or label == "auth.User"
+    own = model._meta.app_label in _OURS or model._meta.label == "auth.User"
     return own and not model._meta.auto_created
 
 

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import connection, models
 
 #: What an installation makes anew, or forgets: sessions, counts of the running minute, holds.
-_LEFT_OUT = {"sessions.Session", "secrets_app.RefusalCount", "vault_app.DeletionHold"}
+_LEFT_OUT = {"sessions.Session", "audit_app.RefusalCount", "vault_app.DeletionHold"}
 #: What a restored value store must find already: whose objects they are.
 FIRST = "vault_app.Installation"
 _BATCH = 500

@@ -7,10 +7,11 @@ from typing import cast
 
 from django.core.cache import cache
 
+from audit_app.models import AuditEvent
+from fugata_core.clock import now
 from fugata_site.console.charts import Chart, bar_chart
 from repositories_app.models import RepositorySecret
 from secrets_app import statistics
-from secrets_app.models import AuditEvent
 from secrets_app.statistics import DAY, HOUR, Backlog, Counts, Kept
 
 Kind = AuditEvent.Kind
@@ -85,7 +86,7 @@ class Dashboard:
 
 def dashboard() -> Dashboard:
     """Return what is there and what happened, from bounded queries."""
-    today = statistics.day_of(statistics.now())
+    today = statistics.day_of(now())
     hours = statistics.hourly(today - 29 * DAY)
     last_day = _span("Last 24 hours", "Hour", hours, _hours(), "%H:%M")
     last_month = _span("Last 30 days", "Day", statistics.daily(hours), _days(today), "%-d %b")
@@ -101,7 +102,7 @@ def dashboard() -> Dashboard:
 
 
 def _hours() -> list[datetime]:
-    first = statistics.hour_of(statistics.now()) - 23 * HOUR
+    first = statistics.hour_of(now()) - 23 * HOUR
     return [first + number * HOUR for number in range(24)]
 
 

@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import filesizeformat, pluralize
 from django.utils.timesince import timesince
 
+from fugata_core.clock import now
 from secrets_app import statistics
 from vault_app.backends import key_provider, value_store
 from vault_app.errors import VaultError
@@ -90,7 +91,7 @@ def migrations() -> Finding:
 def _overdue(seen: datetime | None, most: timedelta) -> bool:
     """Return whether a task was last seen too long ago; a new installation is given that long."""
     since = seen or statistics.installed_at()
-    return since is None or statistics.now() - since > most
+    return since is None or now() - since > most
 
 
 def beat() -> Finding:
@@ -100,7 +101,7 @@ def beat() -> Finding:
         return _good("Beat and worker", "The periodic purge runs.")
     said = "No periodic purge has ever run to its end."
     if seen is not None:
-        said = f"The last periodic purge ended {timesince(seen, statistics.now())} ago."
+        said = f"The last periodic purge ended {timesince(seen, now())} ago."
     return Finding(
         "Beat and worker",
         Level.BAD,
@@ -132,7 +133,7 @@ def purge() -> Finding:
         "Purge",
         Level.BAD,
         f"{waiting} expired share{pluralize(backlog.waiting)} wait, the oldest for"
-        f" {timesince(statistics.now() - backlog.lag, statistics.now())}.",
+        f" {timesince(now() - backlog.lag, now())}.",
         "Press “Purge now”, or run manage.py purge_expired. If it comes back, the worker is down"
         " or too slow.",
     )

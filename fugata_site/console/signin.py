@@ -8,11 +8,12 @@ from typing import Any
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
 
+from audit_app.actors import Actor
+from audit_app.guessing import refuse_many_sign_ins
+from audit_app.models import AuditEvent
+from audit_app.refusals import count_refusal
+from audit_app.trail import record
 from fugata_site.console.sessions import SessionStore
-from secrets_app.audit import Actor, record
-from secrets_app.audit.refusals import count_refusal
-from secrets_app.guessing import refuse_many_sign_ins
-from secrets_app.models import AuditEvent
 
 
 class CountedSignInForm(AdminAuthenticationForm):

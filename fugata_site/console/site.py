@@ -10,15 +10,15 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.cache import patch_cache_control
 
+from audit_app.actors import Actor
 from fugata_core.errors import MethodNotAllowed
 from fugata_site.console.dashboard import dashboard
 from fugata_site.console.findings import look_around
 from fugata_site.console.signin import CountedSignInForm
 from secrets_app.actions.purge import count_expired, purge_now
-from secrets_app.audit import Actor
 
 #: Who sees numbers and the state of things: whoever may look at all that they are about.
-OVERVIEW = ("secrets_app.view_share", "secrets_app.view_auditevent")
+OVERVIEW = ("secrets_app.view_share", "audit_app.view_auditevent")
 PURGE = "secrets_app.purge_share"
 #: Seconds that a purge may keep its operator waiting; beat's purge takes up the rest.
 PURGE_SECONDS = 10.0

@@ -13,6 +13,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
+from audit_app.actors import Actor
+from audit_app.guessing import wrong_guess
 from fugata_core.bearer import bearer_token
 from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import shared
@@ -20,9 +22,7 @@ from fugata_site import errors
 from fugata_site.body import discard
 from repositories_app.caller import Caller
 from repositories_app.tokens import is_access_token
-from secrets_app.audit import Actor
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
-from secrets_app.guessing import wrong_guess
 
 SIGN_IN = "/admin/login/"
 _PAGE = "/"

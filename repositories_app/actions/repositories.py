@@ -5,14 +5,15 @@ from contextlib import suppress
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from audit_app.actors import COMMAND_LINE, Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from fugata_core.errors import BadRequest
 from repositories_app.access import Opened
 from repositories_app.actions.secrets import ATTEMPTS, remove_secret, secret_keys
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import Membership, Repository
 from repositories_app.names import REPOSITORY_RULE, is_repository_name
-from secrets_app.audit import COMMAND_LINE, Actor, record
-from secrets_app.models import AuditEvent
 
 _MAX_USERNAME = 150
 

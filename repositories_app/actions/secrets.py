@@ -9,6 +9,9 @@ import time
 
 from django.db import IntegrityError
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record, record_failure
 from fugata_core.content import checked_content
 from fugata_core.errors import BadRequest, InternalError
 from fugata_core.metrics import counted
@@ -19,8 +22,6 @@ from repositories_app.models import Repository, RepositorySecret
 from repositories_app.names import KEY_RULE, is_secret_key
 from repositories_app.registry import LoadedSecret, Place, registry
 from repositories_app.sealing import secret_terms
-from secrets_app.audit import Actor, record, record_failure
-from secrets_app.models import AuditEvent
 from vault_app import envelope
 from vault_app.backends import value_store
 from vault_app.errors import ValueMissing, VaultError

@@ -8,14 +8,15 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Now
 
+from audit_app.actors import COMMAND_LINE, Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from fugata_core import tokens
 from fugata_core.clock import expiry
 from fugata_core.errors import BadRequest
 from repositories_app.actions.repositories import repository_named
 from repositories_app.models import AccessToken
 from repositories_app.tokens import new_access_token, shown
-from secrets_app.audit import COMMAND_LINE, Actor, record
-from secrets_app.models import AuditEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit_app.actors import Actor
 from fugata_core.admin.adding import AddedAdmin
 from fugata_core.admin.base import asks_first, minute
 from repositories_app.actions.repositories import (
@@ -19,7 +20,6 @@ from repositories_app.actions.repositories import (
 )
 from repositories_app.admin.forms import MemberForm, MembersFormSet, NewRepositoryForm
 from repositories_app.models import Membership, Repository
-from secrets_app.audit import Actor
 
 
 class MembersInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -146,6 +146,6 @@ class RepositoryAdmin(AddedAdmin):
             ' <a href="{}?repository={}">Its audit events</a>',
             reverse("admin:repositories_app_repositorysecret_changelist"),
             repository.name,
-            reverse("admin:secrets_app_auditevent_changelist"),
+            reverse("admin:audit_app_auditevent_changelist"),
             repository.name,
         )

@@ -5,12 +5,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
+from audit_app.actors import Actor
 from fugata_core.admin.base import ShownAdmin, asks_first, minute
 from repositories_app.access import Opened
 from repositories_app.actions.secrets import remove_secret
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import RepositorySecret
-from secrets_app.audit import Actor
 
 
 @admin.register(RepositorySecret)

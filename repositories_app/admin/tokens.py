@@ -5,13 +5,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from audit_app.actors import Actor
 from fugata_core.admin.adding import AddedAdmin
 from fugata_core.admin.base import asks_first, minute
+from fugata_core.clock import now
 from repositories_app.actions.tokens import create_access_token, revoke_access_tokens
 from repositories_app.admin.forms import NewTokenForm
 from repositories_app.models import AccessToken
-from secrets_app import statistics
-from secrets_app.audit import Actor
 
 
 @admin.register(AccessToken)
@@ -82,7 +82,7 @@ class AccessTokenAdmin(AddedAdmin):
     @admin.display(description="state")
     def token_state(self, row: AccessToken) -> str:
         """Whether it is good."""
-        return row.state(statistics.now())
+        return row.state(now())
 
     @admin.display(description="rights")
     def rights(self, row: AccessToken) -> str:

@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
+from audit_app.actors import Actor
 from fugata_core.errors import MalformedJson
 from fugata_core.responses import JSON, secret_answer
 from repositories_app.access import readable, writable
@@ -21,7 +22,6 @@ from repositories_app.actions.secrets import (
 from repositories_app.api.parsers import SetBody, SetParser
 from repositories_app.authentication import BearerAuthentication
 from repositories_app.caller import Caller
-from secrets_app.audit import Actor
 
 
 class SecretViewSet(ViewSet):

@@ -10,10 +10,8 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
 VIEWS = {
-    "secrets_app": {
-        "share": {"view_share": "Can view share"},
-        "auditevent": {"view_auditevent": "Can view audit event"},
-    },
+    "secrets_app": {"share": {"view_share": "Can view share"}},
+    "audit_app": {"auditevent": {"view_auditevent": "Can view audit event"}},
     "vault_app": {"keyencryptionkey": {"view_keyencryptionkey": "Can view key encryption key"}},
     "repositories_app": {
         "repository": {"view_repository": "Can view repository"},
@@ -77,6 +75,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("repositories_app", "0001_initial"),
         ("secrets_app", "0001_initial"),
+        ("audit_app", "0001_initial"),
         ("vault_app", "0001_initial"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
+from audit_app.actors import Actor
 from repositories_app.caller import Caller
-from secrets_app.audit import Actor
 from vault_app.values import KeptValue
 
 

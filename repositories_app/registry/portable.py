@@ -4,11 +4,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from repositories_app.caller import Caller
 from repositories_app.models import AccessToken, Membership, RepositorySecret
 from repositories_app.registry.base import KnownToken, LoadedSecret, Place, Registry
-from secrets_app.audit import Actor, record
-from secrets_app.models import AuditEvent
 from vault_app.models import StoredValue
 from vault_app.values import KeptValue
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.db import IntegrityError, connection
 
+from audit_app.actors import Actor
 from repositories_app.caller import Caller
 from repositories_app.registry.base import KnownToken, LoadedSecret, Place
 from repositories_app.registry.portable import PortableRegistry
-from secrets_app.audit import Actor
 from vault_app.values import KeptValue
 
 _TOKEN = """
@@ -63,7 +63,7 @@ WITH old AS MATERIALIZED (
 ), written AS (
     SELECT value_name FROM replaced UNION ALL SELECT value_name FROM made
 ), event AS (
-    INSERT INTO secrets_app_auditevent
+    INSERT INTO audit_app_auditevent
         (kind, repository, secret_key, address_hash, request_id, username, token)
     SELECT 'set', %(repository)s, %(secret_key)s, %(address)s, %(request)s, %(username)s, %(token)s
     FROM written

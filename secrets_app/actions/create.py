@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
+from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.clock import expiry
 from fugata_core.content import checked_content
 from fugata_core.errors import BadRequest
 from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.audit import Actor
 from secrets_app.errors import EncryptFailed
 from secrets_app.metrics import SHARES
 from secrets_app.quotas import check_quotas, counted_client

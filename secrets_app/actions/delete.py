@@ -3,14 +3,15 @@
 import hmac
 from collections.abc import Iterable
 
+from audit_app.actors import Actor
+from audit_app.guessing import wrong_guess
+from audit_app.models import AuditEvent
 from fugata_core import tokens
 from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.audit import Actor
 from secrets_app.errors import ShareNotFound
-from secrets_app.guessing import wrong_guess
 from secrets_app.metrics import SHARES
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from secrets_app.registry import registry
 from vault_app.values import delete_quietly
 

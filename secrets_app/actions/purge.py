@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 
-from secrets_app.audit import Actor, record
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from secrets_app.metrics import SHARES
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from secrets_app.registry import registry
 from vault_app.values import delete_all_quietly
 

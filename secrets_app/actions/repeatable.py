@@ -7,14 +7,15 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.actions.create import Created, Draft, create_share
 from secrets_app.actions.reveal import Opened, reveal_share
-from secrets_app.audit import Actor, record
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import Idempotency, for_creation, for_opening, forget, keep, recall
-from secrets_app.models import AuditEvent
 
 
 def create_repeatably(draft: Draft, actor: Actor, key: str, body: bytes) -> Created:

@@ -7,14 +7,15 @@ from datetime import datetime
 
 from django.db import transaction
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record_failure
 from fugata_core import tokens
 from fugata_core.backpressure import make_room
 from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.audit import Actor, record_failure
 from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
 from secrets_app.metrics import SHARES
-from secrets_app.models import AuditEvent
 from secrets_app.registry import LoadedShare, registry
 from secrets_app.sealing import share_terms
 from vault_app import envelope

@@ -1,5 +1,5 @@
-"""What operators see of shares and of the trail. Never a value, an id, a link, a token."""
+"""What operators see of shares. Never a value, an id, a link, a token."""
 
-from secrets_app.admin import events, shares
+from secrets_app.admin import shares
 
-__all__ = ["events", "shares"]
+__all__ = ["shares"]

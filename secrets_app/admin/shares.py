@@ -10,11 +10,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit_app.actors import Actor
 from fugata_core.admin.base import ShownAdmin, asks_first, minute, short
 from fugata_core.admin.search import digest_range
-from secrets_app import statistics
+from fugata_core.clock import now
 from secrets_app.actions.delete import revoke_shares
-from secrets_app.audit import Actor
 from secrets_app.models import Share
 
 
@@ -98,7 +98,7 @@ class ShareAdmin(ShownAdmin):
     @admin.display(description="state")
     def state(self, share: Share) -> str:
         """Whether it can still be opened."""
-        return "live" if share.expires_at > statistics.now() else "waits for the purge"
+        return "live" if share.expires_at > now() else "waits for the purge"
 
     @admin.display(description="label")
     def short_label(self, share: Share) -> str:
@@ -128,6 +128,6 @@ class ShareAdmin(ShownAdmin):
     @admin.display(description="what happened")
     def what_happened(self, share: Share) -> SafeString:
         """A link to its events."""
-        events = reverse("admin:secrets_app_auditevent_changelist")
+        events = reverse("admin:audit_app_auditevent_changelist")
         digest = bytes(share.digest).hex()
         return format_html('<a href="{}?span=all&amp;q={}">Its audit events</a>', events, digest)

@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
+from audit_app.actors import Actor
 from fugata_core.bearer import bearer_token
 from fugata_core.clock import iso
 from fugata_core.errors import InternalError, MalformedJson, Unauthorized
@@ -19,7 +20,6 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.api.answers import CreatedAnswer, DeletedAnswer, opened_answer
 from secrets_app.api.parsers import CreateBody, CreateParser
 from secrets_app.api.previews import wants_page
-from secrets_app.audit import Actor
 from secrets_app.errors import DecryptFailed, EncryptFailed
 from secrets_app.idempotency import checked_key
 from secrets_app.pages.views import waiting_page

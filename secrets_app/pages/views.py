@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.errors import BadRequest, FugataError, SecretTooLarge, database_unavailable
 from fugata_core.methods import takes
@@ -16,7 +17,6 @@ from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.repeatable import reveal_repeatably
 from secrets_app.actions.reveal import Opened, reveal_share
-from secrets_app.audit import Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import checked_key
 from secrets_app.pages.forms import NewShareForm

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
-from secrets_app.audit import Actor
-from secrets_app.models import AuditEvent
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
 
 
 @dataclass(frozen=True, slots=True)

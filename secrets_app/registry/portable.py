@@ -5,8 +5,10 @@ from dataclasses import asdict
 
 from django.db import transaction
 
-from secrets_app.audit import SERVICE, Actor, event, record
-from secrets_app.models import AuditEvent, Share
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import event, record
+from secrets_app.models import Share
 from secrets_app.registry.base import LoadedShare, NewShare, Registry
 from vault_app.models import StoredValue
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from django.db import connection
 
-from secrets_app.audit import SERVICE, Actor
-from secrets_app.models import AuditEvent
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from secrets_app.registry.base import LoadedShare, NewShare, Registry
 
 _EVENT = """
-INSERT INTO secrets_app_auditevent (kind, share_digest, address_hash, request_id, username)"""
+INSERT INTO audit_app_auditevent (kind, share_digest, address_hash, request_id, username)"""
 
 _INSERT = f"""
 WITH value AS (

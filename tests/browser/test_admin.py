@@ -138,7 +138,7 @@ def test_a_new_repository_gets_members(olga: Visitor) -> None:
 
 def test_the_trail_between_two_moments(olga: Visitor) -> None:
     page = olga()
-    page.goto("/admin/secrets_app/auditevent/?kind__exact=created")
+    page.goto("/admin/audit_app/auditevent/?kind__exact=created")
     page.get_by_label("From (UTC)").fill("2020-01-01T00:00")
     page.get_by_label("To (UTC)").fill("2020-01-02T00:00")
     page.get_by_role("button", name="Show", exact=True).click()
@@ -199,8 +199,8 @@ PAGES: dict[str, Visit] = {
     "overview": _page(""),
     "health": _page("health/"),
     "shares": _page("secrets_app/share/"),
-    "events": _page("secrets_app/auditevent/"),
-    "keys": _page("vault/keyencryptionkey/"),
+    "events": _page("audit_app/auditevent/"),
+    "keys": _page("vault_app/keyencryptionkey/"),
     "repositories": _page("repositories_app/repository/"),
     "repository": _page("repositories_app/repository/1/change/"),
     "new repository": _page("repositories_app/repository/add/"),

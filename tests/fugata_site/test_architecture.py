@@ -15,6 +15,7 @@ LAYERS = [
     "fugata_site",
     "repositories_app",
     "secrets_app",
+    "audit_app",
     "vault_app",
     "fugata_openapi",
     "fugata_core",

@@ -52,7 +52,7 @@ def fail(request: pytest.FixtureRequest, proxy: FaultyProxy) -> Iterator[Callabl
 
 
 def events(service: Service) -> int:
-    return stored.count(service, "secrets_app_auditevent")
+    return stored.count(service, "audit_app_auditevent")
 
 
 def test_create(shaky: Service, proxy: FaultyProxy, fail: Callable[[str], None]) -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
+from audit_app.actors import SERVICE
 from fugata_core import tokens
 from fugata_core.errors import InternalError
 from repositories_app.actions.secrets import read_secret, set_secret
 from repositories_app.models import RepositorySecret
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.errors import DecryptFailed
 from tests.repositories_app.support import OTHERS, REPOSITORY, happened, opened, people
 from tests.secrets_app.support import kinds, replace_value, row_of, share

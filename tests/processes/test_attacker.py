@@ -115,7 +115,7 @@ def test_a_tampered_share_is_neither_shown_nor_consumed(
         assert (answer.status, answer.json()) == (500, {"error": "Failed to decrypt secret"})
     assert stored.count(crowd, "secrets_app_share", "digest = ?", _digest(share)) == 1
     events = "share_digest = ? AND kind = 'opened'"
-    assert stored.count(crowd, "secrets_app_auditevent", events, _digest(share)) == 0
+    assert stored.count(crowd, "audit_app_auditevent", events, _digest(share)) == 0
     if name in REVERSIBLE:
         TAMPERS[name](crowd, share, other)
         assert open_share(crowd.port, share).json()["content"] == "mine"

@@ -21,7 +21,7 @@ from tests.support.wire import exchange, request, volley
 
 PRESETS = "1s,1h"
 SEND = "from secrets_app.tasks import purge_expired; purge_expired.delay()"
-SHARES, VALUES, EVENTS = "secrets_app_share", "vault_app_storedvalue", "secrets_app_auditevent"
+SHARES, VALUES, EVENTS = "secrets_app_share", "vault_app_storedvalue", "audit_app_auditevent"
 
 
 def _expired(service: Service, count: int) -> list[Share]:

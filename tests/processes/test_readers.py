@@ -16,7 +16,7 @@ READERS = 50
 @pytest.mark.soak
 def test_one_of_fifty_readers(any_crowd: Service, rounds: int) -> None:
     assert len(any_crowd.workers()) == 3
-    opened = stored.count(any_crowd, "secrets_app_auditevent", "kind = 'opened'")
+    opened = stored.count(any_crowd, "audit_app_auditevent", "kind = 'opened'")
     for number in range(rounds):
         share = create(any_crowd.port, f"content {number}")
         answers = volley(any_crowd.port, [open_request(share)] * READERS)
@@ -24,7 +24,7 @@ def test_one_of_fifty_readers(any_crowd: Service, rounds: int) -> None:
         (winner,) = (a for a in answers if a.status == 200)
         assert winner.json()["content"] == share.content
         assert all(a.json() == {"error": "Secret not found"} for a in answers if a.status == 404)
-    events = stored.count(any_crowd, "secrets_app_auditevent", "kind = 'opened'")
+    events = stored.count(any_crowd, "audit_app_auditevent", "kind = 'opened'")
     assert events - opened == rounds, "each opening is on the audit trail, once"
 
 

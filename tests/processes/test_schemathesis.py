@@ -38,7 +38,7 @@ def _try(service: Service, tag: str, *options: str, **more: str) -> None:
 
 def _happened(service: Service, *kinds: str) -> None:
     for kind in kinds:
-        assert stored.count(service, "secrets_app_auditevent", "kind = ?", kind), kind
+        assert stored.count(service, "audit_app_auditevent", "kind = ?", kind), kind
 
 
 def test_the_sharing_api(tried: Service) -> None:

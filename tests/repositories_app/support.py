@@ -6,12 +6,12 @@ from typing import Any
 from django.http.response import HttpResponseBase
 from django.test import Client
 
+from audit_app.actors import COMMAND_LINE
+from audit_app.models import AuditEvent
 from repositories_app.access import Opened
 from repositories_app.actions.repositories import create_repository, set_member, user_named
 from repositories_app.actions.tokens import TokenTerms, create_access_token
 from repositories_app.models import RepositorySecret
-from secrets_app.audit import COMMAND_LINE
-from secrets_app.models import AuditEvent
 
 REPOSITORY, OTHERS = "alices-repo", "bobs.repo"
 

@@ -5,10 +5,10 @@ import re
 import pytest
 from django.contrib.auth.models import Group, User
 
+from audit_app.actors import SERVICE
+from audit_app.models import AuditEvent
 from repositories_app.actions.secrets import set_secret
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
-from secrets_app.audit import SERVICE
-from secrets_app.models import AuditEvent
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, content, opened, token_of
 from tests.support.doubles import MemoryStore
 from tests.support.operators import Admin, person, text

@@ -10,10 +10,11 @@ from typing import TypeVar
 from django.db import connection
 from hypothesis import strategies as st
 
+from audit_app.actors import SERVICE
+from audit_app.models import AuditEvent
 from fugata_core import tokens
 from secrets_app.actions.create import Created, Draft, create_share
-from secrets_app.audit import SERVICE
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from secrets_app.registry import NewShare, Registry
 from vault_app.backends import value_store
 

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib import admin
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from fugata_core import tokens
 from fugata_core.admin import base
-from secrets_app.audit import SERVICE, Actor, record
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share
 from tests.support.operators import Admin, person, text
 from vault_app.models import KeyEncryptionKey
@@ -17,8 +19,8 @@ pytestmark = pytest.mark.django_db
 
 SHARES, EVENTS, KEYS = (
     "secrets_app/share",
-    "secrets_app/auditevent",
-    "vault/keyencryptionkey",
+    "audit_app/auditevent",
+    "vault_app/keyencryptionkey",
 )
 
 

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app import idempotency
 from secrets_app.actions.create import Draft
 from secrets_app.actions.repeatable import create_repeatably, reveal_repeatably
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import Idempotency, for_opening, purge_kept_answers
 from secrets_app.models import KeptAnswer, Share

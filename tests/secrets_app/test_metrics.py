@@ -7,13 +7,13 @@ import pytest
 from django.conf import settings as django_settings
 from prometheus_client import REGISTRY
 
+from audit_app.actors import Actor
+from audit_app.guessing import wrong_guess
 from fugata_core.errors import FugataError
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import Actor
-from secrets_app.guessing import wrong_guess
 from secrets_app.models import Share
 from tests.support.doubles import FaultyKeys, MemoryStore
 

@@ -9,13 +9,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from secrets_app.actions.create import Created, Draft, create_share
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import ClientQuotaReached, InstallationFull
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from secrets_app.quotas import installation
 from tests.secrets_app.support import at_once, expire, kept, row_of
 from tests.support.doubles import MemoryStore

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from audit_app.models import AuditEvent
 from secrets_app import statistics
-from secrets_app.models import AuditEvent, Heartbeat, HourlyCount
+from secrets_app.models import Heartbeat, HourlyCount
 from secrets_app.statistics import DAY, HOUR
 from secrets_app.tasks import count_hours, purge_expired
 from tests.secrets_app.support import expire, share

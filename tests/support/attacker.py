@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db.models import Model
 
-from secrets_app.models import AuditEvent, KeptAnswer, Share
+from audit_app.models import AuditEvent
+from secrets_app.models import KeptAnswer, Share
 from vault_app.backends import key_provider
 from vault_app.envelope import unseal
 from vault_app.errors import VaultError

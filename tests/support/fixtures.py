@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
-from secrets_app.audit import Actor
+from audit_app.actors import Actor
 from tests.support.doubles import FaultyKeys, MemoryStore
 from vault_app.backends import forget
 

@@ -14,8 +14,8 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
 from tests.support.transit import TOKEN, TransitKey, TransitServer

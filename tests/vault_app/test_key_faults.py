@@ -9,10 +9,10 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.errors import DecryptFailed, EncryptFailed
 from secrets_app.models import Share
 from tests.secrets_app.support import kinds, share

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db.models.signals import post_migrate
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from tests.conftest import record_the_key
 from tests.secrets_app.support import share
 from vault_app import keycheck

@@ -8,12 +8,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.sealing import secret_terms
 from secrets_app.actions.create import Created
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
 from tests.support.doubles import FaultyKeys

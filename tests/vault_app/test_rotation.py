@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from secrets_app.registry import NewShare, registry
 from tests.secrets_app.support import new_share, share

@@ -4,9 +4,10 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
 
+from audit_app.actors import COMMAND_LINE
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from secrets_app.actions.purge import count_expired, purge_expired
-from secrets_app.audit import COMMAND_LINE, record
-from secrets_app.models import AuditEvent
 
 
 class Command(BaseCommand):

@@ -7,11 +7,11 @@ import pytest
 from django.apps import apps
 from django.db import connection, models, transaction
 
+from audit_app.actors import SERVICE
+from audit_app.seal import seal_events
 from repositories_app.actions.secrets import read_secret, set_secret
 from secrets_app.actions.create import Created
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
-from secrets_app.audit.seal import seal_events
 from tests.repositories_app.support import Api, content, opened, people, token_of
 from tests.secrets_app.support import share
 from tests.support.fixtures import faulty_keys, ours, remote_store

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit_app import chain
+from audit_app.actors import SERVICE
+from audit_app.models import AuditEvent
+from audit_app.verify import verify
 from fugata_site.backups.backup import take_backup
 from fugata_site.backups.rows import tables
 from repositories_app.actions.secrets import read_secret, set_secret
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE, chain
-from secrets_app.audit.verify import verify
 from secrets_app.errors import ShareNotFound
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from tests.fugata_site.backups.conftest import Everything
 from tests.repositories_app.support import opened
 from tests.secrets_app.support import share

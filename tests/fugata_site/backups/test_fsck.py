@@ -6,8 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from audit_app.models import AuditEvent
 from repositories_app.models import RepositorySecret
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from tests.fugata_site.backups.test_backup import Fill
 from tests.repositories_app.support import row
 from tests.secrets_app.support import row_of

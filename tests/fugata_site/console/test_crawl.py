@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.urls import reverse
 
+from audit_app.actors import SERVICE
 from fugata_core import tokens
 from repositories_app.actions.secrets import read_secret, set_secret
 from repositories_app.models import AccessToken, Repository, RepositorySecret
 from secrets_app import statistics
-from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from tests.repositories_app.support import OTHERS, REPOSITORY, opened, people, token_of
 from tests.secrets_app.support import expire, share

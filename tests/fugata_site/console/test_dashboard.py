@@ -9,10 +9,11 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit_app.models import AuditEvent
+from fugata_core.clock import clock
 from fugata_site.console.charts import HEIGHT, WIDTH, bar_chart
 from fugata_site.console.dashboard import dashboard
 from secrets_app import statistics
-from secrets_app.models import AuditEvent
 from secrets_app.statistics import Backlog
 from tests.secrets_app.support import expire, share
 from tests.support.operators import Admin, person, text
@@ -72,8 +73,8 @@ def test_totals_are_taken_once_in_a_while() -> None:
 
 def test_the_number_of_queries_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time is one more query every few seconds on PostgreSQL: here it stands still."""
-    now = statistics.now()
-    monkeypatch.setattr(statistics, "now", lambda: now)
+    stopped = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: stopped)
     counts = []
     for _ in range(2):
         for _ in range(5):

@@ -15,9 +15,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from audit_app.models import AuditEvent, RefusalCount
+from audit_app.refusals import refusals_into_events
 from fugata_site.console.sessions import SessionStore
-from secrets_app.audit.refusals import refusals_into_events
-from secrets_app.models import AuditEvent, RefusalCount
 from tests.support.operators import PASSWORD, Admin, person, text
 
 pytestmark = pytest.mark.django_db
@@ -139,7 +139,7 @@ def test_a_cache_that_is_down_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) 
     def down(*_: object, **__: object) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr("secrets_app.guessing.get_usage", down)
+    monkeypatch.setattr("audit_app.guessing.get_usage", down)
     assert sign_in().status_code == 302
     assert sign_in("olga", "wrong").status_code == 200
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from django.db import OperationalError
 
+from audit_app.actors import SERVICE
 from fugata_site.metrics import kept as module
 from fugata_site.metrics.kept import Kept, KeptCollector, measure
 from secrets_app.actions.create import Draft, create_share
-from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from tests.fugata_site.conftest import Clock
 from tests.support.parts import wait_until

@@ -10,9 +10,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from fugata_site.middleware.client import may_create
 from secrets_app.actions.create import Created, Draft, create_share
-from secrets_app.audit import SERVICE
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.models import Share
 from tests.repositories_app.support import people, token_of

@@ -2,6 +2,8 @@
 
 import pytest
 
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
 from fugata_core.errors import BadRequest
 from repositories_app.access import Opened
 from repositories_app.actions import repositories
@@ -14,8 +16,6 @@ from repositories_app.actions.repositories import (
 from repositories_app.actions.secrets import secret_keys, set_secret
 from repositories_app.actions.tokens import TokenTerms, create_access_token, revoke_access_tokens
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
-from secrets_app.audit import Actor
-from secrets_app.models import AuditEvent
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of
 from tests.support.doubles import MemoryStore
 from vault_app.models import StoredValue

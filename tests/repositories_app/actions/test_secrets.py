@@ -9,6 +9,8 @@ from django.db import DatabaseError, IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from fugata_core.errors import InternalError
 from repositories_app.actions.repositories import create_repository
 from repositories_app.actions.secrets import (
@@ -20,8 +22,6 @@ from repositories_app.actions.secrets import (
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.registry import Place, registry
-from secrets_app.audit import SERVICE, Actor
-from secrets_app.models import AuditEvent
 from tests.repositories_app.support import happened, opened, row
 from tests.support.doubles import FaultyKeys, MemoryStore
 from vault_app.models import StoredValue

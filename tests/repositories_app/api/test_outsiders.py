@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import User
 
+from audit_app.models import AuditEvent
 from fugata_core import tokens
 from repositories_app.actions.repositories import remove_member
 from repositories_app.actions.tokens import revoke_access_tokens
 from repositories_app.models import AccessToken, Repository
 from secrets_app import ids
-from secrets_app.models import AuditEvent
 from tests.repositories_app.support import (
     OTHERS,
     REPOSITORY,

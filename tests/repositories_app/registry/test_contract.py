@@ -9,6 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from fugata_core import tokens
 from repositories_app.actions.repositories import delete_repository
 from repositories_app.actions.tokens import TokenTerms, create_access_token
@@ -16,8 +18,6 @@ from repositories_app.models import AccessToken, Repository, RepositorySecret
 from repositories_app.registry import Place, Registry, registry
 from repositories_app.registry.portable import PortableRegistry
 from repositories_app.registry.postgresql import PostgresqlRegistry
-from secrets_app.audit import SERVICE, Actor
-from secrets_app.models import AuditEvent
 from tests.repositories_app.support import OTHERS, REPOSITORY, opened, row, token_of
 from tests.secrets_app.support import at_once
 from vault_app.models import StoredValue

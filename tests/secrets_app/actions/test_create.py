@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from fugata_core import tokens
 from fugata_core.errors import BadRequest, FugataError, SecretTooLarge
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE, Actor
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from tests.secrets_app.support import kept, row_of, share, texts
 
 pytestmark = pytest.mark.django_db
@@ -146,7 +147,7 @@ def test_nothing_at_rest_tells_content_id_or_token() -> None:
 def _everything() -> list[bytes]:
     found = []
     with connection.cursor() as cursor:
-        for table in ("secrets_app_share", "secrets_app_auditevent", "vault_app_storedvalue"):
+        for table in ("secrets_app_share", "audit_app_auditevent", "vault_app_storedvalue"):
             cursor.execute(f"SELECT * FROM {table}")
             found += [_bytes(field) for row in cursor.fetchall() for field in row]
     assert found

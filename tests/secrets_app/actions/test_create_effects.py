@@ -5,11 +5,12 @@ from typing import cast
 import pytest
 from django.db import DatabaseError, transaction
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import EncryptFailed
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
 from tests.support.doubles import FaultyKeys, MemoryStore
 from vault_app.models import StoredValue

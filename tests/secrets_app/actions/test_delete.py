@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 from django.core.cache import cache
 
+from audit_app.actors import SERVICE, Actor
 from fugata_core import tokens
 from fugata_core.errors import RateLimited, Unauthorized
 from secrets_app import ids
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kept, kinds, share

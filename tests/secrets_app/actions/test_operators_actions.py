@@ -3,13 +3,14 @@
 import pytest
 from django.db import DatabaseError
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from secrets_app.actions import purge
 from secrets_app.actions.delete import revoke_shares
 from secrets_app.actions.purge import purge_now
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import ShareNotFound
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share
 from tests.support.doubles import MemoryStore
 from vault_app.models import StoredValue

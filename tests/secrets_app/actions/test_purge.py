@@ -5,11 +5,11 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app import tasks
 from secrets_app.actions.purge import count_expired, purge_expired
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, share
 from tests.support.doubles import MemoryStore

@@ -2,13 +2,14 @@
 
 import pytest
 
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
 from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.actions.delete import find_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE, Actor
 from secrets_app.errors import ShareNotFound
-from secrets_app.models import AuditEvent, Share
+from secrets_app.models import Share
 from tests.secrets_app.support import at_once, expire, kept, kinds, row_of, share
 
 pytestmark = pytest.mark.django_db

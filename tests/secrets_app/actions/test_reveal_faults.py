@@ -3,10 +3,10 @@
 import pytest
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.errors import DecryptFailed, ShareNotFound
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share

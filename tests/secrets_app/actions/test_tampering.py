@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.actions.create import Created
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.audit import SERVICE
 from secrets_app.errors import DecryptFailed
 from secrets_app.models import Share
 from tests.secrets_app.support import replace_value, row_of, share

@@ -6,8 +6,8 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from django.test import Client
 
+from audit_app.models import AuditEvent
 from fugata_core.errors import UnknownHost
-from secrets_app.models import AuditEvent
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json
 

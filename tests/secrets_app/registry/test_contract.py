@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from secrets_app.audit import SERVICE, Actor
-from secrets_app.models import AuditEvent, Share
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
+from secrets_app.models import Share
 from secrets_app.registry import Registry, registry
 from secrets_app.registry.portable import PortableRegistry
 from secrets_app.registry.postgresql import PostgresqlRegistry

@@ -2,8 +2,9 @@
 
 import pytest
 
-from secrets_app.audit import SERVICE
-from secrets_app.models import AuditEvent, Share
+from audit_app.actors import SERVICE
+from audit_app.models import AuditEvent
+from secrets_app.models import Share
 from secrets_app.registry import Registry
 from tests.secrets_app.support import at_once, kinds, put
 from vault_app.models import StoredValue

@@ -5,8 +5,9 @@ from typing import cast
 import pytest
 from django.db import DatabaseError
 
-from secrets_app.audit import SERVICE, Actor
-from secrets_app.models import AuditEvent, Share
+from audit_app.actors import SERVICE, Actor
+from audit_app.models import AuditEvent
+from secrets_app.models import Share
 from secrets_app.registry import Registry
 from tests.secrets_app.support import new_share
 from vault_app.models import StoredValue

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from secrets_app.audit import chain
-from secrets_app.models import AuditEvent
-from tests.secrets_app.audit.support import edit, events, sealed
+from audit_app import chain
+from audit_app.models import AuditEvent
+from tests.audit_app.support import edit, events, sealed
 
 pytestmark = pytest.mark.django_db
 

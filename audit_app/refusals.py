@@ -4,17 +4,17 @@ import time
 
 from django.db import connection, transaction
 
-from secrets_app.audit import Actor
-from secrets_app.models import AuditEvent, RefusalCount
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent, RefusalCount
 
 #: Clients that are counted apart in one minute; the others are counted together.
 MOST_CLIENTS = 10_000
 _OTHERS = b"others"
 
 _COUNT = """
-INSERT INTO secrets_app_refusalcount (address_hash, minute, count) VALUES (%s, %s, 1)
+INSERT INTO audit_app_refusalcount (address_hash, minute, count) VALUES (%s, %s, 1)
 ON CONFLICT (address_hash, minute)
-DO UPDATE SET count = secrets_app_refusalcount.count + 1
+DO UPDATE SET count = audit_app_refusalcount.count + 1
 """
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from secrets_app.audit import chain
-from secrets_app.audit.chain import START, Head
-from secrets_app.models import AuditEvent, AuditStub
+from audit_app import chain
+from audit_app.chain import START, Head
+from audit_app.models import AuditEvent, AuditStub
 
 #: Events between two reports of progress.
 STEP = 10_000

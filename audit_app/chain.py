@@ -12,9 +12,9 @@ from typing import Self
 
 from django.conf import settings
 
+from audit_app.models import AuditEvent, AuditStub
+from fugata_core.encoding import length_prefixed
 from fugata_core.errors import BadRequest
-from secrets_app.models import AuditEvent, AuditStub
-from vault_app.terms import lengthened
 
 #: What the first event is chained to.
 START = bytes(32)
@@ -49,7 +49,7 @@ def _key() -> bytes:
 
 def next_mac(before: bytes, position: int, event: AuditEvent) -> bytes:
     """Return the chain's HMAC at `position`, where `event` stands, after `before`."""
-    return hmac.digest(_key(), before + lengthened(*_fields(position, event)), "sha256")
+    return hmac.digest(_key(), before + length_prefixed(*_fields(position, event)), "sha256")
 
 
 def _fields(position: int, event: AuditEvent) -> Iterable[bytes]:
@@ -87,7 +87,7 @@ def follows(head: Head, event: AuditEvent) -> Head | None:
 
 def stub_proof(through: int, mac: bytes, newest_at: datetime) -> bytes:
     """Return the HMAC that shows that a stub was made by the holder of the audit key."""
-    fields = lengthened(b"stub", through.to_bytes(8), mac, _moment(newest_at))
+    fields = length_prefixed(b"stub", through.to_bytes(8), mac, _moment(newest_at))
     return hmac.digest(_key(), fields, "sha256")
 
 

@@ -7,14 +7,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from audit_app.chain import Head, head
+from audit_app.export import exported
+from audit_app.prune import ChainBroken, prune_events
+from audit_app.publish import publish
+from audit_app.seal import AuditKeyChanged, seal_events
+from audit_app.verify import verify
 from fugata_core.durations import duration
 from fugata_core.errors import BadRequest
-from secrets_app.audit.chain import Head, head
-from secrets_app.audit.export import exported
-from secrets_app.audit.prune import ChainBroken, prune_events
-from secrets_app.audit.publish import publish
-from secrets_app.audit.seal import AuditKeyChanged, seal_events
-from secrets_app.audit.verify import verify
 
 
 def _since(text: str) -> datetime:

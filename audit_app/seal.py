@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from django.db import connection, transaction
 
-from secrets_app.audit import chain
-from secrets_app.audit.chain import Head
-from secrets_app.audit.refusals import refusals_into_events
-from secrets_app.models import AuditEvent
+from audit_app import chain
+from audit_app.chain import Head
+from audit_app.models import AuditEvent
+from audit_app.refusals import refusals_into_events
 
 #: Events that one transaction seals.
 BATCH = 1000
@@ -75,6 +75,6 @@ def _extend(before: Head, events: Sequence[AuditEvent]) -> Head:
         rows.append((position, mac, event.pk))
     with connection.cursor() as cursor:
         cursor.executemany(
-            "UPDATE secrets_app_auditevent SET position = %s, mac = %s WHERE id = %s", rows
+            "UPDATE audit_app_auditevent SET position = %s, mac = %s WHERE id = %s", rows
         )
     return Head(position, mac)

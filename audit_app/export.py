@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from secrets_app.models import AuditEvent
+from audit_app.models import AuditEvent
 
 
 def exported(since: datetime | None = None) -> Iterator[str]:

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from secrets_app.audit.chain import START, Head, next_mac
-from secrets_app.audit.prune import prune_events
-from secrets_app.audit.verify import verify
-from secrets_app.models import AuditEvent, AuditStub
-from tests.secrets_app.audit.support import at, edit, events, sealed
+from audit_app.chain import START, Head, next_mac
+from audit_app.models import AuditEvent, AuditStub
+from audit_app.prune import prune_events
+from audit_app.verify import verify
+from tests.audit_app.support import at, edit, events, sealed
 
 pytestmark = pytest.mark.django_db
 
@@ -203,7 +203,7 @@ def test_attacks_on_the_stub(db: None, attack: Callable[[], object]) -> None:
 
 
 def test_progress_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secrets_app.audit.verify.STEP", 4)
+    monkeypatch.setattr("audit_app.verify.STEP", 4)
     sealed(10)
     reported: list[int] = []
     verify(progress=reported.append)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from audit_app.chain import Head
 from fugata_core.clock import iso
-from secrets_app.audit.chain import Head
 
 #: Seconds that the webhook may take.
 TIMEOUT = 5.0

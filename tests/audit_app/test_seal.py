@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from audit_app import chain, refusals
+from audit_app.actors import Actor
+from audit_app.chain import START, Head
+from audit_app.models import AuditEvent, AuditStub, RefusalCount
+from audit_app.prune import ChainBroken, prune_events
+from audit_app.refusals import count_refusal
+from audit_app.seal import AuditKeyChanged, seal_events
+from audit_app.tasks import prune_audit_events, seal_audit_events
+from audit_app.verify import verify
 from fugata_core.errors import BadRequest
-from secrets_app.audit import Actor, chain, refusals
-from secrets_app.audit.chain import START, Head
-from secrets_app.audit.prune import ChainBroken, prune_events
-from secrets_app.audit.refusals import count_refusal
-from secrets_app.audit.seal import AuditKeyChanged, seal_events
-from secrets_app.audit.verify import verify
-from secrets_app.models import AuditEvent, AuditStub, RefusalCount
-from secrets_app.tasks import prune_audit_events, seal_audit_events
-from tests.secrets_app.audit.support import at, edit, events, sealed
+from tests.audit_app.support import at, edit, events, sealed
 from tests.secrets_app.support import at_once
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +39,7 @@ def test_positions_follow_one_another() -> None:
 
 
 def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secrets_app.audit.seal.BATCH", 4)
+    monkeypatch.setattr("audit_app.seal.BATCH", 4)
     events(10)
     assert [head.position for head in seal_events()] == [4, 8, 10]
     assert verify().problem is None
@@ -165,7 +166,7 @@ def test_what_is_no_head(text: str) -> None:
 
 def minutes_later(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
     at = time.time() + 60 * minutes
-    monkeypatch.setattr("secrets_app.audit.refusals.time.time", lambda: at)
+    monkeypatch.setattr("audit_app.refusals.time.time", lambda: at)
 
 
 def test_refusals_are_one_event_for_each_client_and_minute(

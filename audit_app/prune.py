@@ -6,8 +6,8 @@ from itertools import takewhile
 from django.db import transaction
 from django.db.models.functions import Now
 
-from secrets_app.audit import chain
-from secrets_app.models import AuditEvent, AuditStub
+from audit_app import chain
+from audit_app.models import AuditEvent, AuditStub
 
 BATCH = 5000
 

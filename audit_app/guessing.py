@@ -10,10 +10,16 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django_ratelimit.core import get_usage
 
+from audit_app.actors import Actor
+from audit_app.refusals import count_refusal
 from fugata_core.errors import FugataError, RateLimited, TooManySignIns, Unauthorized
-from secrets_app.audit import Actor
-from secrets_app.audit.refusals import count_refusal
-from secrets_app.metrics import GUESSES
+from fugata_core.metrics import events
+
+GUESSES = events(
+    "fugata_wrong_guesses",
+    "Well-formed but wrong tokens; refused: after too many of one client",
+    ["counted", "refused"],
+)
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 
+from audit_app.models import AuditEvent
 from fugata_core.admin.base import ShownAdmin, second, short
 from fugata_core.admin.search import digest_range
-from secrets_app import statistics
-from secrets_app.models import AuditEvent
+from fugata_core.clock import now
 
 SPANS = {
     "hour": ("The last hour", timedelta(hours=1)),
@@ -65,7 +65,7 @@ class TimeFilter(admin.ListFilter):
         """Return the events of that time."""
         if self.span:
             length = SPANS.get(self.span, SPANS[DEFAULT])[1]
-            return queryset.filter(at__gte=statistics.now() - length) if length else queryset
+            return queryset.filter(at__gte=now() - length) if length else queryset
         queryset = queryset.filter(at__gte=_moment(self.since)) if self.since else queryset
         return queryset.filter(at__lte=_moment(self.until)) if self.until else queryset
 

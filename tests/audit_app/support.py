@@ -3,9 +3,9 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from secrets_app.audit.chain import Head, head
-from secrets_app.audit.seal import seal_events
-from secrets_app.models import AuditEvent
+from audit_app.chain import Head, head
+from audit_app.models import AuditEvent
+from audit_app.seal import seal_events
 
 
 def events(count: int, age: timedelta = timedelta(0)) -> list[AuditEvent]:

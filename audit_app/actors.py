@@ -1,0 +1,36 @@
+"""Who did it, as far as the trail may know."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from django.http import HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """`address_hash`: keyed hash of the client's address (16 bytes), or none for the service;
+    `bucket`: the name under which its wrong guesses are counted; `username`, `token`: who signed
+    in, and the beginning of the access token that did.
+    """
+
+    address_hash: bytes | None = None
+    request_id: str = ""
+    bucket: str = ""
+    username: str = ""
+    token: str = ""
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Self:
+        """Return who sent `request`, as the middleware found out."""
+        return cls(request.client_hash, request.request_id, request.client_bucket)  # type: ignore[attr-defined]
+
+    @classmethod
+    def signed_in(cls, request: HttpRequest) -> Self:
+        """Return who sent `request` from the admin."""
+        return replace(cls.of(request), username=request.user.get_username())
+
+
+#: The service itself: beat's purge, a command at the terminal.
+SERVICE = Actor()
+#: Somebody at the terminal, who could do anything anyway.
+COMMAND_LINE = Actor(username="command line")

@@ -1,0 +1,42 @@
+"""What the worker does with the trail."""
+
+import logging
+import time
+from itertools import takewhile
+
+from django.conf import settings
+
+from audit_app.prune import ChainBroken, prune_events
+from audit_app.publish import publish
+from audit_app.seal import AuditKeyChanged, seal_events
+from fugata_core.tasks import shared_task
+
+#: Seconds after which a run leaves the rest to the next one.
+SEAL_BUDGET = 20.0
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def seal_audit_events() -> None:
+    """Seal the trail, and publish its head where that has moved."""
+    deadline = time.monotonic() + SEAL_BUDGET
+    try:
+        heads = list(takewhile(lambda _: time.monotonic() < deadline, seal_events()))
+    except AuditKeyChanged as error:
+        logger.error("the audit trail is not sealed: %s", error)
+        return
+    if heads:
+        publish(heads[-1])
+
+
+@shared_task
+def prune_audit_events() -> int:
+    """Delete what is older than AUDIT_RETENTION; returns how many events."""
+    if settings.AUDIT_RETENTION is None:
+        return 0
+    try:
+        return prune_events(settings.AUDIT_RETENTION)
+    except ChainBroken as error:
+        logger.error("the audit trail is not pruned: %s", error)
+        return 0
