@@ -19,13 +19,16 @@ from django.db.utils import InterfaceError, OperationalError
 
 from fugata_site.beat import BeatBesideWorker
 from fugata_site.heartbeat import Heartbeat
-from fugata_site.metrics import folder
 from fugata_site.processes import PREPARED
+from fugata_site.schedule import SCHEDULE
+from operations_app.metrics import folder
 from vault_app.errors import KeyUnavailable, StoreUnavailable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 # Celery's Django fix-up would load all addresses for them, and ignore what they say.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+
+_PERIODIC = {entry["task"] for entry in SCHEDULE.values()}
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,15 @@ class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
 
     throws = (OperationalError, InterfaceError, StoreUnavailable, KeyUnavailable)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, and note for the operators that a periodic one came to its end."""
+        from operations_app import statistics
+
+        result = super().__call__(*args, **kwargs)
+        if self.name in _PERIODIC:
+            statistics.note_success(_short(self.name))
+        return result
+
 
 class Fugata(Celery):
     """Celery with our beat, and with metrics."""
@@ -77,7 +89,7 @@ class Fugata(Celery):
 
 app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["audit_app", "secrets_app", "vault_app"])
+app.autodiscover_tasks(["audit_app", "operations_app", "secrets_app", "vault_app"])
 app.steps["consumer"].add(Heartbeat)
 app.steps["worker"].add(BeatBesideWorker)
 app.user_options["worker"].add(
@@ -91,7 +103,7 @@ def serve_metrics(**_: Any) -> None:
     from django.conf import settings
 
     if app._serves_metrics and settings.METRICS_PORT:
-        from fugata_site.metrics import listener
+        from operations_app.metrics import listener
 
         listener.serve(listener.listen())
 
@@ -110,7 +122,7 @@ def format_tasks_logs(logger: logging.Logger, **_: Any) -> None:
 @signals.task_success.connect
 def count_success(sender: Any, **_: Any) -> None:
     """Count a task that came to its end, and say when."""
-    from fugata_site.metrics import definitions
+    from operations_app.metrics import definitions
 
     definitions.TASKS.labels(_short(sender.name), "done").inc()
     definitions.TASK_SUCCEEDED.labels(_short(sender.name)).set_to_current_time()
@@ -119,7 +131,7 @@ def count_success(sender: Any, **_: Any) -> None:
 @signals.task_failure.connect
 def count_failure(sender: Any, exception: BaseException, **_: Any) -> None:
     """Count a task that failed, and say so (Celery says all else with its traceback)."""
-    from fugata_site.metrics import definitions
+    from operations_app.metrics import definitions
 
     definitions.TASKS.labels(_short(sender.name), "failed").inc()
     if isinstance(exception, Task.throws):

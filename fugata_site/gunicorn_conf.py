@@ -11,8 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 import django
 from django.conf import settings
 
-from fugata_site.metrics import folder
 from fugata_site.processes import PREPARED
+from operations_app.metrics import folder
 
 folder.claim("web")  # before prometheus-client is imported
 django.setup()
@@ -96,7 +96,7 @@ def _be_ready_to_fork() -> None:
 
 
 def _listen_for_scrapes() -> None:
-    from fugata_site.metrics import listener
+    from operations_app.metrics import listener
 
     try:
         _scrapes.append(listener.listen())
@@ -115,8 +115,8 @@ def post_worker_init(worker: Any) -> None:
     """
     import gc
 
-    from fugata_site import health
-    from fugata_site.metrics import listener
+    from operations_app import health
+    from operations_app.metrics import listener
 
     health.monitor.start()
     for listening in _scrapes:

@@ -242,7 +242,8 @@ AUDIT_RETENTION = time_span("AUDIT_RETENTION")
 
 INSTALLED_APPS = [
     "fugata_site.apps.FugataSiteConfig",
-    "fugata_site.apps.FugataAdminConfig",
+    "operations_app.apps.FugataAdminConfig",
+    "operations_app.apps.OperationsAppConfig",
     "repositories_app",
     "secrets_app",
     "audit_app",
@@ -313,7 +314,7 @@ USE_I18N = False
 #: Attempts to sign in, right ones too: by client, and by account from wherever.
 SIGN_IN_RATE = "30/5m"
 ACCOUNT_RATE = "10/5m"
-SESSION_ENGINE = "fugata_site.console.sessions"
+SESSION_ENGINE = "operations_app.console.sessions"
 SESSION_COOKIE_NAME = "__Host-admin" if HTTPS else "admin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Strict"

@@ -22,7 +22,7 @@ urlpatterns = [
     path("openapi.json", views.openapi, name="openapi"),
     path("docs", views.docs, name="docs"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    LazyResolver(RoutePattern("admin/"), "fugata_site.console.urls", None, "admin", "admin"),
+    LazyResolver(RoutePattern("admin/"), "operations_app.console.urls", None, "admin", "admin"),
 ]
 
 handler400 = errors.bad_request

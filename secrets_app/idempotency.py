@@ -25,7 +25,7 @@ from fugata_core.clock import expiry
 from fugata_core.errors import BadRequest
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, KeyReused
-from secrets_app.models import KeptAnswer
+from secrets_app.models import IdempotentResponse
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def recall(once: Idempotency) -> bytes | None:
 
     Raises KeyReused where the key came with another request, DecryptFailed where it was edited.
     """
-    kept = KeptAnswer.objects.filter(digest=once.digest(), expires_at__gt=Now()).first()
+    kept = IdempotentResponse.objects.filter(digest=once.digest(), expires_at__gt=Now()).first()
     if kept is None:
         return None
     if not hmac.compare_digest(bytes(kept.request_mac), once.mac()):
@@ -114,8 +114,8 @@ def keep(once: Idempotency, answer: bytes, share_expires_at: datetime) -> None:
     """
     ends = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
     nonce = os.urandom(_NONCE)
-    KeptAnswer.objects.filter(digest=once.digest(), expires_at__lte=Now()).delete()
-    KeptAnswer.objects.create(
+    IdempotentResponse.objects.filter(digest=once.digest(), expires_at__lte=Now()).delete()
+    IdempotentResponse.objects.create(
         digest=once.digest(),
         request_mac=once.mac(),
         sealed=nonce + once.cipher().encrypt(nonce, answer, once.digest()),
@@ -125,10 +125,10 @@ def keep(once: Idempotency, answer: bytes, share_expires_at: datetime) -> None:
 
 def forget(once: Idempotency) -> bool:
     """Destroy a kept answer; returns whether it was there."""
-    kept = KeptAnswer.objects.filter(digest=once.digest(), expires_at__gt=Now())
+    kept = IdempotentResponse.objects.filter(digest=once.digest(), expires_at__gt=Now())
     return bool(kept.delete()[0])
 
 
 def purge_kept_answers() -> int:
     """Destroy the answers whose grace time is over; returns how many."""
-    return KeptAnswer.objects.filter(expires_at__lte=Now()).delete()[0]
+    return IdempotentResponse.objects.filter(expires_at__lte=Now()).delete()[0]

@@ -56,7 +56,7 @@ class Share(Sealed):
         return share_terms(bytes(self.digest), self.expires_at, self.one_time)
 
 
-class KeptAnswer(models.Model):
+class IdempotentResponse(models.Model):
     """An answer that its client may ask for again, for a short while (see idempotency.py)."""
 
     digest = models.BinaryField(max_length=32, unique=True)
@@ -69,31 +69,3 @@ class KeptAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"answer {self.pk}"
-
-
-class HourlyCount(models.Model):
-    """How many events of a kind there were in an hour: what charts read instead of the trail."""
-
-    hour = models.DateTimeField()
-    kind = models.CharField(max_length=16)
-    count = models.PositiveBigIntegerField()
-
-    class Meta:
-        default_permissions = ()
-        constraints = [models.UniqueConstraint(fields=["hour", "kind"], name="hour_and_kind_once")]
-
-    def __str__(self) -> str:
-        return f"{self.count} {self.kind} at {self.hour:%Y-%m-%d %H:%M}"
-
-
-class Heartbeat(models.Model):
-    """When a periodic task last ended well: proof that beat and a worker run."""
-
-    task = models.CharField(max_length=100, primary_key=True)
-    at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return f"{self.task} at {self.at:%Y-%m-%d %H:%M:%S}"

@@ -4,7 +4,6 @@ import logging
 import time
 
 from fugata_core.tasks import shared_task
-from secrets_app import statistics
 from secrets_app.actions.purge import purge_expired as purge
 from secrets_app.idempotency import purge_kept_answers
 
@@ -23,13 +22,4 @@ def purge_expired() -> int:
         purged += count
         if time.monotonic() > deadline:
             break
-    statistics.beat("purge_expired")
     return purged
-
-
-@shared_task
-def count_hours() -> int:
-    """Count what happened in the hours gone by; returns how many hours."""
-    counted = statistics.count_hours()
-    statistics.beat("count_hours")
-    return counted

@@ -9,6 +9,12 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from prometheus_client import Counter
+
+BUCKETS_FAILED = Counter(
+    "fugata_rate_limiter_failures", "Times that Redis failed and the rate limits went off"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:

@@ -9,17 +9,13 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from prometheus_client import Counter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from fugata_core.buckets.base import Taken, result
+from fugata_core.buckets.base import BUCKETS_FAILED, Taken, result
 
 logger = logging.getLogger(__name__)
 
-BUCKETS_FAILED = Counter(
-    "fugata_rate_limiter_failures", "Times that Redis failed and the rate limits went off"
-)
 
 # KEYS[1]: the bucket. ARGV: microseconds a token takes to come back; the most tokens there are.
 _TAKE = """

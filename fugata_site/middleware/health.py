@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from fugata_site import health
+from operations_app import health
 
 Answer = Callable[[HttpRequest], HttpResponse]
 

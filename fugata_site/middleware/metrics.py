@@ -6,8 +6,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from fugata_site.metrics import exposition
-from fugata_site.metrics.definitions import requests
+from operations_app.metrics import exposition
+from operations_app.metrics.definitions import requests
 
 _METHODS = {"GET", "HEAD", "POST", "DELETE"}
 

@@ -18,9 +18,9 @@ from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import shared
 from fugata_site import errors
 from fugata_site.body import body_read, discard
-from fugata_site.metrics.definitions import RATE_LIMITED
 from fugata_site.middleware.creation import is_creation_by_api
 from fugata_site.middleware.csrf import PageCsrfMiddleware
+from operations_app.metrics.definitions import RATE_LIMITED
 from repositories_app.authentication import find_caller
 from repositories_app.caller import Caller
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: From the outside in: a package imports itself and those after it.
 LAYERS = [
     "fugata_site",
+    "operations_app",
     "repositories_app",
     "secrets_app",
     "audit_app",

@@ -8,7 +8,7 @@ import redis
 
 from fugata_core.buckets import redis as redis_buckets
 from fugata_core.buckets.redis import RedisBuckets
-from tests.fugata_site.conftest import Clock
+from tests.support.fixtures import Clock
 from tests.support.parts import RedisServer
 
 MINUTE = 6e7

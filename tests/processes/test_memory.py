@@ -19,7 +19,7 @@ from tests.support.wire import Answer, request, volley
 
 #: What no process loads that has the default settings.
 OTHERS = {"boto3", "botocore", "hvac", "kubernetes", "redis", "drf_spectacular"}
-ADMIN = {"fugata_site.admin", "fugata_site.console.site", "secrets_app.admin"}
+ADMIN = {"operations_app.admin", "operations_app.console.site", "secrets_app.admin"}
 ADMIN |= {"repositories_app.admin"}
 QUEUE = {"celery", "kombu", "billiard"}
 WEB_MODULES = {"rest_framework", "gunicorn", "fugata_site.urls", "whitenoise"}

@@ -22,7 +22,7 @@ from secrets_app.actions.repeatable import create_repeatably, reveal_repeatably
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import Idempotency, for_opening, purge_kept_answers
-from secrets_app.models import KeptAnswer, Share
+from secrets_app.models import IdempotentResponse, Share
 from secrets_app.tasks import purge_expired
 from tests.secrets_app.support import at_once, expire, kinds, share
 
@@ -44,7 +44,7 @@ def opening(client: Client, share_id: str, key: str | None = KEY) -> object:
 
 
 def grace_is_over() -> None:
-    KeptAnswer.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    IdempotentResponse.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
 
 
 def test_a_repeated_create_creates_once(client: Client) -> None:
@@ -61,7 +61,7 @@ def test_another_key_or_none_creates_another(client: Client) -> None:
     for key in (KEY, OTHER, None, None):
         assert create(client, key).status_code == 201  # type: ignore[attr-defined]
     assert Share.objects.count() == 4
-    assert KeptAnswer.objects.count() == 2
+    assert IdempotentResponse.objects.count() == 2
 
 
 def test_another_body_under_the_same_key(client: Client) -> None:
@@ -123,14 +123,14 @@ def test_a_share_for_many_readers_keeps_nothing(client: Client) -> None:
     made = share(one_time=False)
     for _ in range(2):
         assert opening(client, made.share_id).status_code == 200  # type: ignore[attr-defined]
-    assert KeptAnswer.objects.count() == 0
+    assert IdempotentResponse.objects.count() == 0
 
 
 def test_the_expiry_still_wins(client: Client) -> None:
     made = share()
     Share.objects.update(expires_at=made.expires_at)
     opening(client, made.share_id)
-    kept = KeptAnswer.objects.get()
+    kept = IdempotentResponse.objects.get()
     assert kept.expires_at <= made.expires_at
     late = share()
     expire(late)
@@ -142,8 +142,8 @@ def test_a_short_lived_share_ends_its_kept_answers(client: Client, settings: Set
     create(client, duration="5s")
     opening(client, create(client, duration="5s").json()["id"])  # type: ignore[attr-defined]
     limit = datetime.now(UTC) + timedelta(seconds=7)
-    assert all(kept.expires_at < limit for kept in KeptAnswer.objects.all())
-    assert KeptAnswer.objects.count() == 2
+    assert all(kept.expires_at < limit for kept in IdempotentResponse.objects.all())
+    assert IdempotentResponse.objects.count() == 2
 
 
 def test_an_acknowledgement_destroys(client: Client) -> None:
@@ -153,7 +153,7 @@ def test_an_acknowledgement_destroys(client: Client) -> None:
     assert client.delete(place, headers={"idempotency-key": OTHER}).status_code == 401
     answer = client.delete(place, headers=headers)
     assert (answer.status_code, answer.json()) == (200, {"message": "Secret deleted successfully"})
-    assert KeptAnswer.objects.count() == 0
+    assert IdempotentResponse.objects.count() == 0
     assert opening(client, made.share_id).status_code == 404  # type: ignore[attr-defined]
     assert client.delete(place, headers=headers).status_code == 401
     assert kinds(tokens.digest(made.share_id)) == ["created", "opened", "acknowledged"]
@@ -171,7 +171,7 @@ def test_the_purge_destroys(client: Client) -> None:
     assert purge_kept_answers() == 0
     grace_is_over()
     purge_expired()
-    assert KeptAnswer.objects.count() == 0
+    assert IdempotentResponse.objects.count() == 0
 
 
 def test_nothing_is_consumed_where_the_answer_can_not_be_kept(
@@ -195,7 +195,7 @@ def test_nothing_is_consumed_where_the_answer_can_not_be_kept(
 def test_what_is_kept_opens_without_key_and_link_to_nobody(client: Client) -> None:
     made = share("the content")
     opening(client, made.share_id)
-    kept = KeptAnswer.objects.get()
+    kept = IdempotentResponse.objects.get()
     stored = b"".join(map(bytes, (kept.digest, kept.request_mac, kept.sealed)))
     for text in (b"the content", KEY.encode(), made.share_id[4:].encode()):
         assert text not in stored
@@ -214,9 +214,9 @@ def test_what_is_kept_opens_without_key_and_link_to_nobody(client: Client) -> No
 def test_an_edited_answer_is_not_shown(client: Client) -> None:
     made = share()
     opening(client, made.share_id)
-    sealed = bytearray(KeptAnswer.objects.get().sealed)
+    sealed = bytearray(IdempotentResponse.objects.get().sealed)
     sealed[-1] ^= 1
-    KeptAnswer.objects.update(sealed=bytes(sealed))
+    IdempotentResponse.objects.update(sealed=bytes(sealed))
     answer = opening(client, made.share_id)
     assert answer.status_code == 500  # type: ignore[attr-defined]
     assert answer.json() == {"error": "Failed to decrypt secret"}  # type: ignore[attr-defined]

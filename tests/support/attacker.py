@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Model
 
 from audit_app.models import AuditEvent
-from secrets_app.models import KeptAnswer, Share
+from secrets_app.models import IdempotentResponse, Share
 from vault_app.backends import key_provider
 from vault_app.envelope import unseal
 from vault_app.errors import VaultError
@@ -47,7 +47,7 @@ def _pieces() -> Iterator[bytes]:
     yield b""
     yield settings.SECRET_KEY.encode()
     yield settings.KEYRING_FILE.read_bytes()
-    for model in (Share, StoredValue, KeyEncryptionKey, AuditEvent, KeptAnswer):
+    for model in (Share, StoredValue, KeyEncryptionKey, AuditEvent, IdempotentResponse):
         for row in model._default_manager.all():
             yield from (_bytes(getattr(row, name)) for name in _columns(row))
     for share in Share.objects.all():

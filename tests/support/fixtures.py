@@ -12,6 +12,7 @@ from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import Actor
+from fugata_site.middleware import client
 from tests.support.doubles import FaultyKeys, MemoryStore
 from vault_app.backends import forget
 
@@ -72,3 +73,42 @@ def frozen_guesses(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     monkeypatch.setattr("django_ratelimit.core.time.time", lambda: now[0])
     return move
+
+
+class Clock:
+    """A clock that moves when it is told to, in place of a module's `time`."""
+
+    def __init__(self) -> None:
+        self.unix, self.steady = 1_700_000_000.0, 1000.0
+
+    def time(self) -> float:
+        return self.unix
+
+    def monotonic(self) -> float:
+        return self.steady
+
+    def sleep(self, seconds: float) -> None:
+        self.move(seconds)
+
+    def move(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self.unix += seconds
+        self.steady += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock at 1,700,000,000."""
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def addresses_forgotten() -> Iterator[None]:
+    """What is known of addresses depends on TRUSTED_PROXIES, which tests change."""
+    client.is_trusted.cache_clear()
+    client.hashes.cache_clear()
+    client.may_create.cache_clear()
+    yield
+    client.is_trusted.cache_clear()
+    client.hashes.cache_clear()
+    client.may_create.cache_clear()

@@ -39,7 +39,7 @@ KEYS = "faults:" + "A" * 43 + "="
 #: Short enough that a test sees them end, and long enough to be opened before.
 SHORT_LIVED = "10s"
 #: Whether the worker came to the end of a purge since then.
-_PURGED = "SELECT count(*) FROM secrets_app_heartbeat WHERE task = 'purge_expired' AND at > %s"
+_PURGED = "SELECT count(*) FROM operations_app_tasksuccess WHERE task = 'purge_expired' AND at > %s"
 #: The tasks that beat sends, by the last word of their names.
 _TASKS = {each["task"].rpartition(".")[2]: each["task"] for each in SCHEDULE.values()}
 _BEGINNING = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)

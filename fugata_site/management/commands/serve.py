@@ -12,8 +12,8 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
 from fugata_core.checks import START
-from fugata_site.metrics import folder
 from fugata_site.processes import become_parent
+from operations_app.metrics import folder
 from repositories_app.models import Repository
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""For operators: the console, metrics, diagnostics, statistics, and back-ups."""

@@ -1,0 +1,90 @@
+"""Taking a back-up: hold deletions, take the rows at one moment, then their values, let go."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from fugata_core.clock import iso
+from operations_app.backups import rows, snapshot
+from operations_app.backups.archive import Manifest, Writer
+from vault_app.backends import value_store
+from vault_app.errors import ValueMissing
+from vault_app.hold import deletions_held
+from vault_app.models import Sealed
+
+#: Seconds between two renewals of the hold.
+RENEW = 60.0
+#: Which app's store keeps the values of which rows.
+STORES = {"secrets_app.Share": "shares", "repositories_app.RepositorySecret": "repositories"}
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many rows and values a back-up holds; `missing`: rows whose value is nowhere."""
+
+    rows: int
+    values: int
+    missing: int
+
+
+def take_backup(target: Path, progress: Progress = lambda what, count: None) -> Taken:
+    """Write a back-up of everything but keys. Raises StoreUnavailable, HoldLost, OSError."""
+    manifest = Manifest(
+        made_at=iso(datetime.now(UTC)),
+        migrations=snapshot.newest_migrations(),
+        database=connection.vendor,
+        store=str(settings.VALUE_STORE["BACKEND"]),
+    )
+    with deletions_held() as renew, Writer(target, manifest) as archive:
+        names: list[tuple[str, str]] = []
+        with snapshot.one_moment():
+            count = _tables(archive, progress)
+            if not value_store().transactional:
+                names = list(_value_names())
+        values, missing = _values(archive, names, renew, progress)
+        renew()  # a hold that ran out takes the file with it
+    return Taken(count, values, missing)
+
+
+def _tables(archive: Writer, progress: Progress) -> int:
+    count = 0
+    for model in rows.tables():
+        label = model._meta.label
+        count += archive.add_lines(f"rows/{label}", rows.dumped(model))
+        progress("rows", count)
+    return count
+
+
+def sealed_models() -> list[type[Sealed]]:
+    """Return the models whose rows point to values."""
+    return [model for model in rows.tables() if issubclass(model, Sealed)]
+
+
+def _value_names() -> Iterator[tuple[str, str]]:
+    for model in sealed_models():
+        app = STORES[model._meta.label]
+        for name in model._default_manager.values_list("value_name", flat=True).iterator():
+            yield app, name
+
+
+def _values(
+    archive: Writer, names: list[tuple[str, str]], renew: Callable[[], None], progress: Progress
+) -> tuple[int, int]:
+    renewed, missing = time.monotonic(), 0
+    for number, (app, name) in enumerate(names, start=1):
+        try:
+            archive.add_bytes(f"values/{app}/{name}", value_store(app).get(name))
+        except ValueMissing:
+            missing += 1
+        if time.monotonic() - renewed > RENEW:
+            renew()
+            renewed = time.monotonic()
+        progress("values", number)
+    return len(names) - missing, missing

@@ -1,0 +1,117 @@
+"""Checking an installation: rows and values belong together, and the keys for them are here."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import record
+from operations_app.backups.backup import STORES, sealed_models
+from secrets_app.models import Share
+from vault_app import envelope
+from vault_app.backends import key_provider, value_store
+from vault_app.errors import KeyUnavailable, Unopenable, ValueMissing
+from vault_app.models import Sealed, StoredValue
+from vault_app.reconcile import reconcile_all
+
+_ACTOR = Actor(username="fsck")
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong: `kind` for counting, `what` for people, which names no secret."""
+
+    kind: str
+    what: str
+    row: Sealed | None = None
+
+
+def findings(progress: Progress = lambda what, count: None) -> Iterator[Finding]:
+    """Yield what is wrong. Reads every value. Raises StoreUnavailable.
+
+    A share's content can't be tried without its link: that its data key unwraps is all there is
+    to see. A repository's secret is opened, and dropped.
+    """
+    count = 0
+    for model in sealed_models():
+        for row in model._default_manager.order_by("pk").iterator(chunk_size=200):
+            yield from _wrong_with(row)
+            count += 1
+            progress("rows", count)
+    yield from _orphans()
+
+
+def _wrong_with(row: Sealed) -> Iterator[Finding]:
+    where = f"{row._meta.verbose_name} {row.pk}"
+    try:
+        data_key_opens(row)
+        _value_opens(row)
+    except ValueMissing:
+        yield Finding("row without value", f"{where} has no value", row)
+    except KeyUnavailable:
+        yield Finding("key missing", f"{where} needs key {row.key_id}, which is not at hand", row)
+    except Unopenable:
+        yield Finding("value does not open", f"{where} has a value that does not open", row)
+
+
+def data_key_opens(row: Sealed) -> None:
+    """Unwrap the row's data key. Raises KeyUnavailable, Unopenable."""
+    key_provider().unwrap(bytes(row.wrapped_key), row.terms().wrap_context())
+
+
+def _value_opens(row: Sealed) -> None:
+    sealed = value_store(STORES[row._meta.label]).get(row.value_name)
+    if isinstance(row, Share):
+        if len(sealed) != row.size + envelope.OVERHEAD:
+            raise Unopenable("the value has another size than its row says")
+        return
+    envelope.unseal(sealed, bytes(row.wrapped_key), row.terms())
+
+
+def _orphans() -> Iterator[Finding]:
+    if value_store().transactional:
+        used = {name for model in sealed_models() for name in _names(model)}
+        for name in StoredValue.objects.values_list("name", flat=True).iterator():
+            if name not in used:
+                yield Finding("value without row", f"value {name} belongs to no row")
+        return
+    for app, report in reconcile_all(dry_run=True):
+        for _ in range(report.orphans):
+            yield Finding("value without row", f"a value of {app} belongs to no row")
+
+
+def _names(model: type[Sealed]) -> Iterator[str]:
+    yield from model._default_manager.values_list("value_name", flat=True).iterator()
+
+
+def repair(found: list[Finding]) -> Counter[str]:
+    """Delete rows whose value is gone for good, and values that no row points to.
+
+    What a missing key keeps shut, and what does not open, stays: a key may come back. Returns
+    what was repaired, by kind.
+    """
+    done: Counter[str] = Counter()
+    for finding in found:
+        if finding.kind == "row without value" and finding.row is not None:
+            _delete(finding.row)
+            done[finding.kind] += 1
+    orphans = [each.what.split()[1] for each in found if each.kind == "value without row"]
+    if orphans and value_store().transactional:
+        done["value without row"], _ = StoredValue.objects.filter(name__in=orphans).delete()
+    elif orphans:
+        done["value without row"] = sum(report.deleted for _, report in reconcile_all())
+    return +done
+
+
+def _delete(row: Sealed) -> None:
+    with transaction.atomic():
+        if isinstance(row, Share):
+            record(AuditEvent.Kind.DELETED, _ACTOR, share_digest=bytes(row.digest))
+        else:
+            subject = {"repository": row.repository.name, "secret_key": row.secret_key}  # type: ignore[attr-defined]
+            record(AuditEvent.Kind.REMOVED, _ACTOR, **subject)
+        row.delete()

@@ -1,0 +1,134 @@
+"""Bringing a back-up back: its values first, then its rows, in one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import transaction
+
+from audit_app.actors import Actor
+from audit_app.models import AuditEvent
+from audit_app.trail import event
+from operations_app.backups import rows, snapshot
+from operations_app.backups.archive import BadArchive, Reader
+from secrets_app.models import Share
+from vault_app.backends import forget, value_store
+from vault_app.models import Installation, StoredValue
+
+Progress = Callable[[str, int], None]
+_ACTOR = Actor(username="restore")
+_OURS = ("audit_app", "operations_app", "secrets_app", "repositories_app")
+
+
+class NotEmpty(Exception):
+    """The installation holds something that a restore would destroy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How many rows and values came back; `closed`: one-time shares that were not let back."""
+
+    rows: int
+    values: int
+    closed: int
+
+
+def restore_backup(
+    source: Path,
+    *,
+    keep_one_time: bool = False,
+    force: bool = False,
+    progress: Progress = lambda what, count: None,
+) -> Restored:
+    """Replace everything by what the back-up holds.
+
+    One-time shares are closed unless `keep_one_time`: they may have been opened since. Raises
+    BadArchive, NotEmpty, StoreUnavailable.
+    """
+    with Reader(source) as archive:
+        _refuse_other_code(archive)
+        if not force:
+            _refuse_to_destroy()
+        archive.verify()
+        _take_the_identity(archive)
+        values = _put_values(archive, progress)
+        with transaction.atomic():
+            count = _put_rows(archive, progress)
+            closed = 0 if keep_one_time else _close_one_time_shares()
+    return Restored(count, values, closed)
+
+
+def _refuse_other_code(archive: Reader) -> None:
+    here = snapshot.newest_migrations()
+    other = sorted(
+        app for app, name in archive.manifest.migrations.items() if here.get(app) != name
+    )
+    if other:
+        raise BadArchive(
+            f"the back-up was made by another version (migrations of {', '.join(other)} differ)."
+            " Restore it with that version, then upgrade"
+        )
+
+
+def _refuse_to_destroy() -> None:
+    filled = [m._meta.verbose_name_plural for m in rows.tables() if _is_ours(m) and _has_rows(m)]
+    if filled:
+        raise NotEmpty(
+            f"This installation has {', '.join(map(str, filled))} already. A restore replaces them:"
+            " give --force if that is what you want."
+        )
+
+
+def _is_ours(model: rows.Model) -> bool:
+    own = model._meta.app_label in _OURS or model._meta.label == "auth.User"
+    return own and not model._meta.auto_created
+
+
+def _has_rows(model: rows.Model) -> bool:
+    return model._base_manager.exists()
+
+
+def _take_the_identity(archive: Reader) -> None:
+    """Become the installation of the back-up: its values carry its name."""
+    with transaction.atomic():
+        Installation.objects.all().delete()
+        rows.loaded(Installation, archive.lines(f"rows/{rows.FIRST}"))
+    forget()
+
+
+def _put_values(archive: Reader, progress: Progress) -> int:
+    count = 0
+    for app, name, sealed in archive.values():
+        store = value_store(app)
+        if store.transactional:
+            StoredValue.objects.get_or_create(name=name, defaults={"sealed": sealed})
+        else:
+            store.put(name, sealed)
+        count += 1
+        progress("values", count)
+    return count
+
+
+def _put_rows(archive: Reader, progress: Progress) -> int:
+    models = rows.tables()
+    from_store = [path for path in archive.manifest.digests if path.startswith("values/")]
+    # Values that came out of a store stay where they were just put.
+    kept = {StoredValue} if from_store and value_store().transactional else set()
+    rows.emptied([model for model in models if model not in kept])
+    count = 0
+    for model in models:
+        count += rows.loaded(model, archive.lines(f"rows/{model._meta.label}"))
+        progress("rows", count)
+    rows.sequences_reset(models)
+    return count
+
+
+def _close_one_time_shares() -> int:
+    shares = list(Share.objects.live().filter(one_time=True))
+    kind = AuditEvent.Kind.DELETED
+    AuditEvent.objects.bulk_create(
+        event(kind, _ACTOR, share_digest=bytes(share.digest)) for share in shares
+    )
+    StoredValue.objects.filter(name__in=[share.value_name for share in shares]).delete()
+    Share.objects.filter(pk__in=[share.pk for share in shares]).delete()
+    return len(shares)

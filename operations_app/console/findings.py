@@ -1,0 +1,264 @@
+"""What is wrong, and what to do about it: one function for each thing that is looked at.
+
+A check returns a Finding and is added to LOCAL (the database, settings) or to remote_checks (what
+may hang: asked in threads of their own, and not waited for longer than PATIENCE).
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.template.defaultfilters import filesizeformat, pluralize
+from django.utils.timesince import timesince
+
+from fugata_core.clock import now
+from operations_app import statistics
+from vault_app.backends import key_provider, value_store
+from vault_app.errors import VaultError
+from vault_app.models import KeyEncryptionKey
+from vault_app.usage import missing_keys, rows_of, with_rows
+
+#: Seconds that the page waits for what is remote.
+PATIENCE = 3.0
+#: Beat asks for a purge every minute; it may miss a few before anybody need look.
+BEAT_OVERDUE = timedelta(minutes=5)
+COUNTS_OVERDUE = timedelta(minutes=20)
+PURGE_BEHIND = timedelta(minutes=5)
+
+
+class Level(StrEnum):
+    """How much somebody is needed."""
+
+    GOOD = "good"
+    NOTICE = "notice"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and what to do where it is not good."""
+
+    subject: str
+    level: Level
+    says: str
+    remedy: str = ""
+
+
+Check = Callable[[], Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All findings, the worst first."""
+
+    findings: list[Finding]
+
+    @property
+    def problems(self) -> list[Finding]:
+        """Those that somebody should do something about."""
+        return [finding for finding in self.findings if finding.level != Level.GOOD]
+
+    @property
+    def good(self) -> list[Finding]:
+        """Those that are as they should be."""
+        return [finding for finding in self.findings if finding.level == Level.GOOD]
+
+
+def _good(subject: str, says: str) -> Finding:
+    return Finding(subject, Level.GOOD, says)
+
+
+def migrations() -> Finding:
+    """Is the database as this version expects it?"""
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not missing:
+        return _good("Database", f"{connection.display_name} answers and is migrated.")
+    return Finding(
+        "Database",
+        Level.BAD,
+        f"{len(missing)} migration{pluralize(len(missing))} of this version did not run.",
+        "Run manage.py prepare, then restart every process.",
+    )
+
+
+def _overdue(seen: datetime | None, most: timedelta) -> bool:
+    """Return whether a task was last seen too long ago; a new installation is given that long."""
+    since = seen or statistics.installed_at()
+    return since is None or now() - since > most
+
+
+def beat() -> Finding:
+    """Do beat and a worker run?"""
+    seen = statistics.last_success("purge_expired")
+    if not _overdue(seen, BEAT_OVERDUE):
+        return _good("Beat and worker", "The periodic purge runs.")
+    said = "No periodic purge has ever run to its end."
+    if seen is not None:
+        said = f"The last periodic purge ended {timesince(seen, now())} ago."
+    return Finding(
+        "Beat and worker",
+        Level.BAD,
+        said,
+        "Beat must run once, and at least one Celery worker. Look whether both are up"
+        " and what their logs say. Expired shares stay closed to readers meanwhile.",
+    )
+
+
+def counts() -> Finding:
+    """Are the numbers of the charts brought up to date?"""
+    if not _overdue(statistics.last_success("count_hours"), COUNTS_OVERDUE):
+        return _good("Charts", "The hours gone by are counted.")
+    return Finding(
+        "Charts",
+        Level.NOTICE,
+        "The hours gone by were not counted lately: charts may miss older events.",
+        "The task count_hours runs every five minutes. Look at the worker's log.",
+    )
+
+
+def purge() -> Finding:
+    """Is the purge behind?"""
+    backlog = statistics.backlog()
+    if backlog.lag <= PURGE_BEHIND:
+        return _good("Purge", "No share has waited for the purge for long.")
+    waiting = f"{backlog.waiting}{'+' if backlog.waiting >= statistics.MANY else ''}"
+    return Finding(
+        "Purge",
+        Level.BAD,
+        f"{waiting} expired share{pluralize(backlog.waiting)} wait, the oldest for"
+        f" {timesince(now() - backlog.lag, now())}.",
+        "Press “Purge now”, or run manage.py purge_expired. If it comes back, the worker is down"
+        " or too slow.",
+    )
+
+
+def retired_keys() -> Finding:
+    """Do rows still need keys that wrap no more?"""
+    try:
+        others = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
+    except VaultError:
+        return Finding("Keys in use", Level.BAD, "There is no primary key.", _KEYS_REMEDY)
+    late = [(key.id, rows_of(key)) for key in with_rows(others) if rows_of(key)]
+    if not late:
+        return _good("Keys in use", "Every row is wrapped by the primary key.")
+    needed = ", ".join(f"{key} ({rows} row{pluralize(rows)})" for key, rows in late)
+    return Finding(
+        "Keys in use",
+        Level.NOTICE,
+        f"Replaced keys are still in use: {needed}.",
+        "Do not take a key away that is in use: what it wrapped could never be opened again."
+        " Re-wrap first, or wait until the shares have expired.",
+    )
+
+
+_KEYS_REMEDY = (
+    "Restore the keys from their back-up (FUGATA_KEYS or the keyring file, or access to the key"
+    " service). Nothing that they wrapped opens until then. Do not make new ones instead."
+)
+
+
+def production() -> Finding:
+    """Are the settings fit for the internet?"""
+    if settings.DEBUG:
+        says, remedy = "DEBUG is on.", "Unset DEBUG: errors may show what must not be seen."
+    elif not settings.HTTPS:
+        says = "Links and cookies do not require HTTPS."
+        remedy = (
+            "Put a proxy with TLS in front and set PUBLIC_URL to its https address. On a machine"
+            " that only you use there is nothing to do."
+        )
+    else:
+        return _good("Settings", "PUBLIC_URL is https.")
+    return Finding("Settings", Level.NOTICE, says, remedy)
+
+
+def store() -> Finding:
+    """Does the value store answer?"""
+    name = str(settings.VALUE_STORE["BACKEND"]).rpartition(".")[2]
+    value_store().check()
+    return _good("Value store", f"{name} answers.")
+
+
+def keys() -> Finding:
+    """Does the key provider answer?"""
+    name = str(settings.KMS_PROVIDER["BACKEND"]).rpartition(".")[2]
+    key_provider().check()
+    return _good("Key provider", f"{name} wraps and unwraps.")
+
+
+def redis() -> Finding:
+    """Does Redis answer?"""
+    if not settings.REDIS_URL:
+        return _good("Redis", "Not configured: one web process keeps rate limits in its memory.")
+    from redis import Redis  # large, and not everybody has one
+
+    with Redis.from_url(
+        settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+    ) as client:
+        used = client.info("memory")["used_memory"]
+    return _good("Redis", f"It answers and uses {filesizeformat(used)}.")
+
+
+def known_keys(known: list[KeyEncryptionKey]) -> Finding:
+    """Are all keys at hand that rows may need?"""
+    missing = missing_keys(known)
+    if not missing:
+        return _good("Keys", "Every key that the database knows is at hand.")
+    return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", _KEYS_REMEDY)
+
+
+LOCAL: list[Check] = [migrations, beat, purge, counts, retired_keys, production]
+_BACKEND_REMEDY = (
+    "Look whether it runs and whether Fugata may use it. Nothing is lost meanwhile: opening fails"
+    " without using a share up."
+)
+_REMEDIES = {
+    "Value store": _BACKEND_REMEDY,
+    "Key provider": _BACKEND_REMEDY,
+    "Redis": "Look whether Redis runs at REDIS_URL. Meanwhile requests are not limited, and"
+    " periodic tasks do not reach the worker.",
+    "Keys": _BACKEND_REMEDY,
+}
+_ORDER = [Level.BAD, Level.NOTICE, Level.GOOD]
+# One that hangs keeps its thread; with all of them kept, the next ones are found hanging too.
+_pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="findings")
+
+
+def remote_checks() -> dict[str, Check]:
+    """Return the checks that may hang, by their subject. They never ask the database."""
+    known = list(KeyEncryptionKey.objects.order_by("id"))
+    return {
+        "Value store": store,
+        "Key provider": keys,
+        "Redis": redis,
+        "Keys": partial(known_keys, known),
+    }
+
+
+def look_around() -> State:
+    """Return what every check finds, in a few seconds at most."""
+    asked = {subject: _pool.submit(check) for subject, check in remote_checks().items()}
+    findings = [check() for check in LOCAL]
+    wait(asked.values(), timeout=PATIENCE)
+    findings += [_answer(subject, future) for subject, future in asked.items()]
+    return State(sorted(findings, key=lambda finding: _ORDER.index(finding.level)))
+
+
+def _answer(subject: str, future: Future[Finding]) -> Finding:
+    if not future.done():
+        future.cancel()
+        said = f"No answer within {PATIENCE:g} seconds."
+        return Finding(subject, Level.BAD, said, _REMEDIES[subject])
+    error = future.exception()
+    if error is None:
+        return future.result()
+    # Its own words may hold an address or a secret.
+    said = f"It can't be used ({type(error).__name__})."
+    return Finding(subject, Level.BAD, said, _REMEDIES[subject])

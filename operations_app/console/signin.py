@@ -1,0 +1,36 @@
+"""Signing in to the admin: attempts are counted by client and by account, before the password is
+looked at. What is said of a wrong one is the same whether or not the account exists.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.core.exceptions import ValidationError
+
+from audit_app.actors import Actor
+from audit_app.guessing import refuse_many_sign_ins
+from audit_app.models import AuditEvent
+from audit_app.refusals import count_refusal
+from audit_app.trail import record
+from operations_app.console.sessions import SessionStore
+
+
+class CountedSignInForm(AdminAuthenticationForm):
+    """Django's form, which says the same of every wrong name, password and account."""
+
+    def clean(self) -> dict[str, Any]:
+        """Return what was sent, once it is right. Raises ValidationError, or TooManySignIns."""
+        assert self.request is not None
+        actor, username = Actor.of(self.request), self.cleaned_data.get("username", "")
+        refuse_many_sign_ins(actor, username)
+        try:
+            cleaned = super().clean()
+        except ValidationError:
+            # Without the name: people type passwords into that field.
+            count_refusal(actor)
+            raise
+        if self.get_user() is not None:  # a form with an empty field is not even tried
+            record(AuditEvent.Kind.SIGNED_IN, replace(actor, username=username))
+            SessionStore.clear_expired()
+        return cleaned

@@ -1,0 +1,90 @@
+"""The admin's site: Django's, with a counted sign-in and three pages of our own."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.cache import patch_cache_control
+
+from audit_app.actors import Actor
+from fugata_core.errors import MethodNotAllowed
+from operations_app.console.dashboard import dashboard
+from operations_app.console.findings import look_around
+from operations_app.console.signin import CountedSignInForm
+from secrets_app.actions.purge import count_expired, purge_now
+
+#: Who sees numbers and the state of things: whoever may look at all that they are about.
+OVERVIEW = ("secrets_app.view_share", "audit_app.view_auditevent")
+PURGE = "secrets_app.purge_share"
+#: Seconds that a purge may keep its operator waiting; beat's purge takes up the rest.
+PURGE_SECONDS = 10.0
+
+
+class FugataAdminSite(AdminSite):
+    """`/admin/`: the dashboard first, then what Django lists."""
+
+    site_title = "Fugata"
+    site_header = "Fugata"
+    index_title = "Overview"
+    index_template = "admin/overview.html"
+    login_form = CountedSignInForm
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """Return Django's addresses, ours before its last one, which catches all."""
+        own: list[URLResolver | URLPattern] = [
+            path("health/", self.admin_view(self.health), name="health"),
+            path("purge/", self.admin_view(self.purge), name="purge"),
+        ]
+        return own + super().get_urls()
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """The dashboard, for those who may see what it counts."""
+        context: dict[str, Any] = {"may_purge": request.user.has_perm(PURGE)}
+        if request.user.has_perms(OVERVIEW):
+            context |= {"dashboard": dashboard(), "state": look_around()}
+        return super().index(request, context | (extra_context or {}))
+
+    def health(self, request: HttpRequest) -> HttpResponse:
+        """What is wrong, and what to do about it."""
+        if not request.user.has_perms(OVERVIEW):
+            raise PermissionDenied
+        context = {
+            **self.each_context(request),
+            "title": "What is wrong",
+            "state": look_around(),
+            "may_purge": request.user.has_perm(PURGE),
+        }
+        return TemplateResponse(request, "admin/health.html", context)
+
+    def purge(self, request: HttpRequest) -> HttpResponse:
+        """POST: purge expired shares now."""
+        if not request.user.has_perm(PURGE):
+            raise PermissionDenied
+        if request.method != "POST":
+            raise MethodNotAllowed(allowed="POST")
+        purged = purge_now(Actor.signed_in(request), PURGE_SECONDS)
+        left = f" {count_expired()} still wait." if count_expired() else ""
+        messages.success(request, f"{purged} expired shares were purged.{left}")
+        return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """POST: end the session."""
+        if request.method != "POST":
+            raise MethodNotAllowed(allowed="POST")
+        return super().logout(request, extra_context)
+
+    def i18n_javascript(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The admin's words for its scripts, which the browser may keep: each list asks for it."""
+        response = super().i18n_javascript(request, extra_context)
+        patch_cache_control(response, private=True, max_age=3600)
+        return response

@@ -1,0 +1,87 @@
+"""The answer to a scrape, whoever serves it: a thread of the web process or METRICS_PORT."""
+
+import hmac
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from operations_app import health
+from operations_app.metrics import definitions, folder
+from operations_app.metrics.kept import kept
+
+PATH = "/metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, as yet of no framework."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def scrape(method: str, authorization: str, accept: str) -> Answer:
+    """Return the figures of all processes, or a refusal. Takes three seconds at most."""
+    if method not in ("GET", "HEAD"):
+        return Answer(405, b'{"error": "Method not allowed"}', {"Allow": "GET, HEAD"})
+    if settings.METRICS_TOKEN and not _is_the_token(authorization):
+        return Answer(401, b'{"error": "Unauthorized"}', {"WWW-Authenticate": "Bearer"})
+    encode, content_type = choose_encoder(accept)
+    return Answer(200, encode(_registry()), {"Content-Type": content_type})
+
+
+def _is_the_token(authorization: str) -> bool:
+    scheme, _, token = authorization.strip().partition(" ")
+    right = hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
+    return right and scheme.lower() == "bearer"
+
+
+class ProcessesCollector(MultiProcessCollector):
+    """What all processes counted."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(None, path)  # type: ignore[no-untyped-call]
+        self._folder = Path(path)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the sums. A process that is starting has files in which nothing is yet."""
+        files = [str(file) for file in self._folder.glob("*.db") if _has_begun(file)]
+        merged: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
+        return merged
+
+
+def _has_begun(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:  # of a process that just ended
+        return False
+
+
+class HealthCollector(Collector):
+    """What /healthz says, as a number."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield 1 for well and 0 for unwell; waits for the first probe alone."""
+        text = "Whether database, value store and key provider can be used (as /healthz says)"
+        yield GaugeMetricFamily("fugata_healthy", text, float(health.monitor.problem() is None))
+
+
+def _registry() -> CollectorRegistry:
+    """Return what counts everywhere, and what this process finds out at the time."""
+    path = folder.current()
+    registry = CollectorRegistry()
+    registry.register(ProcessesCollector(path) if path else REGISTRY)
+    registry.register(HealthCollector())
+    registry.register(kept)
+    return registry
+
+
+__all__ = ["PATH", "Answer", "definitions", "scrape"]

@@ -1,0 +1,178 @@
+"""Numbers for those who operate the service, each from a bounded query.
+
+What happened is counted by the hour into `HourlyCount` while the trail is young; charts read those
+rows, and the trail itself only for the hours that are not counted yet.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import models, transaction
+from django.db.models import Count, Min, Sum
+from django.db.models.functions import TruncHour
+
+from audit_app.models import AuditEvent
+from fugata_core.clock import now
+from operations_app.models import HourlyCount, TaskSuccess
+from secrets_app.models import Share
+from vault_app.models import KeyEncryptionKey
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+#: How far back counts go.
+KEPT = 30 * DAY
+#: An event may be committed this long after its moment, so as many hours are counted again.
+RECOUNTED = 2 * HOUR
+#: At most so many rows are counted where there may be any number.
+MANY = 100_000
+
+Counts = dict[datetime, dict[str, int]]
+
+
+def hour_of(moment: datetime) -> datetime:
+    """Return the full hour that `moment` lies in."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def day_of(moment: datetime) -> datetime:
+    """Return the beginning of the UTC day that `moment` lies in."""
+    return hour_of(moment).replace(hour=0)
+
+
+def count_hours() -> int:
+    """Count the full hours that are not counted for good yet; returns how many those were.
+
+    Idempotent: an hour that is counted again has its counts replaced.
+    """
+    counted = 0
+    end = hour_of(now())
+    hour = _uncounted_from(end)
+    while hour is not None and hour < end:
+        _count_hour(hour)
+        counted += 1
+        hour = _next_busy_hour(hour + HOUR)
+    HourlyCount.objects.filter(hour__lt=end - KEPT - DAY).delete()
+    return counted
+
+
+def _uncounted_from(end: datetime) -> datetime | None:
+    newest = HourlyCount.objects.order_by("-hour").values_list("hour", flat=True).first()
+    if newest is not None:
+        return min(newest + HOUR, end) - RECOUNTED
+    return _next_busy_hour(end - KEPT)
+
+
+def _next_busy_hour(start: datetime) -> datetime | None:
+    """Return the first hour from `start` on in which anything happened."""
+    first = AuditEvent.objects.filter(at__gte=start).order_by("at").values_list("at", flat=True)
+    moment = first.first()
+    return hour_of(moment) if moment else None
+
+
+def _count_hour(hour: datetime) -> None:
+    found = _counted_events(hour, hour + HOUR).get(hour, {})
+    rows = [HourlyCount(hour=hour, kind=kind, count=number) for kind, number in found.items()]
+    HourlyCount.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["hour", "kind"], update_fields=["count"]
+    )
+
+
+def _weight() -> models.Aggregate:
+    """Refusals may be gathered in one row with a count; everything else is a row each."""
+    gathered = any(field.name == "count" for field in AuditEvent._meta.get_fields())
+    return Sum("count") if gathered else Count("pk")
+
+
+def _counted_events(start: datetime, end: datetime) -> Counts:
+    events = AuditEvent.objects.filter(at__gte=start, at__lt=end).order_by()
+    rows = events.annotate(hour=TruncHour("at", tzinfo=UTC)).values_list("hour", "kind")
+    return _by_hour(rows.annotate(number=_weight()))
+
+
+def _by_hour(rows: models.QuerySet[models.Model, tuple[datetime, str, int]]) -> Counts:
+    counts: Counts = defaultdict(dict)
+    for hour, kind, number in rows:
+        counts[hour][kind] = number
+    return counts
+
+
+def hourly(start: datetime) -> Counts:
+    """Return what happened in each hour since `start` (a full hour within the last 30 days).
+
+    The trail is read for at most two days that are not counted yet: longer, and beat is not
+    running, which the page of what is wrong says.
+    """
+    rows = HourlyCount.objects.filter(hour__gte=start).values_list("hour", "kind", "count")
+    counts = _by_hour(rows)
+    newest = max(counts, default=start - HOUR)
+    fresh_from = max(newest - RECOUNTED + HOUR, start, hour_of(now()) - 2 * DAY)
+    return {**counts, **_counted_events(fresh_from, now() + DAY)}
+
+
+def daily(hours: Mapping[datetime, Mapping[str, int]]) -> Counts:
+    """Return hourly counts, added up by UTC day."""
+    days: Counts = defaultdict(lambda: defaultdict(int))
+    for hour, kinds in hours.items():
+        for kind, number in kinds.items():
+            days[day_of(hour)][kind] += number
+    return days
+
+
+def steps(start: datetime, step: timedelta) -> Iterator[datetime]:
+    """Yield `start` and each `step` after it, up to now."""
+    while start <= now():
+        yield start
+        start += step
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept just now; `size`: bytes of UTF-8 before sealing."""
+
+    rows: int
+    size: int
+
+
+def live_shares() -> Kept:
+    """Return how many shares can be opened, and their size."""
+    return kept(Share.objects.live())
+
+
+def kept(rows: models.QuerySet[models.Model]) -> Kept:
+    """Return number and size of rows that have a `size`."""
+    found = rows.aggregate(rows=Count("pk"), size=Sum("size"))
+    return Kept(found["rows"], found["size"] or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Expired shares that wait for the purge, up to MANY, and for how long the oldest has."""
+
+    waiting: int
+    lag: timedelta
+
+
+def backlog() -> Backlog:
+    """Return how far the purge is behind."""
+    expired = Share.objects.expired()
+    oldest = expired.aggregate(oldest=Min("expires_at"))["oldest"]
+    lag = now() - oldest if oldest else timedelta()
+    return Backlog(expired[:MANY].count(), max(lag, timedelta()))
+
+
+def installed_at() -> datetime | None:
+    """Return when the database got its first key, which is when it was first used."""
+    first: datetime | None = KeyEncryptionKey.objects.aggregate(at=Min("created_at"))["at"]
+    return first
+
+
+def note_success(task: str) -> None:
+    """Note that a periodic task ended well just now."""
+    with transaction.atomic():
+        TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
+
+
+def last_success(task: str) -> datetime | None:
+    """Return when a periodic task last ended well."""
+    return TaskSuccess.objects.filter(task=task).values_list("at", flat=True).first()

@@ -1,0 +1,10 @@
+"""What the worker counts for operators."""
+
+from fugata_core.tasks import shared_task
+from operations_app import statistics
+
+
+@shared_task
+def count_hours() -> int:
+    """Count what happened in the hours gone by; returns how many hours."""
+    return statistics.count_hours()

@@ -1,0 +1,1 @@
+"""What operators have: the console, metrics, diagnostics, back-ups."""

@@ -1,0 +1,227 @@
+"""A back-up brings everything back, whatever the store; and what is wrong with it is said."""
+
+import json
+import tarfile
+from collections.abc import Callable
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from audit_app import chain
+from audit_app.actors import SERVICE
+from audit_app.models import AuditEvent
+from audit_app.verify import verify
+from operations_app.backups.backup import take_backup
+from operations_app.backups.rows import tables
+from repositories_app.actions.secrets import read_secret, set_secret
+from secrets_app.actions.reveal import reveal_share
+from secrets_app.errors import ShareNotFound
+from secrets_app.models import Share
+from tests.operations_app.backups.conftest import Everything
+from tests.repositories_app.support import opened
+from tests.secrets_app.support import share
+from tests.support.doubles import MemoryStore
+from vault_app.hold import HoldLost, deletions_held, is_held
+from vault_app.models import DeletionHold, Installation
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Fill = Callable[[], Everything]
+Wipe = Callable[[], None]
+
+
+def said(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "backup.tar"
+
+
+def counts() -> dict[str, int]:
+    return {m._meta.label: m._base_manager.count() for m in tables()}
+
+
+def test_a_round_trip(fill: Fill, wipe: Wipe, file: Path) -> None:
+    everything = fill()
+    identity, head, before = Installation.identity(), chain.head(), counts()
+    assert "rows and 0 values are in" in said("backup", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    wipe()
+    assert "0 one-time shares were closed" in said("restore", str(file), "--keep-one-time")
+    assert counts() == before
+    assert Installation.identity() == identity
+    everything.assert_kept(one_time=True)
+    assert verify(head).problem is None
+    assert share("new rows get new numbers")
+
+
+def test_a_round_trip_with_a_remote_store(
+    fill: Fill, wipe: Wipe, file: Path, remote_store: MemoryStore
+) -> None:
+    everything = fill()
+    kept = dict(remote_store.values)
+    assert f"and {len(kept)} values" in said("backup", str(file))
+    wipe()
+    remote_store.values.clear()
+    said("restore", str(file), "--keep-one-time")
+    assert remote_store.values == kept
+    everything.assert_kept(one_time=True)
+
+
+def test_one_time_shares_are_closed_unless_told_otherwise(
+    fill: Fill, wipe: Wipe, file: Path
+) -> None:
+    everything = fill()
+    said("backup", str(file))
+    wipe()
+    assert "2 one-time shares were closed" in said("restore", str(file))
+    everything.assert_kept(one_time=False)
+    with pytest.raises(ShareNotFound):
+        reveal_share(everything.once.share_id, SERVICE)
+    events = AuditEvent.objects.filter(username="restore", kind="deleted")
+    assert events.count() == 2
+
+
+def test_what_changes_meanwhile_is_consistent(
+    fill: Fill, wipe: Wipe, file: Path, remote_store: MemoryStore
+) -> None:
+    """Rows that go after the snapshot leave their values until the back-up has them."""
+    everything = fill()
+    changed: list[int] = []
+
+    def progress(what: str, count: int) -> None:
+        if what == "values" and not changed:
+            changed.append(count)
+            set_secret(opened(), "A", "a newer value", SERVICE)
+            reveal_share(everything.once.share_id, SERVICE)
+
+    taken = take_backup(file, progress)
+    assert changed
+    assert taken.missing == 0
+    assert not is_held()
+    assert read_secret(opened(), "A", SERVICE) == b"a newer value"
+    wipe()
+    remote_store.values.clear()
+    said("restore", str(file), "--keep-one-time")
+    everything.assert_kept(one_time=True)
+
+
+def test_a_hold_holds_deletions_and_ends(fill: Fill, remote_store: MemoryStore) -> None:
+    everything = fill()
+    before = len(remote_store.values)
+    with deletions_held():
+        assert is_held()
+        reveal_share(everything.once.share_id, SERVICE)
+        assert len(remote_store.values) == before
+    assert not is_held()
+    set_secret(opened(), "A", "again", SERVICE)
+    assert len(remote_store.values) == before
+    assert DeletionHold.objects.count() == 0
+
+
+def test_a_hold_that_ran_out_ends_the_back_up(
+    fill: Fill, file: Path, remote_store: MemoryStore
+) -> None:
+    fill()
+
+    def progress(what: str, count: int) -> None:
+        if what == "values":
+            DeletionHold.objects.update(until="2020-01-01T00:00:00Z")
+
+    with pytest.raises(HoldLost):
+        take_backup(file, progress)
+    assert not file.exists()
+    assert not is_held()
+
+
+def test_a_store_that_fails_leaves_no_file(
+    fill: Fill, file: Path, remote_store: MemoryStore
+) -> None:
+    fill()
+    remote_store.failing = {"get"}
+    with pytest.raises(CommandError, match="No back-up was written"):
+        said("backup", str(file))
+    assert list(file.parent.iterdir()) == []
+    assert not is_held()
+
+
+def test_no_file_is_written_over_unasked(fill: Fill, file: Path) -> None:
+    file.write_text("precious")
+    with pytest.raises(CommandError, match="is there already"):
+        said("backup", str(file))
+    assert file.read_text() == "precious"
+    said("backup", str(file), "--force")
+    assert tarfile.is_tarfile(file)
+
+
+def test_a_restore_destroys_nothing_unasked(fill: Fill, file: Path) -> None:
+    everything = fill()
+    said("backup", str(file))
+    with pytest.raises(CommandError, match="give --force"):
+        said("restore", str(file))
+    everything.assert_kept(one_time=False)
+    said("restore", str(file), "--force", "--keep-one-time")
+    everything.assert_kept(one_time=True)
+
+
+def test_the_archive_holds_no_key_and_no_value(fill: Fill, file: Path) -> None:
+    everything = fill()
+    said("backup", str(file))
+    data = file.read_bytes()
+    for text in ("for one", "value a", everything.once.share_id, everything.token, "A" * 43 + "="):
+        assert text.encode() not in data
+
+
+def rewritten(file: Path, change: Callable[[str, bytes], bytes | None]) -> None:
+    """Write the archive again with its files changed; None leaves one out."""
+    with tarfile.open(file) as old:
+        files = {m.name: old.extractfile(m).read() for m in old}  # type: ignore[union-attr]
+    with tarfile.open(file, "w") as new:
+        for name, data in files.items():
+            changed = change(name, data)
+            if changed is not None:
+                entry = tarfile.TarInfo(name)
+                entry.size = len(changed)
+                new.addfile(entry, BytesIO(changed))
+
+
+DAMAGE: dict[str, Callable[[str, bytes], bytes | None]] = {
+    "a changed row": lambda n, d: d.replace(b"alice", b"mallo") if "User" in n else d,
+    "a missing table": lambda n, d: None if n.endswith("secrets_app.Share") else d,
+    "no manifest": lambda n, d: None if n == "manifest.json" else d,
+    "a broken manifest": lambda n, d: d[:-9] if n == "manifest.json" else d,
+    "another version": lambda n, d: (
+        json.dumps(json.loads(d) | {"format": 9}).encode() if n == "manifest.json" else d
+    ),
+    "other migrations": lambda n, d: (
+        json.dumps(json.loads(d) | {"migrations": {"secrets_app": "9999_later"}}).encode()
+        if n == "manifest.json"
+        else d
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_back_up_changes_nothing(
+    fill: Fill, file: Path, damage: Callable[[str, bytes], bytes | None]
+) -> None:
+    everything = fill()
+    said("backup", str(file))
+    rewritten(file, damage)
+    with pytest.raises(CommandError, match="Nothing was restored"):
+        said("restore", str(file), "--force")
+    everything.assert_kept(one_time=True)
+
+
+def test_what_is_no_back_up(file: Path) -> None:
+    file.write_text("hello")
+    for path in (file, file.with_name("missing"), file.parent):
+        with pytest.raises(CommandError, match="Nothing was restored"):
+            said("restore", str(path))
+    assert Share.objects.count() == 0

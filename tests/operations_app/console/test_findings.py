@@ -1,0 +1,171 @@
+"""What is wrong is said, with what to do; what hangs is not waited for."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from operations_app import statistics
+from operations_app.console import findings
+from operations_app.console.findings import Finding, Level, look_around
+from operations_app.models import TaskSuccess
+from tests.secrets_app.support import expire, row_of, share
+from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.operators import Admin, person, text
+from tests.support.parts import RedisServer, free_port
+from vault_app import keycheck
+from vault_app.models import KeyEncryptionKey
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def well(settings: Settings) -> None:
+    """An installation with nothing wrong."""
+    settings.HTTPS = True
+    KeyEncryptionKey.objects.all().delete()
+    keycheck.verify()
+    for task in ("purge_expired", "count_hours"):
+        statistics.note_success(task)
+
+
+def problem(subject: str) -> Finding:
+    """Return the one problem there is."""
+    (found,) = look_around().problems
+    assert found.subject == subject
+    assert found.remedy
+    return found
+
+
+def ago(**time: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**time)
+
+
+def test_nothing() -> None:
+    state = look_around()
+    assert state.problems == []
+    assert {finding.subject for finding in state.good} == {
+        "Database",
+        "Beat and worker",
+        "Purge",
+        "Charts",
+        "Keys in use",
+        "Settings",
+        "Value store",
+        "Key provider",
+        "Redis",
+        "Keys",
+    }
+
+
+def test_beat_is_not_running() -> None:
+    TaskSuccess.objects.filter(task="purge_expired").update(at=ago(minutes=6))
+    assert "ended 6\xa0minutes ago" in problem("Beat and worker").says
+
+
+def test_beat_never_ran() -> None:
+    TaskSuccess.objects.filter(task="purge_expired").delete()
+    assert look_around().problems == []  # a new installation is given some minutes
+    KeyEncryptionKey.objects.update(created_at=ago(minutes=6))
+    assert "ever run" in problem("Beat and worker").says
+
+
+def test_hours_are_not_counted() -> None:
+    TaskSuccess.objects.filter(task="count_hours").update(at=ago(hours=1))
+    assert problem("Charts").level == Level.NOTICE
+
+
+def test_the_purge_is_behind() -> None:
+    created = share()
+    expire(created)
+    assert look_around().problems == []
+    row = row_of(created)
+    row.expires_at = ago(minutes=30)
+    row.save()
+    assert "1 expired share wait" in problem("Purge").says.replace("\xa0", " ")
+
+
+def test_a_replaced_key_is_still_in_use() -> None:
+    share()
+    older = KeyEncryptionKey.objects.get()
+    ring = f"new:{'B' * 43}=,test:{'A' * 43}="
+    with pytest.MonkeyPatch.context() as patch:
+        from django.conf import settings
+
+        from vault_app.backends import forget
+
+        patch.setattr(settings, "FUGATA_KEYS", ring.replace("B" * 43, "B" * 42 + "A"))
+        forget()
+        keycheck.verify()
+        found = problem("Keys in use")
+        assert found.level == Level.NOTICE
+        assert f"{older.id} (1 row)" in found.says
+    forget()
+
+
+def test_a_key_is_missing() -> None:
+    KeyEncryptionKey.objects.create(id="lost", check_value=b"\x01\x04lost" + b"-" * 60)
+    found = problem("Keys")
+    assert "lost" in found.says
+    assert found.level == Level.BAD
+
+
+def test_the_store_fails(remote_store: MemoryStore) -> None:
+    remote_store.failing.add("check")
+    assert "StoreUnavailable" in problem("Value store").says
+
+
+def test_the_key_provider_fails(faulty_keys: FaultyKeys) -> None:
+    faulty_keys.failing = {"wrap", "unwrap", "check"}
+    subjects = {found.subject for found in look_around().problems}
+    assert "Key provider" in subjects
+
+
+def test_a_store_that_hangs_is_not_waited_for(
+    remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch, hanging: threading.Event
+) -> None:
+    monkeypatch.setattr(findings, "PATIENCE", 0.2)
+    remote_store.before["check"] = lambda: (hanging.wait(60), None)[1]
+    assert "No answer within" in problem("Value store").says
+
+
+@pytest.fixture
+def hanging() -> Iterator[threading.Event]:
+    """What a hanging store waits for: the end of the test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_redis(redis_server: RedisServer, settings: Settings) -> None:
+    settings.REDIS_URL = redis_server.url()
+    (redis,) = [found for found in look_around().good if found.subject == "Redis"]
+    assert "It answers" in redis.says
+
+
+def test_redis_is_down(settings: Settings) -> None:
+    settings.REDIS_URL = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
+    found = problem("Redis")
+    assert "hunter2" not in found.says + found.remedy
+
+
+def test_settings_that_are_not_for_the_internet(settings: Settings) -> None:
+    settings.HTTPS = False
+    assert problem("Settings").level == Level.NOTICE
+    settings.DEBUG = True
+    assert "DEBUG" in problem("Settings").says
+
+
+def test_the_page_names_the_worst_first(settings: Settings) -> None:
+    settings.HTTPS = False
+    TaskSuccess.objects.all().update(at=ago(hours=1))
+    visitor = Admin(person("ada", "auditor"))
+    page = text(visitor.get("health/"))
+    places = [page.index(subject) for subject in ("Beat and worker:", "Charts:", "Settings:")]
+    assert places == sorted(places)
+    assert "needs somebody now" in page
+    assert "Purge now" not in page
+    assert "3 things to look at" in text(visitor.get(""))
+    assert "Purge now" in text(Admin(person("olga", "operator")).get("health/"))

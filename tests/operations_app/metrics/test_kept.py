@@ -1,0 +1,114 @@
+"""What is kept is counted beside the scrapes: they never wait for it, and never lie."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError
+
+from audit_app.actors import SERVICE
+from operations_app.metrics import kept as module
+from operations_app.metrics.kept import Kept, KeptCollector, measure
+from secrets_app.actions.create import Draft, create_share
+from secrets_app.models import Share
+from tests.support.fixtures import Clock
+from tests.support.parts import wait_until
+
+KEPT = Kept(3, 300, 1, 60.0, 2, 20)
+
+
+def samples(collector: KeptCollector) -> dict[str, float]:
+    return {
+        "/".join([sample.name, *sample.labels.values()]): sample.value
+        for family in collector.collect()
+        for sample in family.samples
+    }
+
+
+@pytest.fixture(autouse=True)
+def time_by_hand(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", clock)
+
+
+class Database:
+    """Stands in for what `measure` asks: it may fail, or hang until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.failing = False
+        self.go = threading.Event()
+        self.go.set()
+
+    def __call__(self) -> Kept:
+        self.asked += 1
+        self.go.wait(60)
+        if self.failing:
+            raise OperationalError("injected")
+        return KEPT
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    double = Database()
+    monkeypatch.setattr(module, "measure", double)
+    yield double
+    double.go.set()
+
+
+def test_what_is_said(database: Database) -> None:
+    assert samples(KeptCollector()) == {
+        "fugata_kept_rows/share": 3,
+        "fugata_kept_rows/expired_share": 1,
+        "fugata_kept_rows/repository_secret": 2,
+        "fugata_kept_bytes/share": 300,
+        "fugata_kept_bytes/repository_secret": 20,
+        "fugata_purge_lag_seconds": 60,
+    }
+
+
+def test_scrapes_cost_the_database_little(database: Database, clock: Clock) -> None:
+    collector = KeptCollector()
+    for _ in range(5):
+        samples(collector)
+    assert database.asked == 1
+    clock.move(module.FRESH + 1)
+    samples(collector)
+    assert database.asked == 2
+
+
+def test_a_database_that_hangs_holds_up_nobody(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT", 0.01)
+    collector = KeptCollector()
+    database.go.clear()
+    assert samples(collector) == {}
+    assert samples(collector) == {}
+    assert database.asked == 1, "one thread waits, however many scrapes there are"
+    database.go.set()
+    wait_until(lambda: samples(collector) != {}, "the figures")
+
+
+def test_no_figure_is_better_than_an_old_one(database: Database, clock: Clock) -> None:
+    collector = KeptCollector()
+    assert samples(collector)
+    database.failing = True
+    clock.move(module.FRESH + 1)
+    assert samples(collector), "not old yet"
+    clock.move(module.OLDEST)
+    assert samples(collector) == {}
+
+
+@pytest.mark.django_db
+def test_measuring() -> None:
+    from datetime import timedelta
+
+    from django.db.models.functions import Now
+
+    assert measure() == Kept(0, 0, 0, 0.0, 0, 0)
+    for content in ("12345", "ü"):
+        create_share(Draft(content, "1h"), SERVICE)
+    Share.objects.filter(size=2).update(expires_at=Now() - timedelta(minutes=10))
+    found = measure()
+    assert (found.shares, found.share_bytes, found.expired) == (2, 7, 1)
+    assert 590 < found.purge_lag < 700
