@@ -35,7 +35,7 @@ GUNICORN = {
     "--timeout": "60",
 }
 #: Fugata's worker does more than gunicorn's: it is measured as it is served.
-OWN_WORKER = {"--worker-class": "fugata_site.server.worker.Worker"}
+OWN_WORKER = {"--worker-class": "fugata_server.worker.Worker"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The composition: settings, addresses, processes, middleware, the error envelope, health.
+"""The composition: settings, addresses, middleware, gunicorn's and Celery's set-up.
 
-It imports nothing: the supervisor and the probes do without Django and Celery.
+This file imports nothing: who reads a setting of the environment does without Django.
 """

@@ -17,9 +17,9 @@ from celery.apps import beat, worker
 from click import Option
 from django.db.utils import InterfaceError, OperationalError
 
-from fugata_site.beat import BeatBesideWorker
-from fugata_site.heartbeat import Heartbeat
-from fugata_site.processes import PREPARED
+from fugata_server.beat import BeatBesideWorker
+from fugata_server.heartbeat import Heartbeat
+from fugata_server.processes import PREPARED
 from fugata_site.schedule import SCHEDULE
 from operations_app.metrics import folder
 from vault_app.errors import KeyUnavailable, StoreUnavailable

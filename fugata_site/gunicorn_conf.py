@@ -11,7 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 import django
 from django.conf import settings
 
-from fugata_site.processes import PREPARED
+from fugata_server.processes import PREPARED
 from operations_app.metrics import folder
 
 folder.claim("web")  # before prometheus-client is imported
@@ -34,7 +34,7 @@ def _connections(wanted: int) -> int:
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
 bind = f"{_host}:{settings.PORT}"
 preload_app = True  # the workers share what was loaded before they were forked
-worker_class = "fugata_site.server.worker.Worker"
+worker_class = "fugata_server.worker.Worker"
 workers = settings.WEB_CONCURRENCY
 threads = settings.WEB_THREADS
 worker_connections = _connections(10_000)
@@ -48,7 +48,7 @@ limit_request_line = 8190  # ids of up to 8,000 characters get an answer of ours
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
-logger_class = "fugata_site.server.logger.GunicornLogger"
+logger_class = "fugata_server.logger.GunicornLogger"
 accesslog = "-" if settings.ACCESS_LOG else None
 access_log_format = '%(t)s "%(r)s" %(s)s %(B)s %(L)ss'
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None

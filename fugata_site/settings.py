@@ -202,7 +202,7 @@ CACHES = {"default": _redis_cache if REDIS_URL else _memory_cache}
 _QUEUE = FUGATA_HOME / "queue"
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
 if not REDIS_URL:
-    CELERY_BROKER_TRANSPORT = "fugata_site.folder_queue:FolderTransport"
+    CELERY_BROKER_TRANSPORT = "fugata_server.folder_queue:FolderTransport"
     for _folder in ("messages", "control"):
         (_QUEUE / _folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     CELERY_BROKER_TRANSPORT_OPTIONS = {

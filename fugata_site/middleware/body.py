@@ -5,8 +5,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core.errors import FugataError
+from fugata_server.request_buffer import body_read, has_body
 from fugata_site import errors
-from fugata_site.body import body_read, has_body
 
 
 class BodyMiddleware:

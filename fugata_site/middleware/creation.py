@@ -18,8 +18,8 @@ from audit_app.guessing import wrong_guess
 from fugata_core.bearer import bearer_token
 from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import shared
+from fugata_server.request_buffer import discard
 from fugata_site import errors
-from fugata_site.body import discard
 from repositories_app.caller import Caller
 from repositories_app.tokens import is_access_token
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate

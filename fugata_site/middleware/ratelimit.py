@@ -16,8 +16,8 @@ from fugata_core.buckets import configured
 from fugata_core.buckets.base import Buckets, Taken
 from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import shared
+from fugata_server.request_buffer import body_read, discard
 from fugata_site import errors
-from fugata_site.body import body_read, discard
 from fugata_site.middleware.creation import is_creation_by_api
 from fugata_site.middleware.csrf import PageCsrfMiddleware
 from operations_app.metrics.definitions import RATE_LIMITED

@@ -69,7 +69,7 @@ def test_a_signal_ends_everything(
 #: What `serve` does last, with a signal in the moment before.
 BECOME_PARENT = """
 import os, signal
-from fugata_site import processes
+from fugata_server import processes
 become = os.execv
 def signalled(*arguments):
     os.kill(os.getpid(), signal.{name})

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from fugata_site.processes import WEB, WORKER
+from fugata_server.processes import WEB, WORKER
 from tests.conftest import MakeService
 from tests.support.parts import free_port, wait_until
 from tests.support.service import ROOT, Service
@@ -45,12 +45,12 @@ def loaded(service: Service, name: str = "modules") -> set[str]:
 
 
 def test_the_supervisor_loads_neither_django_nor_the_settings() -> None:
-    program = "import sys, fugata_site.processes; print(*sys.modules)"
+    program = "import sys, fugata_server.processes; print(*sys.modules)"
     said = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     found = set(said.stdout.split())
-    assert "fugata_site.supervisor" in found
+    assert "fugata_server.supervisor" in found
     large = {"django", "celery", "gunicorn", "environs", "fugata_site.settings"}
     assert found & large == set()
 

@@ -23,7 +23,7 @@ import psycopg
 import yaml
 from celery import Celery
 
-from fugata_site.processes import WEB, WORKER
+from fugata_server.processes import WEB, WORKER
 from fugata_site.schedule import SCHEDULE
 from tests.support.gate import Gate
 from tests.support.kubernetes import KubernetesServer

@@ -12,7 +12,7 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
 from fugata_core.checks import START
-from fugata_site.processes import become_parent
+from fugata_server.processes import become_parent
 from operations_app.metrics import folder
 from repositories_app.models import Repository
 

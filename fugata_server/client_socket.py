@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from django.conf import settings
 
 from fugata_core.limits import Bulkhead
-from fugata_site.body import IDLE, SLOWEST
+from fugata_server.request_buffer import IDLE, SLOWEST
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

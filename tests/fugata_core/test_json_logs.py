@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from fugata_core.logs import JsonFormatter, RedactingFormatter, formatter, redacted, request_id
+from fugata_server.logger import GunicornLogger
 from fugata_site.middleware.answer import AnswerMiddleware
-from fugata_site.server.logger import GunicornLogger
 from secrets_app import ids
 
 ID = "fug_" + "Ab3" * 8

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
-from fugata_site import body
-from fugata_site.body import body_read, discard, has_body
+from fugata_server import request_buffer as body
+from fugata_server.request_buffer import body_read, discard, has_body
 
 MIB = 2**20
 

@@ -1,6 +1,6 @@
 """A sign of life of the Celery worker, which listens on no port: a file whose time moves on.
 
-`python -m fugata_site.heartbeat` is the probe: it fails where the file is older than `OLDEST`.
+`python -m fugata_server.heartbeat` is the probe: it fails where the file is older than `OLDEST`.
 """
 
 import os

@@ -9,7 +9,7 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_site.server.arrival import LONGEST_HEAD, SMALL, Arrival, State
+from fugata_server.arrival import LONGEST_HEAD, SMALL, Arrival, State
 
 CONFIG = Config()
 CONFIG.set("limit_request_line", 8190)

@@ -7,7 +7,7 @@ from queue import Empty
 import pytest
 from kombu import Connection, Queue
 
-from fugata_site.folder_queue import FolderTransport
+from fugata_server.folder_queue import FolderTransport
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from fugata_core.backpressure import reserve
 from fugata_core.errors import BodyTooSlow, FugataError, Overloaded
-from fugata_site.body import IDLE, TURN
-from fugata_site.server.arrival import Arrival, State
-from fugata_site.server.client_socket import ClientSocket
-from fugata_site.server.refusals import HeadTooLong, HeadTooSlow, as_bytes
+from fugata_server.arrival import Arrival, State
+from fugata_server.client_socket import ClientSocket
+from fugata_server.refusals import HeadTooLong, HeadTooSlow, as_bytes
+from fugata_server.request_buffer import IDLE, TURN
 
 #: Seconds from a request's first byte to the end of its head.
 HEAD = 10.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fugata_core.logs import RedactingFormatter, redacted
-from fugata_site.server.logger import GunicornLogger
+from fugata_server.logger import GunicornLogger
 from secrets_app import ids
 
 ID = "fug_" + "Ab3" * 8

@@ -1,4 +1,4 @@
-"""The processes of the service on one machine. `python -m fugata_site.processes` is their parent.
+"""The processes of the service on one machine. `python -m fugata_server.processes` is their parent.
 
 `manage.py serve` becomes that parent when all is prepared. It loads neither Django nor the
 settings, which would be ten times its memory.
@@ -11,7 +11,7 @@ import sys
 from typing import NoReturn
 
 from fugata_core import logs
-from fugata_site.supervisor import ENDING, Child, supervise
+from fugata_server.supervisor import ENDING, Child, supervise
 
 #: Set for children: the settings fit together, the database is migrated, and the keys are right.
 PREPARED = "FUGATA_PREPARED"
@@ -35,7 +35,7 @@ def become_parent(patience: float, log_format: str) -> NoReturn:
     """
     os.environ[PREPARED] = "1"
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    arguments = ["-m", "fugata_site.processes", str(patience), log_format]
+    arguments = ["-m", "fugata_server.processes", str(patience), log_format]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # ourselves
 
 

@@ -1,0 +1,1 @@
+"""How the processes run, part by part."""
