@@ -20,15 +20,12 @@ from django.db.utils import InterfaceError, OperationalError
 from fugata_server.beat import BeatBesideWorker
 from fugata_server.heartbeat import Heartbeat
 from fugata_server.processes import PREPARED
-from fugata_site.schedule import SCHEDULE
 from operations_app.metrics import folder
 from vault_app.errors import KeyUnavailable, StoreUnavailable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 # Celery's Django fix-up would load all addresses for them, and ignore what they say.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
-
-_PERIODIC = {entry["task"] for entry in SCHEDULE.values()}
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +57,12 @@ class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it, and note for the operators that a periodic one came to its end."""
+        from django.conf import settings
+
         from operations_app import statistics
 
         result = super().__call__(*args, **kwargs)
-        if self.name in _PERIODIC:
+        if self.name in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}:
             statistics.note_success(_short(self.name))
         return result
 

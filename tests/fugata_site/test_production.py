@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fugata_site.test_settings import IN_CLUSTER, PRODUCTION, manage
+from tests.fugata_site.settings.test_settings import IN_CLUSTER, PRODUCTION, manage
 
 pytestmark = pytest.mark.processes
 

@@ -24,7 +24,7 @@ import yaml
 from celery import Celery
 
 from fugata_server.processes import WEB, WORKER
-from fugata_site.schedule import SCHEDULE
+from fugata_site.settings.schedule import SCHEDULE
 from tests.support.gate import Gate
 from tests.support.kubernetes import KubernetesServer
 from tests.support.parts import RedisServer, free_port, plain_http, wait_until

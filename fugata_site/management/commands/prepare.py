@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from fugata_core.checks import START
-from fugata_site.environment import write_once
+from fugata_site.settings.environment import write_once
 from vault_app import keycheck
 from vault_app.backends import forget
 from vault_app.keys import local

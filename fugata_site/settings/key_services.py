@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site.environment import env, names, read, whole_number
+from fugata_site.settings.environment import env, names, read, whole_number
 
 Backend = dict[str, Any]
 

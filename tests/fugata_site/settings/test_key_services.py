@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
-from fugata_site import key_services
+from fugata_site.settings import key_services
 
 UUID = "12345678-1234-1234-1234-123456789012"
 ARN = f"arn:aws:kms:eu-central-1:123456789012:key/{UUID}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site.environment import (
+from fugata_site.settings.environment import (
     durations,
     env,
     generated_secret,

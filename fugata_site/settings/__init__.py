@@ -1,0 +1,14 @@
+"""Settings, from the environment; README.md lists them. A wrong one stops the start by name."""
+
+from fugata_site.settings.home import *
+from fugata_site.settings.serving import *
+from fugata_site.settings.limits import *
+from fugata_site.settings.processes import *
+from fugata_site.settings.database import *
+from fugata_site.settings.vault import *
+from fugata_site.settings.tasks import *
+from fugata_site.settings.audit import *
+from fugata_site.settings.application import *
+from fugata_site.settings.console import *
+from fugata_site.settings.api import *
+from fugata_site.settings.safety import *

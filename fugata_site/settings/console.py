@@ -1,0 +1,25 @@
+"""The console: sessions, passwords, and attempts to sign in."""
+
+from fugata_site.settings.serving import HTTPS
+
+#: Attempts to sign in, right ones too: by client, and by account from wherever.
+SIGN_IN_RATE = "30/5m"
+ACCOUNT_RATE = "10/5m"
+SESSION_ENGINE = "operations_app.console.sessions"
+SESSION_COOKIE_NAME = "__Host-admin" if HTTPS else "admin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Strict"
+#: Seconds after the last request; closing the browser ends a session too.
+SESSION_COOKIE_AGE = 1800
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_SAVE_EVERY_REQUEST = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
+]

@@ -1,0 +1,37 @@
+"""The database."""
+
+from urllib.parse import quote
+
+from django.core.exceptions import ImproperlyConfigured
+
+from fugata_site.settings.environment import env, read
+from fugata_site.settings.home import FUGATA_HOME, IN_CLUSTER
+
+_SQLITE = f"sqlite:///{quote(str(FUGATA_HOME))}/fugata.sqlite3"  # a folder may be named C#
+DATABASES = {"default": read("DATABASE_URL", env.dj_db_url, _SQLITE)}
+_database = DATABASES["default"]
+_database["CONN_MAX_AGE"] = None
+_options = _database.setdefault("OPTIONS", {})
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    if IN_CLUSTER:
+        raise ImproperlyConfigured(
+            "DATABASE_URL: must name a PostgreSQL database inside a cluster, where a file vanishes"
+            " with the pod."
+        )
+    _options |= {
+        "timeout": 30,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        " PRAGMA secure_delete=ON;",
+    }
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    # Parameters bound by the server, and statements prepared at their second use.
+    _options.setdefault("server_side_binding", True)
+    _options.setdefault("prepare_threshold", 1)
+    _options.setdefault("connect_timeout", 5)
+    # A server that vanished without a word is noticed within seconds, not by the kernel's hours.
+    _options.setdefault("tcp_user_timeout", 10_000)
+    _options |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+else:
+    raise ImproperlyConfigured("DATABASE_URL: must be a postgresql:// or sqlite:// URL.")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,0 +1,44 @@
+"""The cache, and the queue between beat and the worker."""
+
+from fugata_site.settings import schedule
+from fugata_site.settings.environment import whole_number
+from fugata_site.settings.home import FUGATA_HOME
+from fugata_site.settings.processes import REDIS_URL
+
+#: Seconds a call to Redis may take; a slower one lets the request through.
+REDIS_TIMEOUT = whole_number("REDIS_TIMEOUT_MS", 100, 1, 10_000) / 1000
+_redis_cache = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "OPTIONS": {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT},
+}
+_memory_cache = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    "OPTIONS": {"MAX_ENTRIES": 100_000},
+}
+CACHES = {"default": _redis_cache if REDIS_URL else _memory_cache}
+
+# Without Redis the task queue is a folder: Celery's in-memory transport does not reach from a
+# command to the worker, which are processes of their own.
+_QUEUE = FUGATA_HOME / "queue"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
+if not REDIS_URL:
+    CELERY_BROKER_TRANSPORT = "fugata_server.folder_queue:FolderTransport"
+    for _folder in ("messages", "control"):
+        (_QUEUE / _folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_QUEUE / "messages"),
+        "data_folder_out": str(_QUEUE / "messages"),
+        "control_folder": str(_QUEUE / "control"),
+        # Seconds between two looks into the folder; a worker that is to end waits for one.
+        "polling_interval": 0.25,
+    }
+#: The module that has Celery's application, for whoever sends tasks.
+TASK_APPLICATION = "fugata_site.celery"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(FUGATA_HOME / "beat-schedule")
+CELERY_BEAT_SCHEDULE = schedule.SCHEDULE
