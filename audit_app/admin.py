@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 
 from audit_app.models import AuditEvent
-from fugata_core.admin.base import ShownAdmin, second, short
+from fugata_core.admin.formats import second, short
+from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
 
@@ -82,13 +83,13 @@ def _moment(text: str) -> datetime:
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ShownAdmin):
+class AuditEventAdmin(ReadOnlyAdmin):
     """Who did what, when, in which request."""
 
     list_display = ("moment", "kind", "who", "about", "subject")
     list_display_links = ("moment",)
     list_filter = (TimeFilter, "kind")
-    also_by = ("username", "repository", "token", "request_id", "span", "from", "to")
+    extra_lookups = ("username", "repository", "token", "request_id", "span", "from", "to")
     ordering = ("-at", "-id")
     sortable_by = ()
     search_fields = ("request_id",)

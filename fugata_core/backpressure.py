@@ -15,7 +15,7 @@ SENT_AT_ONCE = 16 * 1024
 reserve: ContextVar[Callable[[], bool] | None] = ContextVar("reserve", default=None)
 
 
-def make_room(size: int) -> None:
+def require_place(size: int) -> None:
     """Hold a place for an answer of `size` bytes of content. Raises Overloaded."""
     hold = reserve.get()
     if size > SENT_AT_ONCE and hold is not None and not hold():

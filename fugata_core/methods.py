@@ -12,7 +12,7 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-def takes(*methods: str) -> Callable[[View[P]], View[P]]:
+def allow_methods(*methods: str) -> Callable[[View[P]], View[P]]:
     """Answer every other method with our own 405 page."""
 
     def decorate(view: View[P]) -> View[P]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import condition
 
-from fugata_core.methods import takes
+from fugata_core.methods import allow_methods
 
 Description = dict[str, Any]
 
@@ -53,7 +53,7 @@ def _forget(**_: Any) -> None:
 setting_changed.connect(_forget)  # tests change settings
 
 
-@takes("GET", "HEAD")
+@allow_methods("GET", "HEAD")
 @condition(etag_func=lambda request: document()[1])
 def openapi(request: HttpRequest) -> HttpResponse:
     """/openapi.json: no secret, and it may be cached."""
@@ -62,7 +62,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@takes("GET", "HEAD")
+@allow_methods("GET", "HEAD")
 def docs(request: HttpRequest) -> HttpResponse:
     """/docs: the same to read, without a script."""
     with _looking:

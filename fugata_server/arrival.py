@@ -23,7 +23,7 @@ _PROBES = tuple(
 )
 
 
-class State(Enum):
+class ArrivalState(Enum):
     """How far a request has come in."""
 
     #: Nothing, or a part of the head.
@@ -43,34 +43,34 @@ class Arrival:
 
     def __init__(self) -> None:
         self.data = bytearray()
-        self.state = State.HEAD
+        self.state = ArrivalState.HEAD
         #: Whether the sender waits for "100 Continue" before it sends the body.
         self.expects = False
         self._scanned = 0
         self._body = 0
         self._length: int | None = 0  # None: chunked
 
-    def add(self, data: bytes) -> State:
+    def add(self, data: bytes) -> ArrivalState:
         """Add what came in and return how far the request has come."""
         self.data += data
-        if self.state is State.HEAD:
+        if self.state is ArrivalState.HEAD:
             self.state = self._head()
-        if self.state is State.BODY:
+        if self.state is ArrivalState.BODY:
             self.state = self._body_state()
         return self.state
 
     def is_probe(self) -> bool:
         """Return whether it is a whole request for the service's health."""
-        return self.state is State.WHOLE and self.data.startswith(_PROBES)
+        return self.state is ArrivalState.WHOLE and self.data.startswith(_PROBES)
 
-    def _head(self) -> State:
+    def _head(self) -> ArrivalState:
         end = self.data.find(b"\r\n\r\n", max(self._scanned - 3, 0))
         if end >= 0 and end <= LONGEST_HEAD:
             self._frame(end)
-            return State.BODY
+            return ArrivalState.BODY
         if end >= 0 or len(self.data) > LONGEST_HEAD:
-            return State.TOO_LONG
-        return State.WHOLE if self._is_refused() else State.HEAD
+            return ArrivalState.TOO_LONG
+        return ArrivalState.WHOLE if self._is_refused() else ArrivalState.HEAD
 
     def _is_refused(self) -> bool:
         """Return whether gunicorn refuses the beginning of a head: a bare LF, too long a line."""
@@ -91,14 +91,14 @@ class Arrival:
             b"100-continue"
         ]
 
-    def _body_state(self) -> State:
+    def _body_state(self) -> ArrivalState:
         here = len(self.data) - self._body
         if self._length is None:
             if self._chunks_ended():
-                return State.WHOLE
+                return ArrivalState.WHOLE
         elif here >= self._length:
-            return State.WHOLE
-        return State.LARGE if here >= SMALL else State.BODY
+            return ArrivalState.WHOLE
+        return ArrivalState.LARGE if here >= SMALL else ArrivalState.BODY
 
     def _chunks_ended(self) -> bool:
         """Return whether the last chunk is there, or one that gunicorn refuses."""

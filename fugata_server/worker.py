@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from fugata_core.backpressure import reserve
 from fugata_core.errors import BodyTooSlow, FugataError, Overloaded
-from fugata_server.arrival import Arrival, State
+from fugata_server.arrival import Arrival, ArrivalState
 from fugata_server.client_socket import ClientSocket
 from fugata_server.refusals import HeadTooLong, HeadTooSlow, as_bytes
 from fugata_server.request_buffer import IDLE, TURN
@@ -98,7 +98,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._accept_failed(error)
             return
         if self.nr_conns >= self.worker_connections - 1:
-            self._make_room()
+            self._close_oldest()
         self.nr_conns += 1
         connection = Connection(self.cfg, accepted, client, listener.getsockname())
         self._wait(connection, self._idle, self.cfg.keepalive)
@@ -110,7 +110,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             spare = min(SPARE, self.nr_conns // 2)
             self.worker_connections = max(self.nr_conns - spare, 2)
             for _ in range(spare + 1):
-                self._make_room()
+                self._close_oldest()
         elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
             raise error
 
@@ -162,19 +162,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _arrived(self, connection: Connection, data: bytes) -> None:
         state = connection.arrival.add(data)
-        if state is State.WHOLE:
+        if state is ArrivalState.WHOLE:
             self._hand_over(connection)
-        elif state is State.LARGE:
+        elif state is ArrivalState.LARGE:
             self._enqueue_large(connection)
-        elif state is State.TOO_LONG:
+        elif state is ArrivalState.TOO_LONG:
             self._refuse(connection, HeadTooLong())
         else:
             self._await_rest(connection, state)
 
-    def _await_rest(self, connection: Connection, state: State) -> None:
+    def _await_rest(self, connection: Connection, state: ArrivalState) -> None:
         if connection.group is not self._arriving:
             self._wait(connection, self._arriving, HEAD)
-        if state is State.BODY and not connection.awaits_body:
+        if state is ArrivalState.BODY and not connection.awaits_body:
             connection.awaits_body = True
             connection.deadline = time.monotonic() + IDLE
             if connection.arrival.expects:
@@ -192,7 +192,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _ended(self, connection: Connection) -> None:
         """The client sends nothing more. Half a body gets the answer that a thread gives it."""
-        if connection.arrival.state is State.BODY:
+        if connection.arrival.state is ArrivalState.BODY:
             self._hand_over(connection)
         else:
             self._close(connection)
@@ -304,7 +304,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns -= 1
         connection.close()
 
-    def _make_room(self) -> None:
+    def _close_oldest(self) -> None:
         """Close the connection that has been waiting longest."""
         groups = (self._leaving, self._idle, self._arriving)
         oldest = [next(iter(group)) for group in groups if group]
@@ -328,7 +328,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _expire(self, connection: Connection) -> None:
         if connection.group is not self._arriving:
             self._close(connection)
-        elif connection.arrival.state is State.BODY:
+        elif connection.arrival.state is ArrivalState.BODY:
             self._refuse(connection, BodyTooSlow())
         else:
             self._refuse(connection, HeadTooSlow())

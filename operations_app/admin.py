@@ -29,7 +29,7 @@ def _note(request: HttpRequest, subject: str) -> None:
     record(AuditEvent.Kind.ACCOUNT_CHANGED, Actor.signed_in(request), subject=subject)
 
 
-class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SuperusersAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Changes are for superusers alone: who may change an account may become it."""
 
     show_full_result_count = False
@@ -59,7 +59,7 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class AccountsAdmin(AccountAdmin, UserAdmin):  # type: ignore[type-arg]
+class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
     """Users: those who sign in here, and those whom tokens belong to."""
 
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
@@ -100,7 +100,7 @@ def _hangs_on(user: User) -> bool:
 
 
 @admin.register(Group)
-class GroupsAdmin(AccountAdmin, GroupAdmin):
+class GroupAccountAdmin(SuperusersAdmin, GroupAdmin):
     """Groups, and what their members may do."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -11,25 +11,25 @@ from repositories_app.errors import RepositoryNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Membership
 from repositories_app.names import is_repository_name
-from repositories_app.registry import registry
+from repositories_app.persistence import registry
 
 _MAY_WRITE = (Membership.Role.WRITER, Membership.Role.OWNER)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class AuthorizedRepository:
     """A repository that the caller may use."""
 
     id: int
     name: str
 
 
-def readable(caller: Caller, name: str, actor: Actor) -> Opened:
+def readable(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
     """Return the repository for reading. Raises RepositoryNotFound; a refusal is recorded."""
     return _seen(caller, name, actor)[0]
 
 
-def writable(caller: Caller, name: str, actor: Actor) -> Opened:
+def writable(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
     """Return the repository for writing. Raises RepositoryNotFound, Forbidden."""
     repository, role = _seen(caller, name, actor)
     if caller.read_only or role not in _MAY_WRITE:
@@ -39,7 +39,7 @@ def writable(caller: Caller, name: str, actor: Actor) -> Opened:
     return repository
 
 
-def _seen(caller: Caller, name: str, actor: Actor) -> tuple[Opened, str]:
+def _seen(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRepository, str]:
     """Return the repository and the caller's role in it.
 
     One query, whether it is missing or may not be seen: not even the time tells which.
@@ -52,4 +52,4 @@ def _seen(caller: Caller, name: str, actor: Actor) -> tuple[Opened, str]:
         SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)
         raise RepositoryNotFound()
-    return Opened(found[0], name), found[1]
+    return AuthorizedRepository(found[0], name), found[1]

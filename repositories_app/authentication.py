@@ -14,10 +14,10 @@ from audit_app.refusals import count_refusal
 from fugata_core import tokens
 from fugata_core.bearer import bearer_token
 from fugata_core.errors import Unauthorized
+from repositories_app.access_tokens import is_access_token
 from repositories_app.caller import Caller
 from repositories_app.models import AccessToken
-from repositories_app.registry import KnownToken, registry
-from repositories_app.tokens import is_access_token
+from repositories_app.persistence import KnownToken, registry
 
 #: How old `last_used_at` may get before a request writes it.
 USE_NOTED_EVERY = timedelta(minutes=5)

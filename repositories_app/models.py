@@ -13,9 +13,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from repositories_app.names import REPOSITORY_RULE
-from repositories_app.sealing import secret_terms
+from repositories_app.sealing import secret_associated_data
+from vault_app.associated_data import AssociatedData
 from vault_app.models import Sealed
-from vault_app.terms import Terms
 
 _name_rule = RegexValidator(
     r"\A[-._a-zA-Z0-9]{1,100}\Z", f"A repository's id is {REPOSITORY_RULE}."
@@ -126,6 +126,6 @@ class RepositorySecret(Sealed):
     def __str__(self) -> str:
         return self.secret_key
 
-    def terms(self) -> Terms:
+    def associated_data(self) -> AssociatedData:
         """Return what the value is sealed to."""
-        return secret_terms(self.repository.name, self.secret_key, self.value_name)
+        return secret_associated_data(self.repository.name, self.secret_key, self.value_name)

@@ -9,9 +9,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from secrets_app.sealing import share_terms
+from secrets_app.sealing import share_associated_data
+from vault_app.associated_data import AssociatedData
 from vault_app.models import Sealed
-from vault_app.terms import Terms
 
 
 class ShareQuerySet(models.QuerySet["Share"]):
@@ -51,9 +51,9 @@ class Share(Sealed):
     def __str__(self) -> str:
         return f"share {self.pk}"
 
-    def terms(self) -> Terms:
+    def associated_data(self) -> AssociatedData:
         """Return what the content is sealed to, besides the link."""
-        return share_terms(bytes(self.digest), self.expires_at, self.one_time)
+        return share_associated_data(bytes(self.digest), self.expires_at, self.one_time)
 
 
 class IdempotentResponse(models.Model):

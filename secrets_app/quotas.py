@@ -62,7 +62,7 @@ def check_quotas(actor: Actor, size: int) -> None:
     client = counted_client(actor)
     if client is not None:
         _check_client(client, size)
-    if of_all() != Quota(0, 0) and not installation.admits(size):
+    if of_all() != Quota(0, 0) and not installation_usage.admits(size):
         raise InstallationFull()
 
 
@@ -84,7 +84,7 @@ def _seconds_to(first: datetime | None) -> int:
     return max(math.ceil(first.timestamp() - clock.now()), 1)
 
 
-class Installation:
+class InstallationUsage:
     """What all clients keep together, as this process knows it."""
 
     def __init__(self) -> None:
@@ -136,4 +136,4 @@ class Installation:
             self._shares, self._bytes, self._at = kept["shares"], kept["bytes"], at
 
 
-installation = Installation()
+installation_usage = InstallationUsage()

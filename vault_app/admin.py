@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from fugata_core.admin.base import ShownAdmin, minute
+from fugata_core.admin.formats import minute
+from fugata_core.admin.read_only import ReadOnlyAdmin
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
 from vault_app.models import KeyEncryptionKey
@@ -12,7 +13,7 @@ from vault_app.usage import rows_of, with_rows
 
 
 @admin.register(KeyEncryptionKey)
-class KeyAdmin(ShownAdmin):
+class KeyAdmin(ReadOnlyAdmin):
     """A key that is not primary and that no row needs can be retired."""
 
     list_display = ("id", "wraps", "rows", "created")

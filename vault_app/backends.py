@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from vault_app import metrics
 from vault_app.errors import KeyUnavailable
 from vault_app.keys.base import KeyProvider
-from vault_app.keys.dispatch import Dispatch
+from vault_app.keys.router import KeyProviderRouter
 from vault_app.stores.base import ValueStore
 
 
@@ -39,11 +39,11 @@ def value_store(app: str = "shares") -> ValueStore:
 
 
 @cache
-def key_provider() -> Dispatch:
+def key_provider() -> KeyProviderRouter:
     """Return this process's key providers behind one: the chosen one wraps, all of them open."""
     chosen = cast(KeyProvider, load("KMS_PROVIDER"))
     observed = metrics.observed(chosen, metrics.KEYS, metrics.KEY_OPERATIONS)
-    return Dispatch(observed, _other_provider)
+    return KeyProviderRouter(observed, _other_provider)
 
 
 def _other_provider(name: str) -> KeyProvider | None:

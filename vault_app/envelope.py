@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from vault_app.associated_data import FORMAT, AssociatedData
 from vault_app.backends import key_provider
-from vault_app.errors import Unopenable
-from vault_app.terms import FORMAT, Terms
+from vault_app.errors import DecryptionFailed
 
 _NONCE = 12
 _KEY = 32
@@ -22,27 +22,29 @@ _KEY = 32
 OVERHEAD = 1 + _NONCE + 16
 
 
-def seal(content: bytes, terms: Terms, link_secret: bytes = b"") -> tuple[bytes, bytes]:
+def seal(content: bytes, bound_to: AssociatedData, link_secret: bytes = b"") -> tuple[bytes, bytes]:
     """Return (sealed value, wrapped data key). Raises KeyUnavailable."""
     data_key = os.urandom(_KEY)
-    wrapped = key_provider().wrap(data_key, terms.wrap_context())
+    wrapped = key_provider().wrap(data_key, bound_to.wrap_context())
     nonce = os.urandom(_NONCE)
-    cipher = AESGCM(_content_key(data_key, link_secret, terms.purpose))
-    ciphertext = cipher.encrypt(nonce, content, terms.associated_data())
+    cipher = AESGCM(_content_key(data_key, link_secret, bound_to.purpose))
+    ciphertext = cipher.encrypt(nonce, content, bound_to.as_bytes())
     return bytes([FORMAT]) + nonce + ciphertext, wrapped
 
 
-def unseal(sealed: bytes, wrapped: bytes, terms: Terms, link_secret: bytes = b"") -> bytes:
-    """Return the content. Raises KeyUnavailable, or Unopenable where anything does not fit."""
+def unseal(
+    sealed: bytes, wrapped: bytes, bound_to: AssociatedData, link_secret: bytes = b""
+) -> bytes:
+    """Return the content. Raises KeyUnavailable, or DecryptionFailed."""
     if len(sealed) < 1 + _NONCE or sealed[0] != FORMAT:
-        raise Unopenable("the sealed value has an unknown format")
-    data_key = key_provider().unwrap(wrapped, terms.wrap_context())
-    cipher = AESGCM(_content_key(data_key, link_secret, terms.purpose))
+        raise DecryptionFailed("the sealed value has an unknown format")
+    data_key = key_provider().unwrap(wrapped, bound_to.wrap_context())
+    cipher = AESGCM(_content_key(data_key, link_secret, bound_to.purpose))
     view = memoryview(sealed)
     try:
-        return cipher.decrypt(view[1 : 1 + _NONCE], view[1 + _NONCE :], terms.associated_data())
+        return cipher.decrypt(view[1 : 1 + _NONCE], view[1 + _NONCE :], bound_to.as_bytes())
     except InvalidTag:
-        raise Unopenable("the sealed value does not open under its terms") from None
+        raise DecryptionFailed("the sealed value does not open under its associated data") from None
 
 
 def _content_key(data_key: bytes, link_secret: bytes, purpose: bytes) -> bytes:

@@ -17,5 +17,5 @@ class KeyUnavailable(VaultError):
     """The key provider could not be asked, or has no key of that id."""
 
 
-class Unopenable(VaultError):
+class DecryptionFailed(VaultError):
     """The bytes are not what was sealed: damaged, moved, or sealed by another key."""

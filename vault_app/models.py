@@ -5,7 +5,7 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
-from vault_app.terms import Terms
+from vault_app.associated_data import AssociatedData
 
 
 class StoredValue(models.Model):
@@ -74,7 +74,7 @@ class Sealed(models.Model):
         # Not by db_index: on PostgreSQL that brings a second index, for LIKE.
         indexes = [models.Index(fields=["key"], name="%(class)s_key")]
 
-    def terms(self) -> Terms:
+    def associated_data(self) -> AssociatedData:
         """Return what the row's value is sealed to, as the row stands."""
         raise NotImplementedError
 

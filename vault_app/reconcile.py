@@ -13,8 +13,8 @@ from datetime import timedelta
 from functools import partial
 
 from vault_app.backends import value_store
+from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import StoreUnavailable
-from vault_app.hold import is_held
 from vault_app.stores.base import ValueStore
 
 #: Returns those of the names that a row points to.
@@ -75,7 +75,7 @@ def reconcile(
         survey.note(found.name, found.age is not None and found.age >= min_age)
     survey.compare()
     report = partial(Report, survey.values, survey.count)
-    if dry_run or not survey.count or is_held():
+    if dry_run or not survey.count or is_deletion_held():
         return report()
     if survey.count * 10 > survey.values and not force:
         return report(refused=True)

@@ -15,7 +15,7 @@ from django.db import models, transaction
 from django.db.models.functions import Now
 
 from vault_app.backends import key_provider
-from vault_app.errors import Unopenable
+from vault_app.errors import DecryptionFailed
 from vault_app.keys.local import LOOK
 from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, Sealed
@@ -96,7 +96,7 @@ def rewrap_anew(batch: int = BATCH) -> Iterator[Batch]:
 def _once(keys: Collection[str] | None, batch: int) -> Iterator[Batch]:
     for model in sealed_models():
         last = 0
-        # select_related: a row's terms may name what it belongs to.
+        # select_related: a row's associated data may name what it belongs to.
         under = _under(model, keys).select_related().order_by("pk")
         while rows := list(under.filter(pk__gt=last)[:batch]):
             last = rows[-1].pk
@@ -110,7 +110,9 @@ def _under(model: type[Sealed], keys: Collection[str] | None) -> models.QuerySet
 
 def _move(model: type[Sealed], rows: list[Sealed]) -> Batch:
     """Ask the key provider first, all rows at once, and only then hold locks."""
-    old = [_Row(row.pk, row.terms().wrap_context(), bytes(row.wrapped_key)) for row in rows]
+    old = [
+        _Row(row.pk, row.associated_data().wrap_context(), bytes(row.wrapped_key)) for row in rows
+    ]
     new = _wrapped_anew(old)
     moved = 0
     with transaction.atomic():
@@ -136,7 +138,7 @@ def _rewrapped(row: _Row) -> bytes | None:
     keys = key_provider()
     try:
         return keys.wrap(keys.unwrap(row.wrapped, row.context), row.context)
-    except Unopenable:
+    except DecryptionFailed:
         return None
 
 

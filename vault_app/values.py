@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vault_app import envelope
+from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider, value_store
+from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import VaultError
-from vault_app.hold import is_held
-from vault_app.terms import Terms
 
 #: Seconds that an answer waits at most for the deletion of its value.
 PATIENCE = 1.0
@@ -31,15 +31,18 @@ class KeptValue:
 
 
 def keep_value(
-    app: str, content: bytes, terms_of: Callable[[str], Terms], link_secret: bytes = b""
+    app: str,
+    content: bytes,
+    bound_to: Callable[[str], AssociatedData],
+    link_secret: bytes = b"",
 ) -> KeptValue:
-    """Seal `content` to the terms that `terms_of` gives for its name; a remote store keeps it.
+    """Seal `content`, bound to what `bound_to` returns for its name; a remote store keeps it.
 
     Raises VaultError.
     """
     store = value_store(app)
     name = store.new_name(len(content) + envelope.OVERHEAD)
-    sealed, wrapped = envelope.seal(content, terms_of(name), link_secret)
+    sealed, wrapped = envelope.seal(content, bound_to(name), link_secret)
     if not store.transactional:
         store.put(name, sealed)
     return KeptValue(
@@ -64,7 +67,7 @@ def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
     store = value_store(app)
     if store.transactional:
         return  # they went with their rows
-    if is_held():
+    if is_deletion_held():
         return  # a back-up is taken: reconciliation deletes them later
     try:
         for name in names:

@@ -17,7 +17,7 @@ BUCKETS_FAILED = Counter(
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class RateDecision:
     """What came of asking for a token; `full_at` in Unix seconds, `retry_after` in seconds."""
 
     allowed: bool
@@ -29,15 +29,15 @@ class Taken:
 class Buckets(Protocol):
     """Where the buckets are kept."""
 
-    def take(self, bucket: str) -> Taken:
+    def take(self, bucket: str) -> RateDecision:
         """Take a token from `bucket`, if there is one."""
 
 
-def result(allowed: bool, now: int, full_at: int, interval: int, burst: int) -> Taken:
+def result(allowed: bool, now: int, full_at: int, interval: int, burst: int) -> RateDecision:
     """Return what came of asking for a token of a bucket that is full at `full_at`."""
     missing = max(full_at - now, 0) / interval
     wait = 0 if allowed else (missing - burst + 1) * interval
-    return Taken(
+    return RateDecision(
         allowed=allowed,
         remaining=max(math.floor(burst - missing), 0),
         full_at=math.ceil(full_at / 1e6),

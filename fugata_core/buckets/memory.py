@@ -3,7 +3,7 @@
 import threading
 import time
 
-from fugata_core.buckets.base import Taken, result
+from fugata_core.buckets.base import RateDecision, result
 
 
 class MemoryBuckets:
@@ -17,7 +17,7 @@ class MemoryBuckets:
         self._full_at: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def take(self, bucket: str) -> Taken:
+    def take(self, bucket: str) -> RateDecision:
         """Take a token from `bucket`, if there is one."""
         now = int(time.time() * 1e6)
         with self._lock:

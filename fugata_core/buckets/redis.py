@@ -12,7 +12,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from fugata_core.buckets.base import BUCKETS_FAILED, Taken, result
+from fugata_core.buckets.base import BUCKETS_FAILED, RateDecision, result
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class RedisBuckets:
         self._own = threading.local()
         self._open_until = 0.0
 
-    def take(self, bucket: str) -> Taken:
+    def take(self, bucket: str) -> RateDecision:
         """Take a token from `bucket`, if there is one, or if Redis does not answer in time."""
         if time.monotonic() < self._open_until:
             return self._unlimited()
@@ -87,11 +87,11 @@ class RedisBuckets:
         connection.send_command(command, script, 1, key, self._interval, self._burst)
         return connection.read_response()  # type: ignore[no-any-return]
 
-    def _open_circuit(self, error: Exception) -> Taken:
+    def _open_circuit(self, error: Exception) -> RateDecision:
         self._open_until = time.monotonic() + self.PAUSE
         BUCKETS_FAILED.inc()
         logger.warning("rate limits are off for now: Redis failed (%s)", type(error).__name__)
         return self._unlimited()
 
-    def _unlimited(self) -> Taken:
-        return Taken(True, self._burst, math.ceil(time.time()), 0)
+    def _unlimited(self) -> RateDecision:
+        return RateDecision(True, self._burst, math.ceil(time.time()), 0)

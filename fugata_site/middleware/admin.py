@@ -10,13 +10,13 @@ from django.http import HttpRequest, HttpResponse
 
 from fugata_site import errors
 
-Answer = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class AdminMiddleware:
     """Django's three, in one place and in their order."""
 
-    def __init__(self, get_response: Answer) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self._others = get_response
         messages = MessageMiddleware(get_response)
         self._admin = SessionMiddleware(AuthenticationMiddleware(messages))

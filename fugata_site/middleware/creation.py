@@ -20,8 +20,8 @@ from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import shared
 from fugata_server.request_buffer import discard
 from fugata_site import errors
+from repositories_app.access_tokens import is_access_token
 from repositories_app.caller import Caller
-from repositories_app.tokens import is_access_token
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 
 SIGN_IN = "/admin/login/"

@@ -6,13 +6,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from operations_app import health
 
-Answer = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class HealthMiddleware:
     """Answers the two health addresses itself and hands everything else on."""
 
-    def __init__(self, get_response: Answer) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core.buckets import configured
-from fugata_core.buckets.base import Buckets, Taken
+from fugata_core.buckets.base import Buckets, RateDecision
 from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import shared
 from fugata_server.request_buffer import body_read, discard
@@ -59,7 +59,7 @@ class RateLimitMiddleware:
         return response
 
     def _answer(
-        self, request: HttpRequest, taken: Taken, problem: FugataError | None
+        self, request: HttpRequest, taken: RateDecision, problem: FugataError | None
     ) -> HttpResponse:
         if taken.allowed and problem is None:
             return self.get_response(request)

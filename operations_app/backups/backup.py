@@ -13,8 +13,8 @@ from fugata_core.clock import iso
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
 from vault_app.backends import value_store
+from vault_app.deletion_hold import deletions_held
 from vault_app.errors import ValueMissing
-from vault_app.hold import deletions_held
 from vault_app.models import Sealed
 
 #: Seconds between two renewals of the hold.
@@ -26,7 +26,7 @@ Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class BackupSummary:
     """How many rows and values a back-up holds; `missing`: rows whose value is nowhere."""
 
     rows: int
@@ -34,8 +34,8 @@ class Taken:
     missing: int
 
 
-def take_backup(target: Path, progress: Progress = lambda what, count: None) -> Taken:
-    """Write a back-up of everything but keys. Raises StoreUnavailable, HoldLost, OSError."""
+def take_backup(target: Path, progress: Progress = lambda what, count: None) -> BackupSummary:
+    """Back everything up but keys. Raises StoreUnavailable, DeletionHoldLost, OSError."""
     manifest = Manifest(
         made_at=iso(datetime.now(UTC)),
         migrations=snapshot.newest_migrations(),
@@ -50,7 +50,7 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
                 names = list(_value_names())
         values, missing = _values(archive, names, renew, progress)
         renew()  # a hold that ran out takes the file with it
-    return Taken(count, values, missing)
+    return BackupSummary(count, values, missing)
 
 
 def _tables(archive: Writer, progress: Progress) -> int:

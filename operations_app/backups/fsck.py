@@ -13,7 +13,7 @@ from operations_app.backups.backup import STORES, sealed_models
 from secrets_app.models import Share
 from vault_app import envelope
 from vault_app.backends import key_provider, value_store
-from vault_app.errors import KeyUnavailable, Unopenable, ValueMissing
+from vault_app.errors import DecryptionFailed, KeyUnavailable, ValueMissing
 from vault_app.models import Sealed, StoredValue
 from vault_app.reconcile import reconcile_all
 
@@ -22,7 +22,7 @@ Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Inconsistency:
     """Something that is wrong: `kind` for counting, `what` for people, which names no secret."""
 
     kind: str
@@ -30,7 +30,7 @@ class Finding:
     row: Sealed | None = None
 
 
-def findings(progress: Progress = lambda what, count: None) -> Iterator[Finding]:
+def inconsistencies(progress: Progress = lambda what, count: None) -> Iterator[Inconsistency]:
     """Yield what is wrong. Reads every value. Raises StoreUnavailable.
 
     A share's content can't be tried without its link: that its data key unwraps is all there is
@@ -45,50 +45,52 @@ def findings(progress: Progress = lambda what, count: None) -> Iterator[Finding]
     yield from _orphans()
 
 
-def _wrong_with(row: Sealed) -> Iterator[Finding]:
+def _wrong_with(row: Sealed) -> Iterator[Inconsistency]:
     where = f"{row._meta.verbose_name} {row.pk}"
     try:
         data_key_opens(row)
         _value_opens(row)
     except ValueMissing:
-        yield Finding("row without value", f"{where} has no value", row)
+        yield Inconsistency("row without value", f"{where} has no value", row)
     except KeyUnavailable:
-        yield Finding("key missing", f"{where} needs key {row.key_id}, which is not at hand", row)
-    except Unopenable:
-        yield Finding("value does not open", f"{where} has a value that does not open", row)
+        yield Inconsistency(
+            "key missing", f"{where} needs key {row.key_id}, which is not at hand", row
+        )
+    except DecryptionFailed:
+        yield Inconsistency("value does not open", f"{where} has a value that does not open", row)
 
 
 def data_key_opens(row: Sealed) -> None:
-    """Unwrap the row's data key. Raises KeyUnavailable, Unopenable."""
-    key_provider().unwrap(bytes(row.wrapped_key), row.terms().wrap_context())
+    """Unwrap the row's data key. Raises KeyUnavailable, DecryptionFailed."""
+    key_provider().unwrap(bytes(row.wrapped_key), row.associated_data().wrap_context())
 
 
 def _value_opens(row: Sealed) -> None:
     sealed = value_store(STORES[row._meta.label]).get(row.value_name)
     if isinstance(row, Share):
         if len(sealed) != row.size + envelope.OVERHEAD:
-            raise Unopenable("the value has another size than its row says")
+            raise DecryptionFailed("the value has another size than its row says")
         return
-    envelope.unseal(sealed, bytes(row.wrapped_key), row.terms())
+    envelope.unseal(sealed, bytes(row.wrapped_key), row.associated_data())
 
 
-def _orphans() -> Iterator[Finding]:
+def _orphans() -> Iterator[Inconsistency]:
     if value_store().transactional:
         used = {name for model in sealed_models() for name in _names(model)}
         for name in StoredValue.objects.values_list("name", flat=True).iterator():
             if name not in used:
-                yield Finding("value without row", f"value {name} belongs to no row")
+                yield Inconsistency("value without row", f"value {name} belongs to no row")
         return
     for app, report in reconcile_all(dry_run=True):
         for _ in range(report.orphans):
-            yield Finding("value without row", f"a value of {app} belongs to no row")
+            yield Inconsistency("value without row", f"a value of {app} belongs to no row")
 
 
 def _names(model: type[Sealed]) -> Iterator[str]:
     yield from model._default_manager.values_list("value_name", flat=True).iterator()
 
 
-def repair(found: list[Finding]) -> Counter[str]:
+def repair(found: list[Inconsistency]) -> Counter[str]:
     """Delete rows whose value is gone for good, and values that no row points to.
 
     What a missing key keeps shut, and what does not open, stays: a key may come back. Returns

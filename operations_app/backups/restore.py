@@ -25,7 +25,7 @@ class NotEmpty(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreSummary:
     """How many rows and values came back; `closed`: one-time shares that were not let back."""
 
     rows: int
@@ -39,7 +39,7 @@ def restore_backup(
     keep_one_time: bool = False,
     force: bool = False,
     progress: Progress = lambda what, count: None,
-) -> Restored:
+) -> RestoreSummary:
     """Replace everything by what the back-up holds.
 
     One-time shares are closed unless `keep_one_time`: they may have been opened since. Raises
@@ -55,7 +55,7 @@ def restore_backup(
         with transaction.atomic():
             count = _put_rows(archive, progress)
             closed = 0 if keep_one_time else _close_one_time_shares()
-    return Restored(count, values, closed)
+    return RestoreSummary(count, values, closed)
 
 
 def _refuse_other_code(archive: Reader) -> None:

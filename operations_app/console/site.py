@@ -13,8 +13,8 @@ from django.utils.cache import patch_cache_control
 from audit_app.actors import Actor
 from fugata_core.errors import MethodNotAllowed
 from operations_app.console.dashboard import dashboard
-from operations_app.console.findings import look_around
 from operations_app.console.signin import CountedSignInForm
+from operations_app.diagnostics import run_checks
 from secrets_app.actions.purge import count_expired, purge_now
 
 #: Who sees numbers and the state of things: whoever may look at all that they are about.
@@ -47,7 +47,7 @@ class FugataAdminSite(AdminSite):
         """The dashboard, for those who may see what it counts."""
         context: dict[str, Any] = {"may_purge": request.user.has_perm(PURGE)}
         if request.user.has_perms(OVERVIEW):
-            context |= {"dashboard": dashboard(), "state": look_around()}
+            context |= {"dashboard": dashboard(), "state": run_checks()}
         return super().index(request, context | (extra_context or {}))
 
     def health(self, request: HttpRequest) -> HttpResponse:
@@ -57,7 +57,7 @@ class FugataAdminSite(AdminSite):
         context = {
             **self.each_context(request),
             "title": "What is wrong",
-            "state": look_around(),
+            "state": run_checks(),
             "may_purge": request.user.has_perm(PURGE),
         }
         return TemplateResponse(request, "admin/health.html", context)

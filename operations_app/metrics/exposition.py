@@ -20,7 +20,7 @@ PATH = "/metrics"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScrapeResponse:
     """An HTTP answer, as yet of no framework."""
 
     status: int
@@ -28,14 +28,14 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def scrape(method: str, authorization: str, accept: str) -> Answer:
+def scrape(method: str, authorization: str, accept: str) -> ScrapeResponse:
     """Return the figures of all processes, or a refusal. Takes three seconds at most."""
     if method not in ("GET", "HEAD"):
-        return Answer(405, b'{"error": "Method not allowed"}', {"Allow": "GET, HEAD"})
+        return ScrapeResponse(405, b'{"error": "Method not allowed"}', {"Allow": "GET, HEAD"})
     if settings.METRICS_TOKEN and not _is_the_token(authorization):
-        return Answer(401, b'{"error": "Unauthorized"}', {"WWW-Authenticate": "Bearer"})
+        return ScrapeResponse(401, b'{"error": "Unauthorized"}', {"WWW-Authenticate": "Bearer"})
     encode, content_type = choose_encoder(accept)
-    return Answer(200, encode(_registry()), {"Content-Type": content_type})
+    return ScrapeResponse(200, encode(_registry()), {"Content-Type": content_type})
 
 
 def _is_the_token(authorization: str) -> bool:
@@ -84,4 +84,4 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-__all__ = ["PATH", "Answer", "definitions", "scrape"]
+__all__ = ["PATH", "ScrapeResponse", "definitions", "scrape"]

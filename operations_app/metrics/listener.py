@@ -34,7 +34,7 @@ def listen() -> socket.socket:
 
 
 def serve(listening: socket.socket) -> None:
-    """Answer on `listening` in a thread of its own, for as long as the process runs."""
+    """ScrapeResponse on `listening` in a thread of its own, for as long as the process runs."""
     server = _Server(("", 0), _Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listening
@@ -62,14 +62,14 @@ class _Handler(WSGIRequestHandler):
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """WSGI: /metrics, and nothing else."""
-    from operations_app.metrics.exposition import PATH, Answer, scrape
+    from operations_app.metrics.exposition import PATH, ScrapeResponse, scrape
 
     method: str = environ["REQUEST_METHOD"]
     if environ["PATH_INFO"] == PATH:
         given = (environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_ACCEPT", ""))
         answer = scrape(method, *given)
     else:
-        answer = Answer(404, b'{"error": "Not found"}')
+        answer = ScrapeResponse(404, b'{"error": "Not found"}')
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"} | answer.headers
     headers["Content-Length"] = str(len(answer.body))
     start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))

@@ -9,7 +9,7 @@ from audit_app.actors import COMMAND_LINE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.errors import BadRequest
-from repositories_app.access import Opened
+from repositories_app.access import AuthorizedRepository
 from repositories_app.actions.secrets import ATTEMPTS, remove_secret, secret_keys
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import Membership, Repository
@@ -49,7 +49,7 @@ def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
     left behind. Raises BadRequest, also where somebody keeps setting secrets meanwhile.
     """
     repository = repository_named(name)
-    opened, removed = Opened(repository.pk, name), 0
+    opened, removed = AuthorizedRepository(repository.pk, name), 0
     for _ in range(ATTEMPTS):
         for secret_key in secret_keys(opened):
             with suppress(SecretNotFound):  # somebody else removed it just now

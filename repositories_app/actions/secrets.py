@@ -15,13 +15,13 @@ from audit_app.trail import record, record_failure
 from fugata_core.content import checked_content
 from fugata_core.errors import BadRequest, InternalError
 from fugata_core.metrics import counted
-from repositories_app.access import Opened
+from repositories_app.access import AuthorizedRepository
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.names import KEY_RULE, is_secret_key
-from repositories_app.registry import LoadedSecret, Place, registry
-from repositories_app.sealing import secret_terms
+from repositories_app.persistence import LoadedSecret, SecretRef, registry
+from repositories_app.sealing import secret_associated_data
 from vault_app import envelope
 from vault_app.backends import value_store
 from vault_app.errors import ValueMissing, VaultError
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @counted(SECRETS, "set")
-def set_secret(repository: Opened, secret_key: str, value: str, actor: Actor) -> None:
+def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, actor: Actor) -> None:
     """Create or replace a secret; readers see the whole old or the whole new value.
 
     Raises BadRequest, SecretTooLarge, RepositoryNotFound (deleted just now), InternalError.
@@ -46,7 +46,9 @@ def set_secret(repository: Opened, secret_key: str, value: str, actor: Actor) ->
         raise BadRequest(f"Invalid secret_key: must be {KEY_RULE}")
     content = checked_content(value, "secret_value")
     try:
-        kept = keep_value(APP, content, lambda n: secret_terms(repository.name, secret_key, n))
+        kept = keep_value(
+            APP, content, lambda n: secret_associated_data(repository.name, secret_key, n)
+        )
         replaced = _point_to(repository, secret_key, kept, actor)
     except VaultError as error:
         raise _failed("a secret could not be sealed or kept", error) from error
@@ -54,12 +56,14 @@ def set_secret(repository: Opened, secret_key: str, value: str, actor: Actor) ->
         delete_quietly(replaced, APP)
 
 
-def _point_to(repository: Opened, secret_key: str, value: KeptValue, actor: Actor) -> str | None:
+def _point_to(
+    repository: AuthorizedRepository, secret_key: str, value: KeptValue, actor: Actor
+) -> str | None:
     """Make the row point to `value`; returns the name of the value that it replaces."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            return registry().write(_place(repository, secret_key), value, actor)
+            return registry().write(_ref(repository, secret_key), value, actor)
         except IntegrityError:  # another writer made the row, or the repository is gone
             if not Repository.objects.filter(pk=repository.id).exists():
                 raise RepositoryNotFound() from None
@@ -68,18 +72,18 @@ def _point_to(repository: Opened, secret_key: str, value: KeptValue, actor: Acto
                 raise InternalError() from None
 
 
-def _place(repository: Opened, secret_key: str) -> Place:
-    return Place(repository.id, repository.name, secret_key)
+def _ref(repository: AuthorizedRepository, secret_key: str) -> SecretRef:
+    return SecretRef(repository.id, repository.name, secret_key)
 
 
-def secret_keys(repository: Opened) -> list[str]:
+def secret_keys(repository: AuthorizedRepository) -> list[str]:
     """Return the keys of a repository, sorted by code point."""
     rows = RepositorySecret.objects.filter(repository=repository.id)
     return sorted(rows.values_list("secret_key", flat=True))
 
 
 @counted(SECRETS, "read")
-def read_secret(repository: Opened, secret_key: str, actor: Actor) -> bytes:
+def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> bytes:
     """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError.
 
     A backend that fails is never a 404: tools take that to mean "deleted" (design.md).
@@ -94,7 +98,7 @@ def read_secret(repository: Opened, secret_key: str, actor: Actor) -> bytes:
     return content
 
 
-def _followed(repository: Opened, secret_key: str) -> bytes:
+def _followed(repository: AuthorizedRepository, secret_key: str) -> bytes:
     """Return the value that the row points to, also while writers move the pointer."""
     missed: str | None = None
     for _ in range(ATTEMPTS):
@@ -108,23 +112,23 @@ def _followed(repository: Opened, secret_key: str) -> bytes:
     raise ValueMissing("the store has no value where the row points")
 
 
-def require_secret(repository: Opened, secret_key: str) -> None:
+def require_secret(repository: AuthorizedRepository, secret_key: str) -> None:
     """Raise SecretNotFound unless the repository has that key; reads no value."""
     rows = RepositorySecret.objects.filter(repository=repository.id, secret_key=secret_key)
     if not is_secret_key(secret_key) or not rows.exists():
         raise SecretNotFound()
 
 
-def _loaded(repository: Opened, secret_key: str) -> LoadedSecret:
+def _loaded(repository: AuthorizedRepository, secret_key: str) -> LoadedSecret:
     secret = registry().load(repository.id, secret_key) if is_secret_key(secret_key) else None
     if secret is None:
         raise SecretNotFound()
     return secret
 
 
-def _opened(repository: Opened, secret_key: str, secret: LoadedSecret) -> bytes:
-    terms = secret_terms(repository.name, secret_key, secret.value_name)
-    return envelope.unseal(_sealed_value(secret), secret.wrapped_key, terms)
+def _opened(repository: AuthorizedRepository, secret_key: str, secret: LoadedSecret) -> bytes:
+    associated_data = secret_associated_data(repository.name, secret_key, secret.value_name)
+    return envelope.unseal(_sealed_value(secret), secret.wrapped_key, associated_data)
 
 
 def _sealed_value(secret: LoadedSecret) -> bytes:
@@ -136,11 +140,11 @@ def _sealed_value(secret: LoadedSecret) -> bytes:
 
 
 @counted(SECRETS, "removed")
-def remove_secret(repository: Opened, secret_key: str, actor: Actor) -> None:
+def remove_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> None:
     """Delete a secret, its row first. Raises SecretNotFound."""
     if not is_secret_key(secret_key):
         raise SecretNotFound()
-    name = registry().remove(_place(repository, secret_key), actor)
+    name = registry().remove(_ref(repository, secret_key), actor)
     if name is None:
         raise SecretNotFound()
     delete_quietly(name, APP)

@@ -14,13 +14,13 @@ from audit_app.trail import record
 from fugata_core import tokens
 from fugata_core.clock import expiry
 from fugata_core.errors import BadRequest
+from repositories_app.access_tokens import new_access_token, shown
 from repositories_app.actions.repositories import repository_named
 from repositories_app.models import AccessToken
-from repositories_app.tokens import new_access_token, shown
 
 
 @dataclass(frozen=True, slots=True)
-class TokenTerms:
+class TokenScope:
     """How far a token reaches; without `repositories` to all of its user's, without end too."""
 
     repositories: Sequence[str] = ()
@@ -30,23 +30,23 @@ class TokenTerms:
 
 
 def create_access_token(
-    username: str, terms: TokenTerms, actor: Actor = COMMAND_LINE
+    username: str, scope: TokenScope, actor: Actor = COMMAND_LINE
 ) -> tuple[str, AccessToken]:
     """Make a token of a user; returns it for the only time, and its row. Raises BadRequest."""
     user = User.objects.filter(username=username).first()
     if user is None:
         raise BadRequest(f"There is no user {username!r}.")
-    repositories = [repository_named(name) for name in terms.repositories]
+    repositories = [repository_named(name) for name in scope.repositories]
     token = new_access_token()
     with transaction.atomic():
         row = AccessToken.objects.create(
             user=user,
             digest=tokens.digest(token),
             prefix=shown(token),
-            label=terms.label,
-            read_only=terms.read_only,
+            label=scope.label,
+            read_only=scope.read_only,
             narrowed=bool(repositories),
-            expires_at=expiry(terms.lifetime) if terms.lifetime else None,
+            expires_at=expiry(scope.lifetime) if scope.lifetime else None,
         )
         row.repositories.set(repositories)
         record(AuditEvent.Kind.TOKEN_CREATED, actor, subject=_described(row))

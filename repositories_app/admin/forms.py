@@ -7,7 +7,7 @@ from django.contrib.admin import widgets
 from django.contrib.auth.models import User
 
 from fugata_core.durations import duration
-from repositories_app.actions.tokens import TokenTerms
+from repositories_app.actions.tokens import TokenScope
 from repositories_app.models import Membership, Repository
 from repositories_app.names import REPOSITORY_RULE
 
@@ -82,10 +82,10 @@ class NewTokenForm(forms.Form):
             raise forms.ValidationError("Write a whole number and s, m, h or d, for instance 90d.")
         return text
 
-    def terms(self) -> TokenTerms:
+    def scope(self) -> TokenScope:
         """Return what was asked for, once the form is valid."""
         asked = self.cleaned_data
-        return TokenTerms(
+        return TokenScope(
             repositories=[repository.name for repository in asked["repositories"]],
             read_only=asked["read_only"],
             lifetime=duration(asked["expires"]) if asked["expires"] else None,

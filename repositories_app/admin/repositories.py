@@ -10,8 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit_app.actors import Actor
-from fugata_core.admin.adding import AddedAdmin
-from fugata_core.admin.base import asks_first, minute
+from fugata_core.admin.action_form import ActionFormAdmin
+from fugata_core.admin.confirmation import confirmed_action
+from fugata_core.admin.formats import minute
 from repositories_app.actions.repositories import (
     create_repository,
     delete_repository,
@@ -52,10 +53,10 @@ class MembersInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Repository)
-class RepositoryAdmin(AddedAdmin):
+class RepositoryAdmin(ActionFormAdmin):
     """A repository is made with its owner and deleted with its secrets; its id never changes."""
 
-    new_form = NewRepositoryForm
+    form_class = NewRepositoryForm
     list_display = ("name", "secrets_kept", "created")
     ordering = ("name",)
     sortable_by = ("name",)
@@ -89,7 +90,7 @@ class RepositoryAdmin(AddedAdmin):
             reverse("admin:repositories_app_repository_change", args=[made.pk])
         )
 
-    @asks_first(
+    @confirmed_action(
         "Delete with all secrets",
         "drop",
         "All their secrets are deleted with their values, and whoever reads them gets a 404 from"

@@ -6,20 +6,22 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
 from audit_app.actors import Actor
-from fugata_core.admin.base import ShownAdmin, asks_first, minute
-from repositories_app.access import Opened
+from fugata_core.admin.confirmation import confirmed_action
+from fugata_core.admin.formats import minute
+from fugata_core.admin.read_only import ReadOnlyAdmin
+from repositories_app.access import AuthorizedRepository
 from repositories_app.actions.secrets import remove_secret
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import RepositorySecret
 
 
 @admin.register(RepositorySecret)
-class RepositorySecretAdmin(ShownAdmin):
+class RepositorySecretAdmin(ReadOnlyAdmin):
     """Which secrets there are; removing one deletes its value."""
 
     list_display = ("secret_key", "repository", "value_size", "created", "updated")
     list_select_related = ("repository",)
-    also_by = ("repository__name",)
+    extra_lookups = ("repository__name",)
     ordering = ("repository__name", "secret_key")
     sortable_by = ()
     search_fields = ("secret_key__istartswith", "repository__name__istartswith")
@@ -36,7 +38,7 @@ class RepositorySecretAdmin(ShownAdmin):
         """Return the rows without what no page shows."""
         return super().get_queryset(request).defer("wrapped_key", "value_name")
 
-    @asks_first(
+    @confirmed_action(
         "Remove",
         "remove",
         "Their values are deleted, and whoever reads them gets a 404 from then on. Nobody can"
@@ -46,7 +48,7 @@ class RepositorySecretAdmin(ShownAdmin):
         """Remove the chosen secrets with their values."""
         removed = 0
         for secret in chosen:
-            opened = Opened(secret.repository_id, secret.repository.name)
+            opened = AuthorizedRepository(secret.repository_id, secret.repository.name)
             try:
                 remove_secret(opened, secret.secret_key, Actor.signed_in(request))
                 removed += 1

@@ -6,8 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from audit_app.actors import Actor
-from fugata_core.admin.adding import AddedAdmin
-from fugata_core.admin.base import asks_first, minute
+from fugata_core.admin.action_form import ActionFormAdmin
+from fugata_core.admin.confirmation import confirmed_action
+from fugata_core.admin.formats import minute
 from fugata_core.clock import now
 from repositories_app.actions.tokens import create_access_token, revoke_access_tokens
 from repositories_app.admin.forms import NewTokenForm
@@ -15,14 +16,14 @@ from repositories_app.models import AccessToken
 
 
 @admin.register(AccessToken)
-class AccessTokenAdmin(AddedAdmin):
+class AccessTokenAdmin(ActionFormAdmin):
     """A token by its beginning; the rest is known to its holder alone."""
 
-    new_form = NewTokenForm
+    form_class = NewTokenForm
     list_display = ("begins", "user", "label", "token_state", "rights", "reach", "ends", "used")
     list_select_related = ("user",)
     list_filter = ("read_only",)
-    also_by = ("user__username",)
+    extra_lookups = ("user__username",)
     ordering = ("-id",)
     sortable_by = ()
     search_fields = ("prefix__startswith", "user__username__istartswith", "label__icontains")
@@ -53,7 +54,7 @@ class AccessTokenAdmin(AddedAdmin):
     def make(self, request: HttpRequest, form: NewTokenForm) -> HttpResponse:
         """Make a token and show it in this answer, which nothing keeps."""
         username = form.cleaned_data["user"].get_username()
-        token, row = create_access_token(username, form.terms(), Actor.signed_in(request))
+        token, row = create_access_token(username, form.scope(), Actor.signed_in(request))
         self.log_addition(request, row, "Added.")
         context = {
             **self.admin_site.each_context(request),
@@ -64,7 +65,7 @@ class AccessTokenAdmin(AddedAdmin):
         }
         return TemplateResponse(request, "admin/token_made.html", context)
 
-    @asks_first(
+    @confirmed_action(
         "Revoke",
         "revoke",
         "Whoever uses them gets a 401 from then on. A revoked token can't be used again.",

@@ -26,8 +26,8 @@ from fugata_openapi.describe import (
     refusals,
     schemas,
 )
-from repositories_app.api.answers import ValueAnswer
 from repositories_app.api.parsers import SetBody
+from repositories_app.api.responses import ValueAnswer
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.names import KEY_PATTERN, KEY_RULE, REPOSITORY_PATTERN, REPOSITORY_RULE
 

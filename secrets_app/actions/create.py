@@ -17,9 +17,9 @@ from fugata_core.metrics import counted
 from secrets_app import ids
 from secrets_app.errors import EncryptFailed
 from secrets_app.metrics import SHARES
+from secrets_app.persistence import NewShare, registry
 from secrets_app.quotas import check_quotas, counted_client
-from secrets_app.registry import NewShare, registry
-from secrets_app.sealing import share_terms
+from secrets_app.sealing import share_associated_data
 from vault_app.errors import VaultError
 from vault_app.values import keep_value
 
@@ -64,9 +64,11 @@ def create_share(
     check_quotas(actor, len(content))
     created = Created(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
     digest = tokens.digest(created.share_id)
-    terms = share_terms(digest, created.expires_at, one_time)
+    associated_data = share_associated_data(digest, created.expires_at, one_time)
     try:
-        value = keep_value("shares", content, lambda _: terms, ids.link_secret(created.share_id))
+        value = keep_value(
+            "shares", content, lambda _: associated_data, ids.link_secret(created.share_id)
+        )
     except VaultError as error:
         logger.error("a share could not be sealed or kept: %s", error)
         raise EncryptFailed() from error

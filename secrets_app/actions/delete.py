@@ -12,7 +12,7 @@ from secrets_app import ids
 from secrets_app.errors import ShareNotFound
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
-from secrets_app.registry import registry
+from secrets_app.persistence import registry
 from vault_app.values import delete_quietly
 
 

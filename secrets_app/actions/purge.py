@@ -8,7 +8,7 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
-from secrets_app.registry import registry
+from secrets_app.persistence import registry
 from vault_app.values import delete_all_quietly
 
 BATCH = 1000

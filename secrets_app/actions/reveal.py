@@ -11,13 +11,13 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record_failure
 from fugata_core import tokens
-from fugata_core.backpressure import make_room
+from fugata_core.backpressure import require_place
 from fugata_core.metrics import counted
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
 from secrets_app.metrics import SHARES
-from secrets_app.registry import LoadedShare, registry
-from secrets_app.sealing import share_terms
+from secrets_app.persistence import LoadedShare, registry
+from secrets_app.sealing import share_associated_data
 from vault_app import envelope
 from vault_app.backends import value_store
 from vault_app.errors import ValueMissing, VaultError
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedShare:
     """An opened share; `content` is UTF-8."""
 
     content: bytes
@@ -38,8 +38,8 @@ class Opened:
 
 @counted(SHARES, "opened")
 def reveal_share(
-    share_id: str, actor: Actor, remember: Callable[[Opened], None] | None = None
-) -> Opened:
+    share_id: str, actor: Actor, remember: Callable[[OpenedShare], None] | None = None
+) -> OpenedShare:
     """Return the content of a live share; a one-time share is handed to this caller alone.
 
     `remember` runs in the transaction that claims a one-time share. Raises ShareNotFound, or
@@ -53,8 +53,8 @@ def reveal_share(
     except DecryptFailed:
         record_failure(AuditEvent.Kind.OPEN_FAILED, actor, share_digest=digest)
         raise
-    make_room(len(content))
-    opened = Opened(content, share.label, share.expires_at, share.one_time)
+    require_place(len(content))
+    opened = OpenedShare(content, share.label, share.expires_at, share.one_time)
     if not share.one_time:
         claimed = registry().note_opening(digest, actor)
     else:
@@ -72,8 +72,10 @@ def _read(share_id: str, digest: bytes) -> tuple[LoadedShare, bytes]:
         raise ShareNotFound()
     try:
         sealed = _sealed_value(share)
-        terms = share_terms(digest, share.expires_at, share.one_time)
-        return share, envelope.unseal(sealed, share.wrapped_key, terms, ids.link_secret(share_id))
+        associated_data = share_associated_data(digest, share.expires_at, share.one_time)
+        return share, envelope.unseal(
+            sealed, share.wrapped_key, associated_data, ids.link_secret(share_id)
+        )
     except ValueMissing as error:
         if registry().load(digest) is None:  # opened or purged while we read
             raise ShareNotFound() from error
@@ -96,7 +98,7 @@ def _failed(error: VaultError) -> DecryptFailed:
 
 
 def _claim(
-    opened: Opened, digest: bytes, actor: Actor, remember: Callable[[Opened], None] | None
+    opened: OpenedShare, digest: bytes, actor: Actor, remember: Callable[[OpenedShare], None] | None
 ) -> bool:
     if remember is None:  # one statement is its own transaction
         return registry().remove(digest, AuditEvent.Kind.OPENED, actor)

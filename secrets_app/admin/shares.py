@@ -11,7 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit_app.actors import Actor
-from fugata_core.admin.base import ShownAdmin, asks_first, minute, short
+from fugata_core.admin.confirmation import confirmed_action
+from fugata_core.admin.formats import minute, short
+from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
 from secrets_app.actions.delete import revoke_shares
@@ -36,7 +38,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Share)
-class ShareAdmin(ShownAdmin):
+class ShareAdmin(ReadOnlyAdmin):
     """A list without content, id, link or token; revoking deletes."""
 
     list_display = (
@@ -70,7 +72,7 @@ class ShareAdmin(ShownAdmin):
         """Return whether the user may delete shares without their deletion tokens."""
         return request.user.has_perm("secrets_app.revoke_share")
 
-    @asks_first(
+    @confirmed_action(
         "Revoke",
         "revoke",
         "They are deleted with what they hold. Their links open nothing from then on, and nobody"

@@ -27,8 +27,8 @@ from fugata_openapi.describe import (
     refusals,
     schemas,
 )
-from secrets_app.api.answers import CreatedAnswer, DeletedAnswer, OpenedAnswer
 from secrets_app.api.parsers import CreateBody
+from secrets_app.api.responses import CreatedAnswer, DeletedAnswer, OpenedAnswer
 from secrets_app.errors import DecryptFailed, EncryptFailed, KeyReused, ShareNotFound
 from secrets_app.ids import SHARE_ID_PATTERN
 

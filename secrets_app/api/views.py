@@ -15,11 +15,11 @@ from fugata_core.errors import InternalError, MalformedJson, Unauthorized
 from fugata_core.responses import JSON
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share, find_share
-from secrets_app.actions.repeatable import acknowledge, create_repeatably, reveal_repeatably
+from secrets_app.actions.idempotent import acknowledge, create_repeatably, reveal_repeatably
 from secrets_app.actions.reveal import reveal_share
-from secrets_app.api.answers import CreatedAnswer, DeletedAnswer, opened_answer
 from secrets_app.api.parsers import CreateBody, CreateParser
 from secrets_app.api.previews import wants_page
+from secrets_app.api.responses import CreatedAnswer, DeletedAnswer, opened_answer
 from secrets_app.errors import DecryptFailed, EncryptFailed
 from secrets_app.idempotency import checked_key
 from secrets_app.pages.views import waiting_page

@@ -12,11 +12,11 @@ from django.urls import reverse
 from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.errors import BadRequest, FugataError, SecretTooLarge, database_unavailable
-from fugata_core.methods import takes
+from fugata_core.methods import allow_methods
 from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share, find_share
-from secrets_app.actions.repeatable import reveal_repeatably
-from secrets_app.actions.reveal import Opened, reveal_share
+from secrets_app.actions.idempotent import reveal_repeatably
+from secrets_app.actions.reveal import OpenedShare, reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import checked_key
 from secrets_app.pages.forms import NewShareForm
@@ -27,7 +27,7 @@ SHOWN_AT_MOST = 2**20
 _KEY_LETTERS = 32
 
 
-@takes("GET", "HEAD", "POST")
+@allow_methods("GET", "HEAD", "POST")
 def new(request: HttpRequest) -> HttpResponse:
     """`/`: the form, and what comes of it."""
     if request.method != "POST":
@@ -82,7 +82,7 @@ def _address(request: HttpRequest, path: str) -> str:
     return settings.PUBLIC_URL + path if settings.PUBLIC_URL else request.build_absolute_uri(path)
 
 
-@takes("GET", "HEAD", "POST")
+@allow_methods("GET", "HEAD", "POST")
 def share(request: HttpRequest, share_id: str) -> HttpResponse:
     """`/s/{id}`: says what waits; a POST opens it."""
     if request.method != "POST":
@@ -96,7 +96,7 @@ def share(request: HttpRequest, share_id: str) -> HttpResponse:
     return _opened_page(request, opened)
 
 
-def _reveal(request: HttpRequest, share_id: str) -> Opened:
+def _reveal(request: HttpRequest, share_id: str) -> OpenedShare:
     """Open under the key that the form brought, so that a lost answer can be asked for again."""
     key = request.POST.get("idempotency_key")
     if key:
@@ -122,7 +122,7 @@ def waiting_page(request: HttpRequest, share_id: str) -> HttpResponse:
     return render(request, "shares/waiting.html", context)
 
 
-def _opened_page(request: HttpRequest, opened: Opened) -> HttpResponse:
+def _opened_page(request: HttpRequest, opened: OpenedShare) -> HttpResponse:
     encoded = base64.b64encode(opened.content).decode()
     context = {
         "content": opened.content.decode(),
@@ -136,7 +136,7 @@ def _opened_page(request: HttpRequest, opened: Opened) -> HttpResponse:
     return render(request, "shares/opened.html", context)
 
 
-def _as_file(opened: Opened) -> HttpResponse:
+def _as_file(opened: OpenedShare) -> HttpResponse:
     response = HttpResponse(opened.content, content_type="text/plain; charset=utf-8")
     response.headers["Content-Disposition"] = 'attachment; filename="secret.txt"'
     return response
@@ -146,7 +146,7 @@ def _gone(request: HttpRequest) -> HttpResponse:
     return render(request, "shares/gone.html", status=404)
 
 
-@takes("POST")
+@allow_methods("POST")
 def delete(request: HttpRequest, share_id: str) -> HttpResponse:
     """`/s/{id}/delete`: delete a share from the page that its maker still has open."""
     try:

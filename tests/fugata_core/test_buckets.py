@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from fugata_core import buckets
-from fugata_core.buckets.base import Buckets, Taken
+from fugata_core.buckets.base import Buckets, RateDecision
 from fugata_core.buckets.memory import MemoryBuckets
 from fugata_core.buckets.redis import RedisBuckets
 from tests.support.parts import RedisServer
@@ -30,7 +30,7 @@ def make(request: pytest.FixtureRequest) -> Make:
     return lambda interval, burst: RedisBuckets(url, interval, burst)
 
 
-def take(all_: Buckets, count: int, bucket: str = "a") -> list[Taken]:
+def take(all_: Buckets, count: int, bucket: str = "a") -> list[RateDecision]:
     return [all_.take(bucket) for _ in range(count)]
 
 

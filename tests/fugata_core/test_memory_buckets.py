@@ -6,7 +6,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fugata_core.buckets import memory
-from fugata_core.buckets.base import Taken
+from fugata_core.buckets.base import RateDecision
 from fugata_core.buckets.memory import MemoryBuckets
 from tests.support.fixtures import Clock
 
@@ -30,9 +30,9 @@ def test_the_contracts_example() -> None:
     """RPM=60, BURST=10: ten at once, then one a second."""
     all_ = MemoryBuckets(SECOND, 10)
     taken = [all_.take("a") for _ in range(11)]
-    assert taken[0] == Taken(True, 9, START + 1, 1)
-    assert taken[9] == Taken(True, 0, START + 10, 1)
-    assert taken[10] == Taken(False, 0, START + 10, 1)
+    assert taken[0] == RateDecision(True, 9, START + 1, 1)
+    assert taken[9] == RateDecision(True, 0, START + 10, 1)
+    assert taken[10] == RateDecision(False, 0, START + 10, 1)
 
 
 def test_one_token_a_second(clock: Clock) -> None:

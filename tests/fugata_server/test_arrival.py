@@ -9,7 +9,7 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_server.arrival import LONGEST_HEAD, SMALL, Arrival, State
+from fugata_server.arrival import LONGEST_HEAD, SMALL, Arrival, ArrivalState
 
 CONFIG = Config()
 CONFIG.set("limit_request_line", 8190)
@@ -46,7 +46,7 @@ def arrived(*pieces: bytes) -> Arrival:
     arrival = Arrival()
     for piece in pieces:
         arrival.add(piece)
-        if arrival.state not in (State.HEAD, State.BODY):
+        if arrival.state not in (ArrivalState.HEAD, ArrivalState.BODY):
             break
     return arrival
 
@@ -87,15 +87,15 @@ REQUESTS = [
 @pytest.mark.parametrize("data", REQUESTS)
 @given(cuts=st.lists(st.integers(0, 2**20), max_size=8))
 def test_a_request_has_arrived_with_its_last_byte(data: bytes, cuts: list[int]) -> None:
-    assert arrived(*in_pieces(data, cuts)).state is State.WHOLE
-    assert arrived(*in_pieces(data[:-1], cuts)).state in (State.HEAD, State.BODY)
+    assert arrived(*in_pieces(data, cuts)).state is ArrivalState.WHOLE
+    assert arrived(*in_pieces(data[:-1], cuts)).state in (ArrivalState.HEAD, ArrivalState.BODY)
     assert parsed(data) is not None
 
 
 @pytest.mark.parametrize("data", REQUESTS)
 def test_what_follows_is_kept(data: bytes) -> None:
     arrival = arrived(data + b"GET /next")
-    assert arrival.state is State.WHOLE
+    assert arrival.state is ArrivalState.WHOLE
     assert arrival.data == data + b"GET /next"
 
 
@@ -117,7 +117,7 @@ ODD = [
 def test_no_thread_waits_for_what_has_arrived(pieces: list[bytes], start: bytes) -> None:
     """Whatever is sent: when it counts as whole, gunicorn answers or refuses it at once."""
     for data in (start + b"".join(pieces), b"POST / HTTP/1.1\r\n" + b"".join(pieces)):
-        if arrived(data).state is State.WHOLE:
+        if arrived(data).state is ArrivalState.WHOLE:
             parsed(data)
 
 
@@ -133,21 +133,21 @@ def test_no_thread_waits_for_what_has_arrived(pieces: list[bytes], start: bytes)
 )
 def test_a_large_body_is_handed_on_with_its_first_part(data: bytes) -> None:
     first = data.index(b"\r\n\r\n") + 4 + SMALL
-    assert arrived(data[: first - 1]).state is State.BODY
-    assert arrived(data[:first]).state is State.LARGE
+    assert arrived(data[: first - 1]).state is ArrivalState.BODY
+    assert arrived(data[:first]).state is ArrivalState.LARGE
 
 
 def test_a_head_has_its_length() -> None:
     line = b"GET / HTTP/1.1\r\n"
-    assert arrived(line + b"X: y\r\n" * (LONGEST_HEAD // 6 + 1)).state is State.TOO_LONG
+    assert arrived(line + b"X: y\r\n" * (LONGEST_HEAD // 6 + 1)).state is ArrivalState.TOO_LONG
     whole = line + b"X: y\r\n" * (LONGEST_HEAD // 6) + b"\r\n"
-    assert arrived(whole).state is State.TOO_LONG
-    assert arrived(line + b"X: y\r\n" * 1000).state is State.HEAD
+    assert arrived(whole).state is ArrivalState.TOO_LONG
+    assert arrived(line + b"X: y\r\n" * 1000).state is ArrivalState.HEAD
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\nHost: x\n\n", b"GET /" + b"x" * 9000])
 def test_what_gunicorn_refuses_is_not_awaited(data: bytes) -> None:
-    assert arrived(data).state is State.WHOLE
+    assert arrived(data).state is ArrivalState.WHOLE
     assert parsed(data) is None
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
-from fugata_server import request_buffer as body
+from fugata_server import request_buffer
 from fugata_server.request_buffer import body_read, discard, has_body
 
 MIB = 2**20
@@ -62,9 +62,13 @@ def small(settings: Settings) -> Iterator[None]:
     """A limit of 4 MiB; and whatever a test did, both places for large bodies are free again."""
     settings.MAX_BODY_SIZE = 4 * MIB
     yield
-    assert [body._large_bodies.acquire(blocking=False) for _ in range(3)] == [True, True, False]
-    body._large_bodies.release()
-    body._large_bodies.release()
+    assert [request_buffer._large_bodies.acquire(blocking=False) for _ in range(3)] == [
+        True,
+        True,
+        False,
+    ]
+    request_buffer._large_bodies.release()
+    request_buffer._large_bodies.release()
 
 
 @pytest.mark.parametrize("size", [1, 2**18 - 1, 2**18, 2**18 + 1, MIB, MIB + 1, 4 * MIB])
@@ -126,7 +130,7 @@ def test_the_socket_has_a_deadline_while_it_is_read() -> None:
     asked = request(Stream(b"abc"), 3)
     asked.META["gunicorn.socket"] = Socket()
     with body_read(asked):
-        assert Socket.set_to == [body.IDLE, None]
+        assert Socket.set_to == [request_buffer.IDLE, None]
 
 
 def test_a_declared_length_over_the_limit_is_thrown_away() -> None:
@@ -169,7 +173,7 @@ def test_what_was_read_is_not_thrown_away() -> None:
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_third_large_body_waits_unread(chunked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "TURN", 0.05)
+    monkeypatch.setattr(request_buffer, "TURN", 0.05)
     third = Stream(b"x" * 2 * MIB)
     with body_read(request(Stream(b"x" * 2 * MIB), 2 * MIB)):
         with body_read(request(Stream(b"x" * 2 * MIB), None)):

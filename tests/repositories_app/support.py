@@ -8,9 +8,9 @@ from django.test import Client
 
 from audit_app.actors import COMMAND_LINE
 from audit_app.models import AuditEvent
-from repositories_app.access import Opened
+from repositories_app.access import AuthorizedRepository
 from repositories_app.actions.repositories import create_repository, set_member, user_named
-from repositories_app.actions.tokens import TokenTerms, create_access_token
+from repositories_app.actions.tokens import TokenScope, create_access_token
 from repositories_app.models import RepositorySecret
 
 REPOSITORY, OTHERS = "alices-repo", "bobs.repo"
@@ -25,16 +25,16 @@ def people() -> None:
     user_named("charlie")
 
 
-def token_of(username: str, **terms: Any) -> str:
+def token_of(username: str, **scope: Any) -> str:
     """Return a new access token."""
-    return create_access_token(username, TokenTerms(**terms))[0]
+    return create_access_token(username, TokenScope(**scope))[0]
 
 
-def opened(name: str = REPOSITORY) -> Opened:
+def opened(name: str = REPOSITORY) -> AuthorizedRepository:
     """Return the repository as an action takes it."""
     from repositories_app.models import Repository
 
-    return Opened(Repository.objects.get(name=name).pk, name)
+    return AuthorizedRepository(Repository.objects.get(name=name).pk, name)
 
 
 class Api:

@@ -15,7 +15,7 @@ from audit_app.models import AuditEvent
 from fugata_core import tokens
 from secrets_app.actions.create import Created, Draft, create_share
 from secrets_app.models import Share
-from secrets_app.registry import NewShare, Registry
+from secrets_app.persistence import NewShare, Registry
 from vault_app.backends import value_store
 
 T = TypeVar("T")

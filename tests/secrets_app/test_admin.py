@@ -9,7 +9,7 @@ from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core import tokens
-from fugata_core.admin import base
+from fugata_core.admin import confirmation, read_only
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share
 from tests.support.operators import Admin, person, text
@@ -113,7 +113,7 @@ def test_an_auditor_cannot_revoke(auditor: Admin) -> None:
 
 
 def test_at_most_so_many_at_a_time(operator: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MOST", 2)
+    monkeypatch.setattr(confirmation, "MOST", 2)
     for _ in range(3):
         share()
     numbers = Share.objects.values_list("pk", flat=True)
@@ -185,7 +185,7 @@ def test_nobody_changes_the_trail() -> None:
 
 
 def test_a_long_list_counts_no_further(auditor: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "COUNTED", 3)
+    monkeypatch.setattr(read_only, "COUNTED", 3)
     for _ in range(5):
         record(AuditEvent.Kind.PURGED, SERVICE)
     assert "3 results" in text(auditor.get(f"{EVENTS}/"))

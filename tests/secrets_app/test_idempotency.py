@@ -18,7 +18,7 @@ from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app import idempotency
 from secrets_app.actions.create import Draft
-from secrets_app.actions.repeatable import create_repeatably, reveal_repeatably
+from secrets_app.actions.idempotent import create_repeatably, reveal_repeatably
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import Idempotency, for_opening, purge_kept_answers
@@ -182,7 +182,7 @@ def test_nothing_is_consumed_where_the_answer_can_not_be_kept(
     def fail(*_: object) -> None:
         raise DatabaseError("injected")
 
-    monkeypatch.setattr("secrets_app.actions.repeatable.keep", fail)
+    monkeypatch.setattr("secrets_app.actions.idempotent.keep", fail)
     with pytest.raises(DatabaseError):
         reveal_repeatably(made.share_id, SERVICE, KEY)
     with pytest.raises(DatabaseError):

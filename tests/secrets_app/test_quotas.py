@@ -17,7 +17,7 @@ from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import Share
-from secrets_app.quotas import installation
+from secrets_app.quotas import installation_usage
 from tests.secrets_app.support import at_once, expire, kept, row_of
 from tests.support.doubles import MemoryStore
 
@@ -31,9 +31,9 @@ CONTENT = "s" * 100
 @pytest.fixture(autouse=True)
 def measured_anew() -> Iterator[None]:
     """What was measured in one test says nothing in the next."""
-    installation.forget()
+    installation_usage.forget()
     yield
-    installation.forget()
+    installation_usage.forget()
 
 
 def share(actor: Actor = ALICE, content: str = CONTENT, *, one_time: bool = True) -> Created:

@@ -14,11 +14,11 @@ from django.db.models import Model
 
 from audit_app.models import AuditEvent
 from secrets_app.models import IdempotentResponse, Share
+from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider
 from vault_app.envelope import unseal
 from vault_app.errors import VaultError
 from vault_app.models import KeyEncryptionKey, StoredValue
-from vault_app.terms import Terms
 
 _LINK = 22  # characters of a link's random part
 
@@ -62,9 +62,9 @@ def _bytes(field: object) -> bytes:
     return bytes(field) if isinstance(field, bytes | memoryview) else str(field).encode()
 
 
-def _terms(share: Share) -> Terms:
+def _terms(share: Share) -> AssociatedData:
     details = int(share.expires_at.timestamp()).to_bytes(8) + bytes([share.one_time])
-    return Terms(b"fugata/share", bytes(share.digest), details)
+    return AssociatedData(b"fugata/share", bytes(share.digest), details)
 
 
 def _data_key(share: Share) -> bytes:
@@ -86,6 +86,6 @@ def _as_link(share: Share, sealed: bytes, candidate: bytes) -> bool:
 
 def _as_key(share: Share, sealed: bytes, candidate: bytes) -> bool:
     with contextlib.suppress(InvalidTag, ValueError):
-        AESGCM(candidate).decrypt(sealed[1:13], sealed[13:], _terms(share).associated_data())
+        AESGCM(candidate).decrypt(sealed[1:13], sealed[13:], _terms(share).as_bytes())
         return True
     return False

@@ -23,7 +23,7 @@ from tests.support.kms import REGION, KmsServer
 from tests.support.parts import free_port
 from tests.support.transit import TOKEN, TransitServer
 from vault_app import backends, keycheck
-from vault_app.errors import KeyUnavailable, Unopenable
+from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys.aws import AwsKms
 from vault_app.keys.base import KeyProvider
 from vault_app.keys.vault import VaultTransit
@@ -140,7 +140,7 @@ def test_aws_says_that_the_bytes_do_not_fit(server: BrokenServer) -> None:
     wrapped = bytes([1, len(provider.primary)]) + provider.primary.encode() + b"w" * 60
     for code in ("IncorrectKeyException", "InvalidCiphertextException"):
         server.broken = broken.status(400, __type=code)
-        with pytest.raises(Unopenable):
+        with pytest.raises(DecryptionFailed):
             provider.unwrap(wrapped, b"")
 
 
@@ -223,7 +223,7 @@ def test_a_wrapping_can_not_be_moved_to_another_key(transit: TransitServer) -> N
     transit.keys["two"] = transit.keys["one"]
     provider = VaultTransit(["one", "two"], address=transit.url, token=TOKEN)
     wrapped = provider.wrap(DATA_KEY, b"")
-    with pytest.raises(Unopenable):
+    with pytest.raises(DecryptionFailed):
         provider.unwrap(wrapped.replace(b"/one", b"/two"), b"")
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
-from vault_app.errors import KeyUnavailable, Unopenable
+from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys import local
 from vault_app.keys.local import LocalKeyring, parse
 
@@ -98,7 +98,7 @@ def test_another_key_of_the_same_id(settings: Settings) -> None:
     settings.FUGATA_KEYS = f"one:{A}"
     wrapped = LocalKeyring().wrap(DATA_KEY, b"context")
     settings.FUGATA_KEYS = f"one:{B}"
-    with pytest.raises(Unopenable):
+    with pytest.raises(DecryptionFailed):
         LocalKeyring().unwrap(wrapped, b"context")
 
 

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
 from repositories_app.models import Repository, RepositorySecret
-from repositories_app.sealing import secret_terms
+from repositories_app.sealing import secret_associated_data
 from secrets_app.actions.create import Created
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
@@ -80,14 +80,16 @@ def test_the_secrets_of_repositories_move_too() -> None:
     assert sum('FROM "repositories_app_repository"' in q["sql"] for q in asked) == 0
     assert by_key() == {new: 3}
     for row in RepositorySecret.objects.all():
-        opened = envelope.unseal(sealed[row.secret_key], bytes(row.wrapped_key), row.terms())
+        opened = envelope.unseal(
+            sealed[row.secret_key], bytes(row.wrapped_key), row.associated_data()
+        )
         assert opened == row.secret_key.encode()
 
 
 def _repository_secret(repository: Repository, key: str) -> bytes:
     """Write a repository's secret whose value is its key; returns it sealed."""
-    terms = secret_terms(repository.name, key, f"value-{key}")
-    sealed, wrapped = envelope.seal(key.encode(), terms)
+    associated_data = secret_associated_data(repository.name, key, f"value-{key}")
+    sealed, wrapped = envelope.seal(key.encode(), associated_data)
     RepositorySecret.objects.create(
         repository=repository,
         secret_key=key,
@@ -176,7 +178,7 @@ def test_another_rotation_meanwhile() -> None:
 
 def wrap_again_under_old(created: Created) -> None:
     row = row_of(created)
-    context = row.terms().wrap_context()
+    context = row.associated_data().wrap_context()
     data_key = key_provider().unwrap(bytes(row.wrapped_key), context)
     wrapped = local.wrap_under("old", b"A" * 32, data_key, context)
     Share.objects.filter(pk=row.pk).update(wrapped_key=wrapped, key="old")

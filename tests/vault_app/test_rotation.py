@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
-from secrets_app.registry import NewShare, registry
+from secrets_app.persistence import NewShare, registry
 from tests.secrets_app.support import new_share, share
 from tests.support.parts import wait_until
 from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file

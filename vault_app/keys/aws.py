@@ -14,7 +14,7 @@ from botocore import exceptions
 from botocore.config import Config
 from django.core.exceptions import ImproperlyConfigured
 
-from vault_app.errors import KeyUnavailable, Unopenable, VaultError
+from vault_app.errors import DecryptionFailed, KeyUnavailable, VaultError
 from vault_app.keys import wrapped as form
 from vault_app.keys.base import KeyProvider
 
@@ -99,7 +99,7 @@ class AwsKms(KeyProvider):
         if key is None:  # a key that no setting lists might be anybody's
             raise KeyUnavailable("AWS_KMS_KEY_ID does not list the key")
         if not rest:
-            raise Unopenable("the wrapped data key is too short")
+            raise DecryptionFailed("the wrapped data key is too short")
         return _ask(
             lambda: self._client.decrypt(
                 KeyId=key, CiphertextBlob=rest, EncryptionContext=_bound(header, context)
@@ -141,5 +141,5 @@ def _translated(error: exceptions.ClientError) -> VaultError:
     """Return our error; AWS's text is never repeated."""
     code = error.response.get("Error", {}).get("Code", "")
     if code in _UNFIT:
-        return Unopenable("the wrapped data key does not open")
+        return DecryptionFailed("the wrapped data key does not open")
     return KeyUnavailable(_REFUSALS.get(code, "AWS KMS failed"))

@@ -29,11 +29,11 @@ class KeyProvider(ABC):
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key.
 
-        Raises KeyUnavailable when the key can't be had, Unopenable when the bytes do not fit.
+        Raises KeyUnavailable when the key can't be had, DecryptionFailed when the bytes do not fit.
         """
 
     def key_of(self, wrapped: bytes) -> str:
-        """Return the id of the key that a wrapped data key names. Raises Unopenable."""
+        """Return the id of the key that a wrapped data key names. Raises DecryptionFailed."""
         return form.split(wrapped)[0]
 
     @abstractmethod

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from vault_app.errors import KeyUnavailable, Unopenable
+from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys import wrapped as form
 from vault_app.keys.base import KeyProvider
 from vault_app.keys.keyring import KeyringFile, Signature, generate, parse
@@ -64,7 +64,7 @@ class LocalKeyring(KeyProvider):
         try:
             return self._cipher(key_id).decrypt(rest[:_NONCE], rest[_NONCE:], header + context)
         except (InvalidTag, ValueError):
-            raise Unopenable("the wrapped data key does not open") from None
+            raise DecryptionFailed("the wrapped data key does not open") from None
 
     def check(self) -> None:
         """Raise KeyUnavailable where the ring is empty."""

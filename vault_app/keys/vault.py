@@ -21,7 +21,7 @@ from hvac import exceptions
 from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
 
-from vault_app.errors import KeyUnavailable, Unopenable, VaultError
+from vault_app.errors import DecryptionFailed, KeyUnavailable, VaultError
 from vault_app.keys import wrapped as form
 from vault_app.keys.base import KeyProvider
 
@@ -101,7 +101,7 @@ class VaultTransit(KeyProvider):
         key_id, header, rest = form.split(wrapped)
         version = int.from_bytes(rest[:4])
         if len(rest) < 5 or version == 0:  # Vault takes 0 for 1
-            raise Unopenable("the wrapped data key has an unknown format")
+            raise DecryptionFailed("the wrapped data key has an unknown format")
         answer = self._ask(
             self._client.secrets.transit.decrypt_data,
             name=self._key_named(key_id),
@@ -122,7 +122,7 @@ class VaultTransit(KeyProvider):
         return name
 
     def _ask(self, method: Callable[..., Any], **fields: str) -> dict[str, Any]:
-        """Return the data of Vault's answer. Raises KeyUnavailable, Unopenable."""
+        """Return the data of Vault's answer. Raises KeyUnavailable, DecryptionFailed."""
         try:
             answer = self._twice(lambda: method(mount_point=self._access.mount, **fields))
         except exceptions.VaultError as error:
@@ -186,7 +186,7 @@ def _translated(error: exceptions.VaultError) -> VaultError:
         if part in said:
             return KeyUnavailable(sentence)
     if any(part in said for part in _UNFIT):
-        return Unopenable("the wrapped data key does not open")
+        return DecryptionFailed("the wrapped data key does not open")
     return KeyUnavailable("Vault did not understand the request")
 
 

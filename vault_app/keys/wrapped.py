@@ -4,7 +4,7 @@
 The header (all before the last part) is bound to the wrapping, as the context is.
 """
 
-from vault_app.errors import Unopenable
+from vault_app.errors import DecryptionFailed
 
 FORMAT = 1
 
@@ -15,14 +15,14 @@ def header(key_id: str) -> bytes:
 
 
 def split(wrapped: bytes) -> tuple[str, bytes, bytes]:
-    """Return (key id, header, the provider's part). Raises Unopenable."""
+    """Return (key id, header, the provider's part). Raises DecryptionFailed."""
     if len(wrapped) < 3 or wrapped[0] != FORMAT or len(wrapped) < 2 + wrapped[1]:
-        raise Unopenable("the wrapped data key has an unknown format")
+        raise DecryptionFailed("the wrapped data key has an unknown format")
     end = 2 + wrapped[1]
     try:
         return bytes(wrapped[2:end]).decode("ascii"), bytes(wrapped[:end]), bytes(wrapped[end:])
     except UnicodeDecodeError:
-        raise Unopenable("the wrapped data key has an unknown format") from None
+        raise DecryptionFailed("the wrapped data key has an unknown format") from None
 
 
 def provider_of(key_id: str) -> str:

@@ -7,8 +7,8 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import Progress
 from operations_app.backups.backup import take_backup
+from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
-from vault_app.hold import HoldLost
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         progress = Progress(self.stderr)
         try:
             taken = take_backup(file, progress)
-        except (VaultError, HoldLost, OSError) as error:
+        except (VaultError, DeletionHoldLost, OSError) as error:
             raise CommandError(f"No back-up was written: {error}") from None
         progress.done()
         if taken.missing:

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import Progress
-from operations_app.backups.fsck import findings, repair
+from operations_app.backups.fsck import inconsistencies, repair
 from vault_app.errors import VaultError
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         """Raises CommandError while something is wrong that was not repaired."""
         progress = Progress(self.stderr)
         try:
-            found = list(findings(progress))
+            found = list(inconsistencies(progress))
             progress.done()
             for finding in found:
                 self.stdout.write(finding.what)

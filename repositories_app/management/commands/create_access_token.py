@@ -9,7 +9,7 @@ from django.core.management import CommandParser
 from fugata_core.clock import iso
 from fugata_core.commands import OperatorCommand
 from fugata_core.durations import duration
-from repositories_app.actions.tokens import TokenTerms, create_access_token
+from repositories_app.actions.tokens import TokenScope, create_access_token
 
 
 def _lifetime(text: str) -> timedelta:
@@ -38,12 +38,12 @@ class Command(OperatorCommand):
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the token."""
-        terms = TokenTerms(
+        scope = TokenScope(
             repositories=options["repository"],
             read_only=options["read_only"],
             lifetime=options["expires"],
             label=options["label"],
         )
-        token, row = create_access_token(options["user"], terms)
+        token, row = create_access_token(options["user"], scope)
         ends = iso(row.expires_at) if row.expires_at else None
         return token, {"token": token, "id": row.pk, "expires_at": ends}

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from fugata_core.commands import OperatorCommand
 from repositories_app.actions.repositories import create_repository
-from repositories_app.actions.tokens import TokenTerms, create_access_token
+from repositories_app.actions.tokens import TokenScope, create_access_token
 
 
 class Command(OperatorCommand):
@@ -31,5 +31,5 @@ class Command(OperatorCommand):
             create_repository(name, owner)
             if not options["token"]:
                 return f"Repository {name} was made, owned by {owner}.", result
-            token, _ = create_access_token(owner, TokenTerms(repositories=[name]))
+            token, _ = create_access_token(owner, TokenScope(repositories=[name]))
         return token, result | {"token": token}

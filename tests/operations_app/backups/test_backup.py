@@ -23,7 +23,7 @@ from tests.operations_app.backups.conftest import Everything
 from tests.repositories_app.support import opened
 from tests.secrets_app.support import share
 from tests.support.doubles import MemoryStore
-from vault_app.hold import HoldLost, deletions_held, is_held
+from vault_app.deletion_hold import DeletionHoldLost, deletions_held, is_deletion_held
 from vault_app.models import DeletionHold, Installation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,7 +104,7 @@ def test_what_changes_meanwhile_is_consistent(
     taken = take_backup(file, progress)
     assert changed
     assert taken.missing == 0
-    assert not is_held()
+    assert not is_deletion_held()
     assert read_secret(opened(), "A", SERVICE) == b"a newer value"
     wipe()
     remote_store.values.clear()
@@ -116,10 +116,10 @@ def test_a_hold_holds_deletions_and_ends(fill: Fill, remote_store: MemoryStore) 
     everything = fill()
     before = len(remote_store.values)
     with deletions_held():
-        assert is_held()
+        assert is_deletion_held()
         reveal_share(everything.once.share_id, SERVICE)
         assert len(remote_store.values) == before
-    assert not is_held()
+    assert not is_deletion_held()
     set_secret(opened(), "A", "again", SERVICE)
     assert len(remote_store.values) == before
     assert DeletionHold.objects.count() == 0
@@ -134,10 +134,10 @@ def test_a_hold_that_ran_out_ends_the_back_up(
         if what == "values":
             DeletionHold.objects.update(until="2020-01-01T00:00:00Z")
 
-    with pytest.raises(HoldLost):
+    with pytest.raises(DeletionHoldLost):
         take_backup(file, progress)
     assert not file.exists()
-    assert not is_held()
+    assert not is_deletion_held()
 
 
 def test_a_store_that_fails_leaves_no_file(
@@ -148,7 +148,7 @@ def test_a_store_that_fails_leaves_no_file(
     with pytest.raises(CommandError, match="No back-up was written"):
         said("backup", str(file))
     assert list(file.parent.iterdir()) == []
-    assert not is_held()
+    assert not is_deletion_held()
 
 
 def test_no_file_is_written_over_unasked(fill: Fill, file: Path) -> None:

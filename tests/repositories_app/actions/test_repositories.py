@@ -5,7 +5,7 @@ import pytest
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from fugata_core.errors import BadRequest
-from repositories_app.access import Opened
+from repositories_app.access import AuthorizedRepository
 from repositories_app.actions import repositories
 from repositories_app.actions.repositories import (
     create_repository,
@@ -14,7 +14,7 @@ from repositories_app.actions.repositories import (
     set_member,
 )
 from repositories_app.actions.secrets import secret_keys, set_secret
-from repositories_app.actions.tokens import TokenTerms, create_access_token, revoke_access_tokens
+from repositories_app.actions.tokens import TokenScope, create_access_token, revoke_access_tokens
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of
 from tests.support.doubles import MemoryStore
@@ -54,7 +54,7 @@ def test_at_the_terminal_it_is_said_so() -> None:
 
 
 def test_tokens() -> None:
-    token, row = create_access_token("alice", TokenTerms(), OLGA)
+    token, row = create_access_token("alice", TokenScope(), OLGA)
     assert revoke_access_tokens([row.pk], OLGA) == 1
     assert revoke_access_tokens([row.pk, 999], OLGA) == 0
     subject = f"{token[:10]} of alice"
@@ -92,7 +92,7 @@ def test_a_secret_set_meanwhile_is_removed_too(monkeypatch: pytest.MonkeyPatch) 
     """A writer is quicker than the deletion, once."""
     late = iter(["late"])
 
-    def listed(repository: Opened) -> list[str]:
+    def listed(repository: AuthorizedRepository) -> list[str]:
         found = secret_keys(repository)
         for key in late:
             set_secret(repository, key, "value", OLGA)

@@ -21,7 +21,7 @@ from repositories_app.actions.secrets import (
 )
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.models import Repository, RepositorySecret
-from repositories_app.registry import Place, registry
+from repositories_app.persistence import SecretRef, registry
 from tests.repositories_app.support import happened, opened, row
 from tests.support.doubles import FaultyKeys, MemoryStore
 from vault_app.models import StoredValue
@@ -73,7 +73,7 @@ def _beaten(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a writer find so many times that another has just made the row."""
     write, left = registry().write, iter(range(times))
 
-    def write_or_lose(place: Place, value: KeptValue, actor: Actor) -> str | None:
+    def write_or_lose(place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
         if next(left, None) is not None:
             raise IntegrityError("another writer made the row at the same time")
         return write(place, value, actor)

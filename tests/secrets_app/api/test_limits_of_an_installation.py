@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from secrets_app.models import Share
-from secrets_app.quotas import installation
+from secrets_app.quotas import installation_usage
 
 pytestmark = pytest.mark.django_db
 
@@ -19,9 +19,9 @@ FORM = {"content": "s3cret", "duration": "1h", "label": "for you"}
 @pytest.fixture(autouse=True)
 def measured_anew() -> Iterator[None]:
     """What was measured in one test says nothing in the next."""
-    installation.forget()
+    installation_usage.forget()
     yield
-    installation.forget()
+    installation_usage.forget()
 
 
 def create(**fields: object) -> Any:
@@ -45,7 +45,7 @@ def send_form(**fields: str) -> Any:
 def test_a_quota_that_is_used_up(settings: Settings, setting: str, status: int, said: str) -> None:
     setattr(settings, setting, 100)
     assert create().status_code == 201
-    installation.forget()
+    installation_usage.forget()
     setattr(settings, setting, 1)
     answer = create()
     assert answer.status_code == status

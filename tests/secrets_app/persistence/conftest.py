@@ -3,9 +3,9 @@
 import pytest
 from django.db import connection
 
-from secrets_app.registry import Registry
-from secrets_app.registry.portable import PortableRegistry
-from secrets_app.registry.postgresql import PostgresqlRegistry
+from secrets_app.persistence import Registry
+from secrets_app.persistence.portable import PortableRegistry
+from secrets_app.persistence.postgresql import PostgresqlRegistry
 
 REGISTRIES: list[type[Registry]] = [PortableRegistry]
 if connection.vendor == "postgresql":

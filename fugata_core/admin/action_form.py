@@ -9,14 +9,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from fugata_core.admin.base import ShownAdmin
+from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.errors import BadRequest
 
 
-class AddedAdmin(ShownAdmin):
+class ActionFormAdmin(ReadOnlyAdmin):
     """A model whose rows are made by an action; a subclass names its form and calls the action."""
 
-    new_form: type[forms.Form]
+    form_class: type[forms.Form]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the user may make one."""
@@ -35,7 +35,7 @@ class AddedAdmin(ShownAdmin):
         """Show the form, or do what it asks for."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = self.new_form(request.POST or None)
+        form = self.form_class(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
                 return self.make(request, form)

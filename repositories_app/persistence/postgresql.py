@@ -11,8 +11,8 @@ from django.db import IntegrityError, connection
 
 from audit_app.actors import Actor
 from repositories_app.caller import Caller
-from repositories_app.registry.base import KnownToken, LoadedSecret, Place
-from repositories_app.registry.portable import PortableRegistry
+from repositories_app.persistence.base import KnownToken, LoadedSecret, SecretRef
+from repositories_app.persistence.portable import PortableRegistry
 from vault_app.values import KeptValue
 
 _TOKEN = """
@@ -93,7 +93,7 @@ class PostgresqlRegistry(PortableRegistry):
         row = _row(_LOAD, (repository_id, secret_key))
         return LoadedSecret(*row) if row else None
 
-    def write(self, place: Place, value: KeptValue, actor: Actor) -> str | None:
+    def write(self, place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
         if value.sealed is not None:
             # A statement does not see values that were committed after it began, and could not
             # delete the one that it replaces.
@@ -105,7 +105,7 @@ class PostgresqlRegistry(PortableRegistry):
         return name
 
 
-def _event(place: Place, actor: Actor) -> dict[str, Any]:
+def _event(place: SecretRef, actor: Actor) -> dict[str, Any]:
     return {
         "repository_id": place.repository_id,
         "repository": place.repository,

@@ -15,11 +15,11 @@ from vault_app.models import DeletionHold
 LENGTH = timedelta(minutes=30)
 
 
-class HoldLost(Exception):
+class DeletionHoldLost(Exception):
     """The hold ran out before it was renewed: values may have gone meanwhile."""
 
 
-def is_held() -> bool:
+def is_deletion_held() -> bool:
     """Return whether values must stay where they are just now."""
     return DeletionHold.objects.filter(until__gt=Now()).exists()
 
@@ -28,14 +28,14 @@ def is_held() -> bool:
 def deletions_held() -> Iterator[Callable[[], None]]:
     """Hold deletions while the block runs; it is given a function that renews the hold.
 
-    Renew it every few minutes and at the end: that raises HoldLost where it came too late.
+    Renew it every few minutes and at the end: that raises DeletionHoldLost where it came too late.
     """
     hold = DeletionHold.objects.create(until=Now() + LENGTH)
     mine = DeletionHold.objects.filter(pk=hold.pk)
 
     def renew() -> None:
         if not mine.filter(until__gt=Now()).update(until=Now() + LENGTH):
-            raise HoldLost("the back-up took too long between two steps: start it again")
+            raise DeletionHoldLost("the back-up took too long between two steps: start it again")
 
     try:
         yield renew

@@ -10,7 +10,7 @@ from vault_app.keys import wrapped as form
 from vault_app.keys.base import KeyProvider
 
 
-class Dispatch(KeyProvider):
+class KeyProviderRouter(KeyProvider):
     """The chosen provider, and `others(name)`: the one of that name, or None if not set up."""
 
     def __init__(

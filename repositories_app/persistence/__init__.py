@@ -8,11 +8,11 @@ from functools import cache
 
 from django.db import connection
 
-from repositories_app.registry.base import KnownToken, LoadedSecret, Place, Registry
-from repositories_app.registry.portable import PortableRegistry
-from repositories_app.registry.postgresql import PostgresqlRegistry
+from repositories_app.persistence.base import KnownToken, LoadedSecret, Registry, SecretRef
+from repositories_app.persistence.portable import PortableRegistry
+from repositories_app.persistence.postgresql import PostgresqlRegistry
 
-__all__ = ["KnownToken", "LoadedSecret", "Place", "Registry", "registry"]
+__all__ = ["KnownToken", "LoadedSecret", "Registry", "SecretRef", "registry"]
 
 
 @cache

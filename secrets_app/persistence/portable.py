@@ -9,7 +9,7 @@ from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import event, record
 from secrets_app.models import Share
-from secrets_app.registry.base import LoadedShare, NewShare, Registry
+from secrets_app.persistence.base import LoadedShare, NewShare, Registry
 from vault_app.models import StoredValue
 
 #: Bytes of content that one batch of a purge deletes, or one share.

@@ -13,11 +13,11 @@ from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from fugata_core import tokens
 from repositories_app.actions.repositories import delete_repository
-from repositories_app.actions.tokens import TokenTerms, create_access_token
+from repositories_app.actions.tokens import TokenScope, create_access_token
 from repositories_app.models import AccessToken, Repository, RepositorySecret
-from repositories_app.registry import Place, Registry, registry
-from repositories_app.registry.portable import PortableRegistry
-from repositories_app.registry.postgresql import PostgresqlRegistry
+from repositories_app.persistence import Registry, SecretRef, registry
+from repositories_app.persistence.portable import PortableRegistry
+from repositories_app.persistence.postgresql import PostgresqlRegistry
 from tests.repositories_app.support import OTHERS, REPOSITORY, opened, row, token_of
 from tests.secrets_app.support import at_once
 from vault_app.models import StoredValue
@@ -35,8 +35,8 @@ def kept(sealed: bytes | None = b"sealed") -> KeptValue:
     return KeptValue(f"value-{next(_numbers)}", b"wrapped", "test", 6, sealed)
 
 
-def place(key: str = "k") -> Place:
-    return Place(opened().id, REPOSITORY, key)
+def place(key: str = "k") -> SecretRef:
+    return SecretRef(opened().id, REPOSITORY, key)
 
 
 def values() -> set[str]:
@@ -52,7 +52,7 @@ def test_the_database_in_use_has_its_own() -> None:
 
 
 def test_a_live_token(registry: Registry) -> None:
-    token, made = create_access_token("rita", TokenTerms(read_only=True))
+    token, made = create_access_token("rita", TokenScope(read_only=True))
     known = registry.token(tokens.digest(token))
     assert known is not None
     assert known.digest == tokens.digest(token)
@@ -68,7 +68,7 @@ def test_a_live_token(registry: Registry) -> None:
     [("expires_at", -1, False), ("expires_at", 60, True), ("revoked_at", -1, False)],
 )
 def test_ends_of_tokens(registry: Registry, field: str, seconds: int, live: bool) -> None:
-    token, made = create_access_token("rita", TokenTerms())
+    token, made = create_access_token("rita", TokenScope())
     at = datetime.now(UTC) + timedelta(seconds=seconds)
     AccessToken.objects.filter(pk=made.pk).update(**{field: at})
     assert (registry.token(tokens.digest(token)) is not None) is live
@@ -99,8 +99,8 @@ def test_membership(registry: Registry, username: str, repository: str, role: st
 
 def test_a_narrowed_token_reaches_its_own(registry: Registry) -> None:
     alice = User.objects.get(username="alice").pk
-    here = create_access_token("alice", TokenTerms(repositories=[REPOSITORY]))[1].pk
-    elsewhere = create_access_token("alice", TokenTerms(repositories=[OTHERS]))[1].pk
+    here = create_access_token("alice", TokenScope(repositories=[REPOSITORY]))[1].pk
+    elsewhere = create_access_token("alice", TokenScope(repositories=[OTHERS]))[1].pk
     assert registry.membership(REPOSITORY, alice, here) == (opened().id, "owner")
     assert registry.membership(REPOSITORY, alice, elsewhere) is None
     assert registry.membership(OTHERS, alice, elsewhere) is None

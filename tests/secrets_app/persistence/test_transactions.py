@@ -8,7 +8,7 @@ from django.db import DatabaseError
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from secrets_app.models import Share
-from secrets_app.registry import Registry
+from secrets_app.persistence import Registry
 from tests.secrets_app.support import new_share
 from vault_app.models import StoredValue
 

@@ -20,7 +20,7 @@ class KnownToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SecretRef:
     """Where a secret is: the repository, by its row and by its name, and the key."""
 
     repository_id: int
@@ -59,7 +59,7 @@ class Registry(ABC):
         """Return what is known of a secret, with its value where it lies in the database."""
 
     @abstractmethod
-    def write(self, place: Place, value: KeptValue, actor: Actor) -> str | None:
+    def write(self, place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
         """Make the row of that place point to `value`, and record it.
 
         Returns the name of the value that is replaced (deleted, where it lies in the database), or
@@ -68,7 +68,7 @@ class Registry(ABC):
         """
 
     @abstractmethod
-    def remove(self, place: Place, actor: Actor) -> str | None:
+    def remove(self, place: SecretRef, actor: Actor) -> str | None:
         """Delete the row (and its value in the database), and record it.
 
         Returns the name of its value; None when there is no such secret.

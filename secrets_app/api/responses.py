@@ -7,7 +7,7 @@ from django.http.response import HttpResponseBase
 
 from fugata_core.clock import iso
 from fugata_core.responses import Moment, secret_answer
-from secrets_app.actions.reveal import Opened
+from secrets_app.actions.reveal import OpenedShare
 
 
 class CreatedAnswer(msgspec.Struct):
@@ -33,7 +33,7 @@ class DeletedAnswer(msgspec.Struct):
     message: str
 
 
-def opened_answer(opened: Opened) -> HttpResponseBase:
+def opened_answer(opened: OpenedShare) -> HttpResponseBase:
     """Return `opened` as the contract writes it."""
     rest = {
         "metadata": opened.label,

@@ -3,9 +3,9 @@
 import pytest
 from django.db import connection
 
-from repositories_app.registry import Registry
-from repositories_app.registry.portable import PortableRegistry
-from repositories_app.registry.postgresql import PostgresqlRegistry
+from repositories_app.persistence import Registry
+from repositories_app.persistence.portable import PortableRegistry
+from repositories_app.persistence.postgresql import PostgresqlRegistry
 
 REGISTRIES: list[type[Registry]] = [PortableRegistry]
 if connection.vendor == "postgresql":

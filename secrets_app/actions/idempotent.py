@@ -13,7 +13,7 @@ from audit_app.trail import record
 from fugata_core import tokens
 from secrets_app import ids
 from secrets_app.actions.create import Created, Draft, create_share
-from secrets_app.actions.reveal import Opened, reveal_share
+from secrets_app.actions.reveal import OpenedShare, reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import Idempotency, for_creation, for_opening, forget, keep, recall
 
@@ -45,7 +45,7 @@ def _created_before(once: Idempotency, actor: Actor) -> Created | None:
     return created
 
 
-def reveal_repeatably(share_id: str, actor: Actor, key: str) -> Opened:
+def reveal_repeatably(share_id: str, actor: Actor, key: str) -> OpenedShare:
     """Open a share, or return what the same reader was handed a short while ago.
 
     Raises what `reveal_share` raises.
@@ -65,13 +65,13 @@ def reveal_repeatably(share_id: str, actor: Actor, key: str) -> Opened:
         return again
 
 
-def _opened_before(once: Idempotency, share_id: str, actor: Actor) -> Opened | None:
+def _opened_before(once: Idempotency, share_id: str, actor: Actor) -> OpenedShare | None:
     answer = recall(once)
     if answer is None:
         return None
     fields = _unpacked(answer)
     _note_repetition(share_id, actor)
-    return Opened(**fields | {"content": fields["content"].encode()})
+    return OpenedShare(**fields | {"content": fields["content"].encode()})
 
 
 def acknowledge(share_id: str, actor: Actor, key: str) -> bool:
@@ -89,10 +89,10 @@ def _note_repetition(share_id: str, actor: Actor) -> None:
     record(AuditEvent.Kind.REPEATED, actor, share_digest=tokens.digest(share_id))
 
 
-def _packed(answer: Created | Opened) -> bytes:
+def _packed(answer: Created | OpenedShare) -> bytes:
     fields: dict[str, Any] = asdict(answer)
     fields["expires_at"] = fields["expires_at"].timestamp()
-    if isinstance(answer, Opened):
+    if isinstance(answer, OpenedShare):
         fields["content"] = answer.content.decode()
     return json.dumps(fields, ensure_ascii=False).encode()
 

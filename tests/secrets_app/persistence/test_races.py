@@ -5,7 +5,7 @@ import pytest
 from audit_app.actors import SERVICE
 from audit_app.models import AuditEvent
 from secrets_app.models import Share
-from secrets_app.registry import Registry
+from secrets_app.persistence import Registry
 from tests.secrets_app.support import at_once, kinds, put
 from vault_app.models import StoredValue
 

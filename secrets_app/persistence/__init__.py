@@ -8,9 +8,9 @@ from functools import cache
 
 from django.db import connection
 
-from secrets_app.registry.base import LoadedShare, NewShare, Registry
-from secrets_app.registry.portable import PortableRegistry
-from secrets_app.registry.postgresql import PostgresqlRegistry
+from secrets_app.persistence.base import LoadedShare, NewShare, Registry
+from secrets_app.persistence.portable import PortableRegistry
+from secrets_app.persistence.postgresql import PostgresqlRegistry
 
 __all__ = ["LoadedShare", "NewShare", "Registry", "registry"]
 

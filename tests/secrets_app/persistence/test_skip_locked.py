@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 
 from secrets_app.models import Share
-from secrets_app.registry import Registry
+from secrets_app.persistence import Registry
 from tests.secrets_app.support import put
 
 pytestmark = pytest.mark.django_db(transaction=True)

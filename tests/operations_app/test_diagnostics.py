@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django.fixtures import Settings
 
-from operations_app import statistics
-from operations_app.console import findings
-from operations_app.console.findings import Finding, Level, look_around
+from operations_app import diagnostics, statistics
+from operations_app.diagnostics import Finding, Level, run_checks
 from operations_app.models import TaskSuccess
 from tests.secrets_app.support import expire, row_of, share
 from tests.support.doubles import FaultyKeys, MemoryStore
@@ -33,7 +32,7 @@ def well(settings: Settings) -> None:
 
 def problem(subject: str) -> Finding:
     """Return the one problem there is."""
-    (found,) = look_around().problems
+    (found,) = run_checks().problems
     assert found.subject == subject
     assert found.remedy
     return found
@@ -44,7 +43,7 @@ def ago(**time: float) -> datetime:
 
 
 def test_nothing() -> None:
-    state = look_around()
+    state = run_checks()
     assert state.problems == []
     assert {finding.subject for finding in state.good} == {
         "Database",
@@ -67,7 +66,7 @@ def test_beat_is_not_running() -> None:
 
 def test_beat_never_ran() -> None:
     TaskSuccess.objects.filter(task="purge_expired").delete()
-    assert look_around().problems == []  # a new installation is given some minutes
+    assert run_checks().problems == []  # a new installation is given some minutes
     KeyEncryptionKey.objects.update(created_at=ago(minutes=6))
     assert "ever run" in problem("Beat and worker").says
 
@@ -80,7 +79,7 @@ def test_hours_are_not_counted() -> None:
 def test_the_purge_is_behind() -> None:
     created = share()
     expire(created)
-    assert look_around().problems == []
+    assert run_checks().problems == []
     row = row_of(created)
     row.expires_at = ago(minutes=30)
     row.save()
@@ -119,14 +118,14 @@ def test_the_store_fails(remote_store: MemoryStore) -> None:
 
 def test_the_key_provider_fails(faulty_keys: FaultyKeys) -> None:
     faulty_keys.failing = {"wrap", "unwrap", "check"}
-    subjects = {found.subject for found in look_around().problems}
+    subjects = {found.subject for found in run_checks().problems}
     assert "Key provider" in subjects
 
 
 def test_a_store_that_hangs_is_not_waited_for(
     remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch, hanging: threading.Event
 ) -> None:
-    monkeypatch.setattr(findings, "PATIENCE", 0.2)
+    monkeypatch.setattr(diagnostics, "PATIENCE", 0.2)
     remote_store.before["check"] = lambda: (hanging.wait(60), None)[1]
     assert "No answer within" in problem("Value store").says
 
@@ -141,7 +140,7 @@ def hanging() -> Iterator[threading.Event]:
 
 def test_redis(redis_server: RedisServer, settings: Settings) -> None:
     settings.REDIS_URL = redis_server.url()
-    (redis,) = [found for found in look_around().good if found.subject == "Redis"]
+    (redis,) = [found for found in run_checks().good if found.subject == "Redis"]
     assert "It answers" in redis.says
 
 

@@ -10,9 +10,9 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from secrets_app.models import Share
-from secrets_app.registry import Registry, registry
-from secrets_app.registry.portable import PortableRegistry
-from secrets_app.registry.postgresql import PostgresqlRegistry
+from secrets_app.persistence import Registry, registry
+from secrets_app.persistence.portable import PortableRegistry
+from secrets_app.persistence.postgresql import PostgresqlRegistry
 from tests.secrets_app.support import kinds, new_share, put
 from vault_app.models import StoredValue
 

@@ -10,7 +10,7 @@ from django.db import connection
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
-from secrets_app.registry.base import LoadedShare, NewShare, Registry
+from secrets_app.persistence.base import LoadedShare, NewShare, Registry
 
 _EVENT = """
 INSERT INTO audit_app_auditevent (kind, share_digest, address_hash, request_id, username)"""

@@ -54,7 +54,7 @@ Check = Callable[[], Finding]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Diagnosis:
     """All findings, the worst first."""
 
     findings: list[Finding]
@@ -242,13 +242,13 @@ def remote_checks() -> dict[str, Check]:
     }
 
 
-def look_around() -> State:
+def run_checks() -> Diagnosis:
     """Return what every check finds, in a few seconds at most."""
     asked = {subject: _pool.submit(check) for subject, check in remote_checks().items()}
     findings = [check() for check in LOCAL]
     wait(asked.values(), timeout=PATIENCE)
     findings += [_answer(subject, future) for subject, future in asked.items()]
-    return State(sorted(findings, key=lambda finding: _ORDER.index(finding.level)))
+    return Diagnosis(sorted(findings, key=lambda finding: _ORDER.index(finding.level)))
 
 
 def _answer(subject: str, future: Future[Finding]) -> Finding:

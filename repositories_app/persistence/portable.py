@@ -9,7 +9,7 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record
 from repositories_app.caller import Caller
 from repositories_app.models import AccessToken, Membership, RepositorySecret
-from repositories_app.registry.base import KnownToken, LoadedSecret, Place, Registry
+from repositories_app.persistence.base import KnownToken, LoadedSecret, Registry, SecretRef
 from vault_app.models import StoredValue
 from vault_app.values import KeptValue
 
@@ -43,7 +43,7 @@ class PortableRegistry(Registry):
         sealed = StoredValue.objects.values_list("sealed", flat=True).filter(name=row[1]).first()
         return LoadedSecret(bytes(row[0]), row[1], None if sealed is None else bytes(sealed))
 
-    def write(self, place: Place, value: KeptValue, actor: Actor) -> str | None:
+    def write(self, place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
         columns = {
             "wrapped_key": value.wrapped_key,
             "key_id": value.key_id,
@@ -64,7 +64,7 @@ class PortableRegistry(Registry):
             _record(AuditEvent.Kind.SET, place, actor)
         return old
 
-    def remove(self, place: Place, actor: Actor) -> str | None:
+    def remove(self, place: SecretRef, actor: Actor) -> str | None:
         with transaction.atomic():
             name = _locked(place)
             if name is None or not _rows(place).delete()[0]:
@@ -74,16 +74,16 @@ class PortableRegistry(Registry):
             return name
 
 
-def _rows(place: Place) -> QuerySet[RepositorySecret]:
+def _rows(place: SecretRef) -> QuerySet[RepositorySecret]:
     return RepositorySecret.objects.filter(
         repository=place.repository_id, secret_key=place.secret_key
     )
 
 
-def _locked(place: Place) -> str | None:
+def _locked(place: SecretRef) -> str | None:
     """Return the name of the value that the row points to, and lock the row."""
     return _rows(place).select_for_update().values_list("value_name", flat=True).first()
 
 
-def _record(kind: AuditEvent.Kind, place: Place, actor: Actor) -> None:
+def _record(kind: AuditEvent.Kind, place: SecretRef, actor: Actor) -> None:
     record(kind, actor, repository=place.repository, secret_key=place.secret_key)

@@ -9,7 +9,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class AssociatedData:
     """What a ciphertext is bound to; none of it can be changed without failing to open.
 
     `purpose`: what kind of value; `subject`: whose (the share's lookup digest; repository, key and
@@ -20,7 +20,7 @@ class Terms:
     subject: bytes
     details: bytes = b""
 
-    def associated_data(self) -> bytes:
+    def as_bytes(self) -> bytes:
         """Return the terms as bytes, each part with its length, so that none runs into another."""
         return length_prefixed(bytes([FORMAT]), self.purpose, self.subject, self.details)
 

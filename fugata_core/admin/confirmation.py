@@ -1,0 +1,63 @@
+"""Actions that ask first, and then call the one function for that change."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from fugata_core.errors import FugataError
+
+#: How many objects one press of a button acts on: a remote store may take its time for each.
+MOST = 500
+#: How many of them the page that asks first names.
+NAMED = 20
+
+Act = Callable[[Any, HttpRequest, list[Any]], str]
+
+
+def confirmed_action(
+    description: str, permission: str, warning: str
+) -> Callable[[Act], Callable[..., HttpResponse | None]]:
+    """Make an admin action of a function that acts on objects and says what it did.
+
+    `warning`: what the page that asks first says. An error of ours is told, not raised.
+    """
+
+    def decorate(act: Act) -> Callable[..., HttpResponse | None]:
+        @admin.action(description=description, permissions=[permission])
+        def action(self: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+            chosen = list(queryset[:MOST])
+            if "confirmed" not in request.POST:
+                words = {"title": description, "warning": warning, "action": act.__name__}
+                return _question(self, request, chosen, words)
+            try:
+                self.message_user(request, act(self, request, chosen), messages.SUCCESS)
+            except FugataError as error:
+                self.message_user(request, error.sentence, messages.ERROR)
+            return None
+
+        action.__name__, action.__doc__ = act.__name__, act.__doc__
+        return action
+
+    return decorate
+
+
+def _question(
+    model_admin: Any,
+    request: HttpRequest,
+    chosen: list[Any],
+    words: dict[str, str],
+) -> HttpResponse:
+    context = {
+        **model_admin.admin_site.each_context(request),
+        **words,
+        "opts": model_admin.opts,
+        "chosen": chosen,
+        "named": chosen[:NAMED],
+        "more": max(len(chosen) - NAMED, 0),
+        "at_most": MOST if len(chosen) == MOST else 0,
+    }
+    return TemplateResponse(request, "admin/confirm.html", context)

@@ -1,0 +1,18 @@
+"""How the console writes digests and moments."""
+
+from datetime import datetime
+
+
+def short(digest: bytes | memoryview | None) -> str:
+    """Return the beginning of a digest, by which lists and searches tell it from others."""
+    return bytes(digest).hex()[:16] if digest else ""
+
+
+def second(moment: datetime | None) -> str:
+    """Return a moment as lists show it, in UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "-"
+
+
+def minute(moment: datetime | None) -> str:
+    """Return a moment without its seconds."""
+    return second(moment)[:16]
