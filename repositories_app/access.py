@@ -11,7 +11,7 @@ from repositories_app.errors import RepositoryNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Membership
 from repositories_app.names import is_repository_name
-from repositories_app.persistence import registry
+from repositories_app.persistence import access_table
 
 _MAY_WRITE = (Membership.Role.WRITER, Membership.Role.OWNER)
 
@@ -47,7 +47,7 @@ def _seen(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRepository
     if not is_repository_name(name):
         raise RepositoryNotFound()
     only_of_token = caller.token_id if caller.narrowed else None
-    found = registry().membership(name, caller.user_id, only_of_token)
+    found = access_table().membership(name, caller.user_id, only_of_token)
     if found is None:
         SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)

@@ -17,7 +17,7 @@ from fugata_core.errors import Unauthorized
 from repositories_app.access_tokens import is_access_token
 from repositories_app.caller import Caller
 from repositories_app.models import AccessToken
-from repositories_app.persistence import KnownToken, registry
+from repositories_app.persistence import KnownToken, access_table
 
 #: How old `last_used_at` may get before a request writes it.
 USE_NOTED_EVERY = timedelta(minutes=5)
@@ -32,7 +32,7 @@ def find_caller(request: HttpRequest) -> Caller | None:
 def caller_of(token: str) -> Caller | None:
     """Return whose token that is; None for one that is unknown, revoked or past its end."""
     digest = tokens.digest(token)
-    known = registry().token(digest)
+    known = access_table().token(digest)
     if known is None or not hmac.compare_digest(known.digest, digest):
         return None
     _note_use(known)

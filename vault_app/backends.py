@@ -38,6 +38,15 @@ def value_store(app: str = "shares") -> ValueStore:
     return metrics.observed(store, metrics.STORE, metrics.STORE_OPERATIONS)
 
 
+def remote_store(app: str = "shares") -> ValueStore | None:
+    """Return the store of an app's values where it is not the database that has their rows.
+
+    None: row and value are written and deleted by one transaction, and nobody calls the store.
+    """
+    store = value_store(app)
+    return None if store.transactional else store
+
+
 @cache
 def key_provider() -> KeyProviderRouter:
     """Return this process's key providers behind one: the chosen one wraps, all of them open."""

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from vault_app import envelope
 from vault_app.associated_data import AssociatedData
-from vault_app.backends import key_provider, value_store
+from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.deletion_hold import is_deletion_held
-from vault_app.errors import VaultError
+from vault_app.errors import ValueMissing, VaultError
 
 #: Seconds that an answer waits at most for the deletion of its value.
 PATIENCE = 1.0
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptValue:
+class SealedValue:
     """A sealed value on its way to its row.
 
     `sealed` is for the caller to write in the row's transaction; None where a remote store has it.
@@ -29,29 +30,51 @@ class KeptValue:
     size: int
     sealed: bytes | None
 
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of the row that points to it, as models.Sealed has them."""
+        return {
+            "wrapped_key": self.wrapped_key,
+            "key_id": self.key_id,
+            "value_name": self.name,
+            "size": self.size,
+        }
 
-def keep_value(
+
+def seal_and_store(
     app: str,
     content: bytes,
     bound_to: Callable[[str], AssociatedData],
     link_secret: bytes = b"",
-) -> KeptValue:
+) -> SealedValue:
     """Seal `content`, bound to what `bound_to` returns for its name; a remote store keeps it.
 
     Raises VaultError.
     """
-    store = value_store(app)
-    name = store.new_name(len(content) + envelope.OVERHEAD)
+    name = value_store(app).new_name(len(content) + envelope.OVERHEAD)
     sealed, wrapped = envelope.seal(content, bound_to(name), link_secret)
-    if not store.transactional:
-        store.put(name, sealed)
-    return KeptValue(
+    remote = remote_store(app)
+    if remote:
+        remote.put(name, sealed)
+    return SealedValue(
         name=name,
         wrapped_key=wrapped,
         key_id=key_provider().key_of(wrapped),
         size=len(content),
-        sealed=sealed if store.transactional else None,
+        sealed=None if remote else sealed,
     )
+
+
+def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
+    """Return a sealed value: `inline` where it was read with its row, else what the store has.
+
+    Raises ValueMissing or StoreUnavailable.
+    """
+    remote = remote_store(app)
+    if remote:
+        return remote.get(name)
+    if inline is None:
+        raise ValueMissing("the row's value is not in the database")
+    return inline
 
 
 def delete_quietly(name: str, app: str = "shares") -> None:
@@ -64,13 +87,13 @@ def delete_quietly(name: str, app: str = "shares") -> None:
 
 def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
     """Delete remote values whose rows are gone, up to the first that fails."""
-    store = value_store(app)
-    if store.transactional:
+    remote = remote_store(app)
+    if remote is None:
         return  # they went with their rows
     if is_deletion_held():
         return  # a back-up is taken: reconciliation deletes them later
     try:
         for name in names:
-            store.delete(name, within=PATIENCE)
+            remote.delete(name, within=PATIENCE)
     except VaultError as error:
         logger.warning("values outlive their rows until they are reconciled: %s", error)

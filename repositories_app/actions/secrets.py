@@ -20,12 +20,11 @@ from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.names import KEY_RULE, is_secret_key
-from repositories_app.persistence import LoadedSecret, SecretRef, registry
+from repositories_app.persistence import LoadedSecret, SecretRef, secret_table
 from repositories_app.sealing import secret_associated_data
 from vault_app import envelope
-from vault_app.backends import value_store
 from vault_app.errors import ValueMissing, VaultError
-from vault_app.values import KeptValue, delete_quietly, keep_value
+from vault_app.values import SealedValue, delete_quietly, fetch, seal_and_store
 
 APP = "repositories"
 #: How often a reader follows a pointer that was moved under it.
@@ -46,7 +45,7 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
         raise BadRequest(f"Invalid secret_key: must be {KEY_RULE}")
     content = checked_content(value, "secret_value")
     try:
-        kept = keep_value(
+        kept = seal_and_store(
             APP, content, lambda n: secret_associated_data(repository.name, secret_key, n)
         )
         replaced = _point_to(repository, secret_key, kept, actor)
@@ -57,13 +56,13 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
 
 
 def _point_to(
-    repository: AuthorizedRepository, secret_key: str, value: KeptValue, actor: Actor
+    repository: AuthorizedRepository, secret_key: str, value: SealedValue, actor: Actor
 ) -> str | None:
     """Make the row point to `value`; returns the name of the value that it replaces."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            return registry().write(_ref(repository, secret_key), value, actor)
+            return secret_table().write(_ref(repository, secret_key), value, actor)
         except IntegrityError:  # another writer made the row, or the repository is gone
             if not Repository.objects.filter(pk=repository.id).exists():
                 raise RepositoryNotFound() from None
@@ -120,7 +119,7 @@ def require_secret(repository: AuthorizedRepository, secret_key: str) -> None:
 
 
 def _loaded(repository: AuthorizedRepository, secret_key: str) -> LoadedSecret:
-    secret = registry().load(repository.id, secret_key) if is_secret_key(secret_key) else None
+    secret = secret_table().load(repository.id, secret_key) if is_secret_key(secret_key) else None
     if secret is None:
         raise SecretNotFound()
     return secret
@@ -128,15 +127,9 @@ def _loaded(repository: AuthorizedRepository, secret_key: str) -> LoadedSecret:
 
 def _opened(repository: AuthorizedRepository, secret_key: str, secret: LoadedSecret) -> bytes:
     associated_data = secret_associated_data(repository.name, secret_key, secret.value_name)
-    return envelope.unseal(_sealed_value(secret), secret.wrapped_key, associated_data)
-
-
-def _sealed_value(secret: LoadedSecret) -> bytes:
-    if not value_store(APP).transactional:
-        return value_store(APP).get(secret.value_name)
-    if secret.sealed is None:
-        raise ValueMissing("the row's value is not in the database")
-    return secret.sealed
+    return envelope.unseal(
+        fetch(secret.value_name, secret.sealed, APP), secret.wrapped_key, associated_data
+    )
 
 
 @counted(SECRETS, "removed")
@@ -144,7 +137,7 @@ def remove_secret(repository: AuthorizedRepository, secret_key: str, actor: Acto
     """Delete a secret, its row first. Raises SecretNotFound."""
     if not is_secret_key(secret_key):
         raise SecretNotFound()
-    name = registry().remove(_ref(repository, secret_key), actor)
+    name = secret_table().remove(_ref(repository, secret_key), actor)
     if name is None:
         raise SecretNotFound()
     delete_quietly(name, APP)

@@ -1,4 +1,4 @@
-"""The contract of the register of repositories."""
+"""The contracts of the tables: who may ask for what, and which secrets there are."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from audit_app.actors import Actor
 from repositories_app.caller import Caller
-from vault_app.values import KeptValue
+from vault_app.values import SealedValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class LoadedSecret:
     sealed: bytes | None
 
 
-class Registry(ABC):
-    """Writes an effect and its audit event together, or neither. Time is the database's."""
+class AccessTable(ABC):
+    """Answers whose token it is, and what its user may do where: the two questions of a request."""
 
     @abstractmethod
     def token(self, digest: bytes) -> KnownToken | None:
@@ -54,13 +54,17 @@ class Registry(ABC):
         `only_of_token` names a narrowed token that does not reach it.
         """
 
+
+class SecretTable(ABC):
+    """Writes an effect and its audit event together, or neither. Time is the database's."""
+
     @abstractmethod
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
         """Return what is known of a secret, with its value where it lies in the database."""
 
     @abstractmethod
-    def write(self, place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
-        """Make the row of that place point to `value`, and record it.
+    def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
+        """Make the row of `ref` point to `value`, and record it.
 
         Returns the name of the value that is replaced (deleted, where it lies in the database), or
         None for a new secret. Raises IntegrityError when the repository is gone, or another
@@ -68,7 +72,7 @@ class Registry(ABC):
         """
 
     @abstractmethod
-    def remove(self, place: SecretRef, actor: Actor) -> str | None:
+    def remove(self, ref: SecretRef, actor: Actor) -> str | None:
         """Delete the row (and its value in the database), and record it.
 
         Returns the name of its value; None when there is no such secret.

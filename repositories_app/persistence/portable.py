@@ -1,4 +1,4 @@
-"""The register by the ORM, in a transaction of several statements: SQLite, and any other."""
+"""The tables by the ORM, in a transaction of several statements: SQLite, and any other."""
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -9,15 +9,21 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record
 from repositories_app.caller import Caller
 from repositories_app.models import AccessToken, Membership, RepositorySecret
-from repositories_app.persistence.base import KnownToken, LoadedSecret, Registry, SecretRef
+from repositories_app.persistence.base import (
+    AccessTable,
+    KnownToken,
+    LoadedSecret,
+    SecretRef,
+    SecretTable,
+)
 from vault_app.models import StoredValue
-from vault_app.values import KeptValue
+from vault_app.values import SealedValue
 
 _COLUMNS = ("pk", "user_id", "user__username", "prefix", "read_only", "narrowed")
 
 
-class PortableRegistry(Registry):
-    """On SQLite every transaction is IMMEDIATE: there is one writer at a time."""
+class PortableAccessTable(AccessTable):
+    """Two queries, each with a join."""
 
     def token(self, digest: bytes) -> KnownToken | None:
         found = AccessToken.objects.live().filter(digest=digest)
@@ -35,6 +41,10 @@ class PortableRegistry(Registry):
             found = found.filter(repository__access_tokens=only_of_token)
         return found.values_list("repository_id", "role").first()
 
+
+class PortableSecretTable(SecretTable):
+    """On SQLite every transaction is IMMEDIATE: there is one writer at a time."""
+
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
         rows = RepositorySecret.objects.filter(repository=repository_id, secret_key=secret_key)
         row = rows.values_list("wrapped_key", "value_name").first()
@@ -43,47 +53,41 @@ class PortableRegistry(Registry):
         sealed = StoredValue.objects.values_list("sealed", flat=True).filter(name=row[1]).first()
         return LoadedSecret(bytes(row[0]), row[1], None if sealed is None else bytes(sealed))
 
-    def write(self, place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
-        columns = {
-            "wrapped_key": value.wrapped_key,
-            "key_id": value.key_id,
-            "value_name": value.name,
-            "size": value.size,
-        }
+    def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         with transaction.atomic():
             if value.sealed is not None:
                 StoredValue.objects.create(name=value.name, sealed=value.sealed)
-            old = _locked(place)
+            old = _locked(ref)
             if old is None:
                 RepositorySecret.objects.create(
-                    repository_id=place.repository_id, secret_key=place.secret_key, **columns
+                    repository_id=ref.repository_id,
+                    secret_key=ref.secret_key,
+                    **value.columns(),
                 )
             else:
-                _rows(place).update(updated_at=Now(), **columns)
+                _rows(ref).update(updated_at=Now(), **value.columns())
                 StoredValue.objects.filter(name=old).delete()
-            _record(AuditEvent.Kind.SET, place, actor)
+            _record(AuditEvent.Kind.SET, ref, actor)
         return old
 
-    def remove(self, place: SecretRef, actor: Actor) -> str | None:
+    def remove(self, ref: SecretRef, actor: Actor) -> str | None:
         with transaction.atomic():
-            name = _locked(place)
-            if name is None or not _rows(place).delete()[0]:
+            name = _locked(ref)
+            if name is None or not _rows(ref).delete()[0]:
                 return None
             StoredValue.objects.filter(name=name).delete()
-            _record(AuditEvent.Kind.REMOVED, place, actor)
+            _record(AuditEvent.Kind.REMOVED, ref, actor)
             return name
 
 
-def _rows(place: SecretRef) -> QuerySet[RepositorySecret]:
-    return RepositorySecret.objects.filter(
-        repository=place.repository_id, secret_key=place.secret_key
-    )
+def _rows(ref: SecretRef) -> QuerySet[RepositorySecret]:
+    return RepositorySecret.objects.filter(repository=ref.repository_id, secret_key=ref.secret_key)
 
 
-def _locked(place: SecretRef) -> str | None:
+def _locked(ref: SecretRef) -> str | None:
     """Return the name of the value that the row points to, and lock the row."""
-    return _rows(place).select_for_update().values_list("value_name", flat=True).first()
+    return _rows(ref).select_for_update().values_list("value_name", flat=True).first()
 
 
-def _record(kind: AuditEvent.Kind, place: SecretRef, actor: Actor) -> None:
-    record(kind, actor, repository=place.repository, secret_key=place.secret_key)
+def _record(kind: AuditEvent.Kind, ref: SecretRef, actor: Actor) -> None:
+    record(kind, actor, repository=ref.repository, secret_key=ref.secret_key)

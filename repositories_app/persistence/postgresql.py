@@ -1,19 +1,18 @@
-"""The register on PostgreSQL: what every request needs is one statement each.
+"""The tables on PostgreSQL: what every request needs is one statement each.
 
 Setting a secret whose value lies elsewhere is one too, its audit event a part of it. Outside a
 transaction a statement is a transaction of its own.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 from django.db import IntegrityError, connection
 
 from audit_app.actors import Actor
 from repositories_app.caller import Caller
-from repositories_app.persistence.base import KnownToken, LoadedSecret, SecretRef
-from repositories_app.persistence.portable import PortableRegistry
-from vault_app.values import KeptValue
+from repositories_app.persistence.base import AccessTable, KnownToken, LoadedSecret, SecretRef
+from repositories_app.persistence.portable import PortableSecretTable
+from vault_app.values import SealedValue
 
 _TOKEN = """
 SELECT token.digest, token.last_used_at, statement_timestamp(), token.id, token.user_id,
@@ -41,7 +40,7 @@ LEFT JOIN vault_app_storedvalue value ON value.name = secret.value_name
 WHERE secret.repository_id = %s AND secret.secret_key = %s
 """
 
-# FOR UPDATE waits for another writer and then sees the value that *it* put in place. A row that
+# FOR UPDATE waits for another writer and then sees the value that *it* put in ref. A row that
 # another makes meanwhile is not seen by this statement at all: it then writes nothing.
 _WRITE = """
 WITH old AS MATERIALIZED (
@@ -49,14 +48,14 @@ WITH old AS MATERIALIZED (
     WHERE repository_id = %(repository_id)s AND secret_key = %(secret_key)s FOR UPDATE
 ), replaced AS (
     UPDATE repositories_app_repositorysecret secret
-    SET wrapped_key = %(wrapped_key)s, key_id = %(key_id)s, value_name = %(name)s,
+    SET wrapped_key = %(wrapped_key)s, key_id = %(key_id)s, value_name = %(value_name)s,
         size = %(size)s, updated_at = statement_timestamp()
     FROM old WHERE secret.id = old.id
     RETURNING old.value_name
 ), made AS (
     INSERT INTO repositories_app_repositorysecret
         (repository_id, secret_key, wrapped_key, key_id, value_name, size)
-    SELECT %(repository_id)s, %(secret_key)s, %(wrapped_key)s, %(key_id)s, %(name)s, %(size)s
+    SELECT %(repository_id)s, %(secret_key)s, %(wrapped_key)s, %(key_id)s, %(value_name)s, %(size)s
     WHERE NOT EXISTS (SELECT FROM old)
     ON CONFLICT (repository_id, secret_key) DO NOTHING
     RETURNING NULL::varchar AS value_name
@@ -72,8 +71,8 @@ SELECT value_name FROM written
 """
 
 
-class PostgresqlRegistry(PortableRegistry):
-    """Under READ COMMITTED whoever comes second waits for the first, then sees what it left."""
+class PostgresqlAccessTable(AccessTable):
+    """One statement each, which PostgreSQL has prepared."""
 
     def token(self, digest: bytes) -> KnownToken | None:
         row = _row(_TOKEN, (digest,))
@@ -89,27 +88,31 @@ class PostgresqlRegistry(PortableRegistry):
         row: tuple[int, str] | None = _row(_MEMBERSHIP, asked)
         return row
 
+
+class PostgresqlSecretTable(PortableSecretTable):
+    """Under READ COMMITTED the second writer waits for the first, then sees what it left."""
+
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
         row = _row(_LOAD, (repository_id, secret_key))
         return LoadedSecret(*row) if row else None
 
-    def write(self, place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
+    def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         if value.sealed is not None:
             # A statement does not see values that were committed after it began, and could not
             # delete the one that it replaces.
-            return super().write(place, value, actor)
-        row = _row(_WRITE, asdict(value) | _event(place, actor))
+            return super().write(ref, value, actor)
+        row = _row(_WRITE, value.columns() | _event(ref, actor))
         if row is None:
             raise IntegrityError("another writer made the row at the same time")
         name: str | None = row[0]
         return name
 
 
-def _event(place: SecretRef, actor: Actor) -> dict[str, Any]:
+def _event(ref: SecretRef, actor: Actor) -> dict[str, Any]:
     return {
-        "repository_id": place.repository_id,
-        "repository": place.repository,
-        "secret_key": place.secret_key,
+        "repository_id": ref.repository_id,
+        "repository": ref.repository,
+        "secret_key": ref.secret_key,
         "address": actor.address_hash,
         "request": actor.request_id,
         "username": actor.username,

@@ -1,12 +1,10 @@
 """Create a share: check the input, seal, keep the value, then write the row."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 
 from audit_app.actors import Actor
 from fugata_core import tokens
@@ -17,11 +15,12 @@ from fugata_core.metrics import counted
 from secrets_app import ids
 from secrets_app.errors import EncryptFailed
 from secrets_app.metrics import SHARES
-from secrets_app.persistence import NewShare, registry
+from secrets_app.models import Share
+from secrets_app.persistence import share_table
 from secrets_app.quotas import check_quotas, counted_client
 from secrets_app.sealing import share_associated_data
 from vault_app.errors import VaultError
-from vault_app.values import keep_value
+from vault_app.values import SealedValue, seal_and_store
 
 MAX_LABEL = 1024
 
@@ -41,7 +40,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreatedShare:
     """The only time that id and deletion token are known to the service."""
 
     share_id: str
@@ -49,48 +48,66 @@ class Created:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SealedShare:
+    """A share whose value is sealed, and kept where that is elsewhere: no row points to it yet.
+
+    `value`: the sealed value that is to be written with the row.
+    """
+
+    row: Share
+    value: bytes | None
+    created: CreatedShare
+
+
 @counted(SHARES, "created")
-def create_share(
-    draft: Draft, actor: Actor, remember: Callable[[Created], None] | None = None
-) -> Created:
+def create_share(draft: Draft, actor: Actor) -> CreatedShare:
     """Keep a secret and return what opens and deletes it.
 
-    `remember` runs in the transaction that writes the row. Raises BadRequest, SecretTooLarge,
-    EncryptFailed, ClientQuotaReached, InstallationFull.
+    Raises BadRequest, SecretTooLarge, EncryptFailed, ClientQuotaReached, InstallationFull.
+    """
+    share = seal_share(draft, actor)
+    register_share(share, actor)
+    return share.created
+
+
+def seal_share(draft: Draft, actor: Actor) -> SealedShare:
+    """Check what is asked for, seal it, and keep the value where that is elsewhere.
+
+    Raises what `create_share` raises.
     """
     lifetime, content = _lifetime(draft.duration), checked_content(draft.content, "content")
     _check_label(draft.label)
     one_time = _one_time(draft.one_time)
     check_quotas(actor, len(content))
-    created = Created(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
-    digest = tokens.digest(created.share_id)
-    associated_data = share_associated_data(digest, created.expires_at, one_time)
-    try:
-        value = keep_value(
-            "shares", content, lambda _: associated_data, ids.link_secret(created.share_id)
-        )
-    except VaultError as error:
-        logger.error("a share could not be sealed or kept: %s", error)
-        raise EncryptFailed() from error
-    share = NewShare(
-        digest=digest,
+    created = CreatedShare(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
+    value = _sealed(content, created, one_time)
+    row = Share(
+        digest=tokens.digest(created.share_id),
         deletion_digest=tokens.digest(created.deletion_token),
-        wrapped_key=value.wrapped_key,
-        key_id=value.key_id,
-        value_name=value.name,
-        size=value.size,
         label=draft.label,
         one_time=one_time,
         expires_at=created.expires_at,
         client=counted_client(actor),
+        **value.columns(),
     )
-    if remember is None:  # one statement is its own transaction
-        registry().insert(share, value.sealed, actor)
-        return created
-    with transaction.atomic():
-        remember(created)
-        registry().insert(share, value.sealed, actor)
-    return created
+    return SealedShare(row, value.sealed, created)
+
+
+def register_share(share: SealedShare, actor: Actor) -> None:
+    """Write the row of a sealed share, in the caller's transaction if there is one."""
+    share_table().insert(share.row, share.value, actor)
+
+
+def _sealed(content: bytes, created: CreatedShare, one_time: bool) -> SealedValue:
+    digest = tokens.digest(created.share_id)
+    bound_to = share_associated_data(digest, created.expires_at, one_time)
+    link_secret = ids.link_secret(created.share_id)
+    try:
+        return seal_and_store("shares", content, lambda _: bound_to, link_secret)
+    except VaultError as error:
+        logger.error("a share could not be sealed or kept: %s", error)
+        raise EncryptFailed() from error
 
 
 def _lifetime(duration: str) -> timedelta:

@@ -12,7 +12,7 @@ from secrets_app import ids
 from secrets_app.errors import ShareNotFound
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
-from secrets_app.persistence import registry
+from secrets_app.persistence import share_table
 from vault_app.values import delete_quietly
 
 
@@ -22,7 +22,7 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
     share = find_share(share_id)
     if not hmac.compare_digest(bytes(share.deletion_digest), tokens.digest(token)):
         raise wrong_guess(actor, counts=ids.is_deletion_token(token))
-    if not registry().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
+    if not share_table().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
         raise ShareNotFound()
     delete_quietly(share.value_name)
 
@@ -35,7 +35,7 @@ def revoke_shares(numbers: Iterable[int], actor: Actor) -> int:
     shares = Share.objects.live().filter(pk__in=list(numbers))
     revoked = 0
     for digest, value_name in list(shares.values_list("digest", "value_name")):
-        if registry().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
+        if share_table().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
             delete_quietly(value_name)
             revoked += 1
     return revoked

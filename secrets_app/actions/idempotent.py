@@ -1,4 +1,7 @@
-"""Creating and opening under an idempotency key: the effect once, the answer as often as asked."""
+"""Creating and opening under an idempotency key: the effect once, the answer as often as asked.
+
+The same two steps as without a key, the second in a transaction with one row more.
+"""
 
 import json
 from dataclasses import asdict
@@ -11,14 +14,17 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core import tokens
+from fugata_core.metrics import counted
 from secrets_app import ids
-from secrets_app.actions.create import Created, Draft, create_share
-from secrets_app.actions.reveal import OpenedShare, reveal_share
-from secrets_app.errors import ShareNotFound
+from secrets_app.actions.create import CreatedShare, Draft, register_share, seal_share
+from secrets_app.actions.reveal import OpenedShare, claim_share, discard_value, read_share
+from secrets_app.errors import LostClaim, ShareNotFound
 from secrets_app.idempotency import Idempotency, for_creation, for_opening, forget, keep, recall
+from secrets_app.metrics import SHARES
+from secrets_app.models import Share
 
 
-def create_repeatably(draft: Draft, actor: Actor, key: str, body: bytes) -> Created:
+def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> CreatedShare:
     """Create a share, or return the one that the same request created a short while ago.
 
     Raises KeyReused, and what `create_share` raises.
@@ -28,7 +34,7 @@ def create_repeatably(draft: Draft, actor: Actor, key: str, body: bytes) -> Crea
     if again:
         return again
     try:
-        return create_share(draft, actor, lambda made: keep(once, _packed(made), made.expires_at))
+        return _create(once, draft, actor)
     except IntegrityError:  # the same request is answered at the same time
         again = _created_before(once, actor)
         if again is None:
@@ -36,16 +42,25 @@ def create_repeatably(draft: Draft, actor: Actor, key: str, body: bytes) -> Crea
         return again
 
 
-def _created_before(once: Idempotency, actor: Actor) -> Created | None:
+@counted(SHARES, "created")
+def _create(once: Idempotency, draft: Draft, actor: Actor) -> CreatedShare:
+    share = seal_share(draft, actor)
+    with transaction.atomic():
+        keep(once, _packed(share.created), share.created.expires_at)
+        register_share(share, actor)
+    return share.created
+
+
+def _created_before(once: Idempotency, actor: Actor) -> CreatedShare | None:
     answer = recall(once)
     if answer is None:
         return None
-    created = Created(**_unpacked(answer))
+    created = CreatedShare(**_unpacked(answer))
     _note_repetition(created.share_id, actor)
     return created
 
 
-def reveal_repeatably(share_id: str, actor: Actor, key: str) -> OpenedShare:
+def reveal_idempotently(share_id: str, actor: Actor, key: str) -> OpenedShare:
     """Open a share, or return what the same reader was handed a short while ago.
 
     Raises what `reveal_share` raises.
@@ -57,12 +72,32 @@ def reveal_repeatably(share_id: str, actor: Actor, key: str) -> OpenedShare:
     if again:
         return again
     try:
-        return reveal_share(share_id, actor, lambda it: keep(once, _packed(it), it.expires_at))
+        return _open(once, share_id, actor)
     except (ShareNotFound, IntegrityError):  # maybe by the same request, just now
         again = _opened_before(once, share_id, actor)
         if again is None:
             raise
         return again
+
+
+@counted(SHARES, "opened")
+def _open(once: Idempotency, share_id: str, actor: Actor) -> OpenedShare:
+    share, content = read_share(share_id, actor)
+    opened = OpenedShare.of(share, content)
+    if not _claim(once, share, opened, actor):
+        raise LostClaim()
+    discard_value(share)
+    return opened
+
+
+def _claim(once: Idempotency, share: Share, opened: OpenedShare, actor: Actor) -> bool:
+    if not share.one_time:  # it can be opened again: nothing need be kept
+        return claim_share(share, actor)
+    with transaction.atomic():
+        claimed = claim_share(share, actor)
+        if claimed:
+            keep(once, _packed(opened), opened.expires_at)
+    return claimed
 
 
 def _opened_before(once: Idempotency, share_id: str, actor: Actor) -> OpenedShare | None:
@@ -89,7 +124,7 @@ def _note_repetition(share_id: str, actor: Actor) -> None:
     record(AuditEvent.Kind.REPEATED, actor, share_digest=tokens.digest(share_id))
 
 
-def _packed(answer: Created | OpenedShare) -> bytes:
+def _packed(answer: CreatedShare | OpenedShare) -> bytes:
     fields: dict[str, Any] = asdict(answer)
     fields["expires_at"] = fields["expires_at"].timestamp()
     if isinstance(answer, OpenedShare):

@@ -8,7 +8,7 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
-from secrets_app.persistence import registry
+from secrets_app.persistence import share_table
 from vault_app.values import delete_all_quietly
 
 BATCH = 1000
@@ -19,7 +19,7 @@ def purge_expired(batch: int = BATCH) -> Iterator[int]:
 
     A read of an expired share is a 404 whether or not it was purged; several purges may run.
     """
-    while names := registry().purge(batch):
+    while names := share_table().purge(batch):
         SHARES.labels("expired").inc(len(names))
         delete_all_quietly(names)
         yield len(names)

@@ -1,11 +1,9 @@
 """Open a share: read, decrypt, and only then claim it, so that a failure consumes nothing."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-
-from django.db import transaction
+from typing import Self
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
@@ -16,12 +14,11 @@ from fugata_core.metrics import counted
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
 from secrets_app.metrics import SHARES
-from secrets_app.persistence import LoadedShare, registry
-from secrets_app.sealing import share_associated_data
+from secrets_app.models import Share
+from secrets_app.persistence import share_table
 from vault_app import envelope
-from vault_app.backends import value_store
 from vault_app.errors import ValueMissing, VaultError
-from vault_app.values import delete_quietly
+from vault_app.values import delete_quietly, fetch
 
 logger = logging.getLogger(__name__)
 
@@ -35,15 +32,30 @@ class OpenedShare:
     expires_at: datetime
     one_time: bool
 
+    @classmethod
+    def of(cls, share: Share, content: bytes) -> Self:
+        """Return what the reader of a row gets."""
+        return cls(content, share.label, share.expires_at, share.one_time)
+
 
 @counted(SHARES, "opened")
-def reveal_share(
-    share_id: str, actor: Actor, remember: Callable[[OpenedShare], None] | None = None
-) -> OpenedShare:
+def reveal_share(share_id: str, actor: Actor) -> OpenedShare:
     """Return the content of a live share; a one-time share is handed to this caller alone.
 
-    `remember` runs in the transaction that claims a one-time share. Raises ShareNotFound, or
-    DecryptFailed or Overloaded (nothing consumed: it can be opened once that is over).
+    Raises ShareNotFound, or DecryptFailed or Overloaded (nothing consumed: it can be opened once
+    that is over).
+    """
+    share, content = read_share(share_id, actor)
+    if not claim_share(share, actor):
+        raise LostClaim()
+    discard_value(share)
+    return OpenedShare.of(share, content)
+
+
+def read_share(share_id: str, actor: Actor) -> tuple[Share, bytes]:
+    """Return the row and the content of a live share, with room for the answer; claims nothing.
+
+    Raises what `reveal_share` raises, but for LostClaim.
     """
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
@@ -54,56 +66,43 @@ def reveal_share(
         record_failure(AuditEvent.Kind.OPEN_FAILED, actor, share_digest=digest)
         raise
     require_place(len(content))
-    opened = OpenedShare(content, share.label, share.expires_at, share.one_time)
-    if not share.one_time:
-        claimed = registry().note_opening(digest, actor)
-    else:
-        claimed = _claim(opened, digest, actor, remember)
-    if not claimed:
-        raise LostClaim()
+    return share, content
+
+
+def claim_share(share: Share, actor: Actor) -> bool:
+    """Take a one-time share for this reader, or note the opening of another, in one statement.
+
+    In the caller's transaction if there is one. False: somebody else was first, or it is over.
+    """
+    digest = bytes(share.digest)
+    if share.one_time:
+        return share_table().remove(digest, AuditEvent.Kind.OPENED, actor)
+    return share_table().note_opening(digest, actor)
+
+
+def discard_value(share: Share) -> None:
+    """Delete the value of a one-time share that was claimed, once that is committed."""
     if share.one_time:
         delete_quietly(share.value_name)
-    return opened
 
 
-def _read(share_id: str, digest: bytes) -> tuple[LoadedShare, bytes]:
-    share = registry().load(digest)
-    if share is None:
+def _read(share_id: str, digest: bytes) -> tuple[Share, bytes]:
+    found = share_table().load(digest)
+    if found is None:
         raise ShareNotFound()
+    share, inline = found
     try:
-        sealed = _sealed_value(share)
-        associated_data = share_associated_data(digest, share.expires_at, share.one_time)
-        return share, envelope.unseal(
-            sealed, share.wrapped_key, associated_data, ids.link_secret(share_id)
-        )
+        sealed, link_secret = fetch(share.value_name, inline), ids.link_secret(share_id)
+        wrapped = bytes(share.wrapped_key)
+        return share, envelope.unseal(sealed, wrapped, share.associated_data(), link_secret)
     except ValueMissing as error:
-        if registry().load(digest) is None:  # opened or purged while we read
+        if share_table().load(digest) is None:  # opened or purged while we read
             raise ShareNotFound() from error
         raise _failed(error) from error
     except VaultError as error:
         raise _failed(error) from error
 
 
-def _sealed_value(share: LoadedShare) -> bytes:
-    if not value_store().transactional:
-        return value_store().get(share.value_name)
-    if share.sealed is None:
-        raise ValueMissing("the row's value is not in the database")
-    return share.sealed
-
-
 def _failed(error: VaultError) -> DecryptFailed:
     logger.error("a share could not be opened: %s", error)
     return DecryptFailed()
-
-
-def _claim(
-    opened: OpenedShare, digest: bytes, actor: Actor, remember: Callable[[OpenedShare], None] | None
-) -> bool:
-    if remember is None:  # one statement is its own transaction
-        return registry().remove(digest, AuditEvent.Kind.OPENED, actor)
-    with transaction.atomic():
-        claimed = registry().remove(digest, AuditEvent.Kind.OPENED, actor)
-        if claimed:
-            remember(opened)
-    return claimed

@@ -15,7 +15,7 @@ from fugata_core.errors import InternalError, MalformedJson, Unauthorized
 from fugata_core.responses import JSON
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share, find_share
-from secrets_app.actions.idempotent import acknowledge, create_repeatably, reveal_repeatably
+from secrets_app.actions.idempotent import acknowledge, create_idempotently, reveal_idempotently
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.api.parsers import CreateBody, CreateParser
 from secrets_app.api.previews import wants_page
@@ -59,7 +59,7 @@ class ShareViewSet(ViewSet):
         draft = _draft(body)
         key, actor = _idempotency_key(request), Actor.of(request._request)
         if key:
-            created = create_repeatably(draft, actor, key, request._request.body)
+            created = create_idempotently(draft, actor, key, request._request.body)
         else:
             created = create_share(draft, actor)
         answer = CreatedAnswer(created.share_id, created.deletion_token, iso(created.expires_at))
@@ -74,7 +74,7 @@ class ShareViewSet(ViewSet):
             return waiting_page(request._request, share_id)
         key, actor = _idempotency_key(request), Actor.of(request._request)
         if key:
-            return opened_answer(reveal_repeatably(share_id, actor, key))
+            return opened_answer(reveal_idempotently(share_id, actor, key))
         return opened_answer(reveal_share(share_id, actor))
 
     def exists(self, request: Request, share_id: str) -> HttpResponse:

@@ -15,7 +15,7 @@ from fugata_core.errors import BadRequest, FugataError, SecretTooLarge, database
 from fugata_core.methods import allow_methods
 from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share, find_share
-from secrets_app.actions.idempotent import reveal_repeatably
+from secrets_app.actions.idempotent import reveal_idempotently
 from secrets_app.actions.reveal import OpenedShare, reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import checked_key
@@ -100,7 +100,7 @@ def _reveal(request: HttpRequest, share_id: str) -> OpenedShare:
     """Open under the key that the form brought, so that a lost answer can be asked for again."""
     key = request.POST.get("idempotency_key")
     if key:
-        return reveal_repeatably(share_id, Actor.of(request), checked_key(key) or "")
+        return reveal_idempotently(share_id, Actor.of(request), checked_key(key) or "")
     return reveal_share(share_id, Actor.of(request))
 
 

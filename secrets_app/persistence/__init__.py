@@ -1,21 +1,20 @@
-"""The register of shares: every effect and its audit event, in one transaction.
+"""The table of shares, by the database in use: one statement on PostgreSQL, the ORM elsewhere.
 
-`registry()` gives the implementation for the database in use: one statement on PostgreSQL, a
-transaction of several anywhere else. One contract suite runs over both.
+One contract suite runs over both.
 """
 
 from functools import cache
 
 from django.db import connection
 
-from secrets_app.persistence.base import LoadedShare, NewShare, Registry
-from secrets_app.persistence.portable import PortableRegistry
-from secrets_app.persistence.postgresql import PostgresqlRegistry
+from secrets_app.persistence.base import ShareTable
+from secrets_app.persistence.portable import PortableShareTable
+from secrets_app.persistence.postgresql import PostgresqlShareTable
 
-__all__ = ["LoadedShare", "NewShare", "Registry", "registry"]
+__all__ = ["ShareTable", "share_table"]
 
 
 @cache
-def registry() -> Registry:
-    """Return the register for the database that the settings name."""
-    return PostgresqlRegistry() if connection.vendor == "postgresql" else PortableRegistry()
+def share_table() -> ShareTable:
+    """Return the table in the database that the settings name."""
+    return PostgresqlShareTable() if connection.vendor == "postgresql" else PortableShareTable()

@@ -1,51 +1,22 @@
-"""The contract of the register of shares."""
+"""The contract of the table of shares: every effect and its audit event, together or not at all."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from datetime import datetime
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
+from secrets_app.models import Share
 
 
-@dataclass(frozen=True, slots=True)
-class NewShare:
-    """A share about to be registered; fields as in models.Share."""
-
-    digest: bytes
-    deletion_digest: bytes
-    wrapped_key: bytes
-    key_id: str
-    value_name: str
-    size: int
-    label: str | None
-    one_time: bool
-    expires_at: datetime
-    client: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedShare:
-    """What opening needs; `sealed` is None unless the value lies in the same database."""
-
-    wrapped_key: bytes
-    value_name: str
-    label: str | None
-    one_time: bool
-    expires_at: datetime
-    sealed: bytes | None
-
-
-class Registry(ABC):
-    """Writes an effect and its audit event together, or neither. Time is the database's."""
+class ShareTable(ABC):
+    """Writes an effect and its audit event in one transaction. Time is the database's."""
 
     @abstractmethod
-    def insert(self, share: NewShare, sealed: bytes | None, actor: Actor) -> None:
-        """Register a share, with its value unless that is None because it is kept elsewhere."""
+    def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
+        """Write a row, and its value unless that is None because it is kept elsewhere."""
 
     @abstractmethod
-    def load(self, digest: bytes) -> LoadedShare | None:
-        """Return the live share of that digest, with its value where it lies in the database."""
+    def load(self, digest: bytes) -> tuple[Share, bytes | None] | None:
+        """Return the live share of that digest, and its value where that is in the database."""
 
     @abstractmethod
     def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:

@@ -1,7 +1,6 @@
-"""The register by the ORM, in a transaction of several statements: SQLite, and any other."""
+"""The table of shares by the ORM, in a transaction of several statements: SQLite, and any other."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from django.db import transaction
 
@@ -9,37 +8,30 @@ from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import event, record
 from secrets_app.models import Share
-from secrets_app.persistence.base import LoadedShare, NewShare, Registry
+from secrets_app.persistence.base import ShareTable
 from vault_app.models import StoredValue
 
 #: Bytes of content that one batch of a purge deletes, or one share.
 BYTES = 32 * 2**20
 
 
-class PortableRegistry(Registry):
+class PortableShareTable(ShareTable):
     """On SQLite every transaction is IMMEDIATE: there is one writer at a time."""
 
-    def insert(self, share: NewShare, sealed: bytes | None, actor: Actor) -> None:
+    def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
         with transaction.atomic():
             if sealed is not None:
                 StoredValue.objects.create(name=share.value_name, sealed=sealed)
-            Share.objects.create(**asdict(share))
+            share.save(force_insert=True)
             record(AuditEvent.Kind.CREATED, actor, share_digest=share.digest)
 
-    def load(self, digest: bytes) -> LoadedShare | None:
+    def load(self, digest: bytes) -> tuple[Share, bytes | None] | None:
         share = Share.objects.live().filter(digest=digest).first()
         if share is None:
             return None
         values = StoredValue.objects.values_list("sealed", flat=True)
         sealed = values.filter(name=share.value_name).first()
-        return LoadedShare(
-            wrapped_key=bytes(share.wrapped_key),
-            value_name=share.value_name,
-            label=share.label,
-            one_time=share.one_time,
-            expires_at=share.expires_at,
-            sealed=None if sealed is None else bytes(sealed),
-        )
+        return share, None if sealed is None else bytes(sealed)
 
     def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
         with transaction.atomic():

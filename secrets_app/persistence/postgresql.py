@@ -1,4 +1,4 @@
-"""The register on PostgreSQL: each effect is one statement, its audit event a part of it.
+"""The table of shares on PostgreSQL: each effect is one statement, its audit event a part of it.
 
 One round trip and one commit instead of five: that is what creating and opening cost least.
 Outside a transaction a statement is a transaction of its own.
@@ -7,13 +7,23 @@ Outside a transaction a statement is a transaction of its own.
 from typing import Any
 
 from django.db import connection
+from django.db.models import NOT_PROVIDED
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
-from secrets_app.persistence.base import LoadedShare, NewShare, Registry
+from secrets_app.models import Share
+from secrets_app.persistence.base import ShareTable
 
 _EVENT = """
 INSERT INTO audit_app_auditevent (kind, share_digest, address_hash, request_id, username)"""
+
+#: A share's columns, as its model names them; those that the database fills in are not inserted.
+_FIELDS = tuple(field.attname for field in Share._meta.concrete_fields)
+_INSERTED = tuple(
+    field.attname
+    for field in Share._meta.concrete_fields
+    if not field.primary_key and field.db_default is NOT_PROVIDED
+)
 
 _INSERT = f"""
 WITH value AS (
@@ -22,16 +32,12 @@ WITH value AS (
 ), event AS (
     {_EVENT} VALUES ('created', %(digest)s, %(address)s, %(request)s, %(username)s)
 )
-INSERT INTO secrets_app_share
-    (digest, deletion_digest, wrapped_key, key_id, value_name, size, label, one_time,
-     expires_at, client)
-VALUES (%(digest)s, %(deletion_digest)s, %(wrapped_key)s, %(key_id)s, %(value_name)s, %(size)s,
-        %(label)s, %(one_time)s, %(expires_at)s, %(client)s)
+INSERT INTO secrets_app_share ({", ".join(_INSERTED)})
+VALUES ({", ".join(f"%({name})s" for name in _INSERTED)})
 """
 
-_LOAD = """
-SELECT share.wrapped_key, share.value_name, share.label, share.one_time, share.expires_at,
-       value.sealed
+_LOAD = f"""
+SELECT {", ".join(f"share.{name}" for name in _FIELDS)}, value.sealed
 FROM secrets_app_share share
 LEFT JOIN vault_app_storedvalue value ON value.name = share.value_name
 WHERE share.digest = %s AND share.expires_at > statement_timestamp()
@@ -70,30 +76,18 @@ SELECT value_name FROM gone
 """
 
 
-class PostgresqlRegistry(Registry):
+class PostgresqlShareTable(ShareTable):
     """Under READ COMMITTED a second DELETE waits for the first, then finds nothing."""
 
-    def insert(self, share: NewShare, sealed: bytes | None, actor: Actor) -> None:
-        parameters = {
-            "digest": share.digest,
-            "deletion_digest": share.deletion_digest,
-            "wrapped_key": share.wrapped_key,
-            "key_id": share.key_id,
-            "value_name": share.value_name,
-            "size": share.size,
-            "label": share.label,
-            "one_time": share.one_time,
-            "expires_at": share.expires_at,
-            "client": share.client,
-            "sealed": sealed,
-        }
-        _execute(_INSERT, parameters | _who(actor))
+    def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
+        columns = {name: getattr(share, name) for name in _INSERTED}
+        _execute(_INSERT, columns | {"sealed": sealed} | _who(actor))
 
-    def load(self, digest: bytes) -> LoadedShare | None:
+    def load(self, digest: bytes) -> tuple[Share, bytes | None] | None:
         with connection.cursor() as cursor:
             cursor.execute(_LOAD, (digest,))
             row = cursor.fetchone()
-        return LoadedShare(*row) if row else None
+        return (Share.from_db(connection.alias, _FIELDS, row[:-1]), row[-1]) if row else None
 
     def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
         return _execute(_REMOVE, {"digest": digest, "kind": str(kind)} | _who(actor)) == 1

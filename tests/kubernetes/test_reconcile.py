@@ -46,11 +46,7 @@ def planted(name: str, stamp: str = OLD, **labels: str) -> Json:
 
 def rows(value_names: list[str]) -> None:
     """Write a share for each value."""
-    shares = []
-    for name in value_names:
-        share = new_share()
-        fields = {slot: getattr(share, slot) for slot in share.__slots__} | {"value_name": name}
-        shares.append(Share(**fields))
+    shares = [new_share(value_name=name) for name in value_names]
     Share.objects.bulk_create(shares, batch_size=500)
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection
 from hypothesis import strategies as st
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from audit_app.actors import SERVICE
 from audit_app.models import AuditEvent
 from fugata_core import tokens
-from secrets_app.actions.create import Created, Draft, create_share
+from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.models import Share
-from secrets_app.persistence import NewShare, Registry
+from secrets_app.persistence import ShareTable
 from vault_app.backends import value_store
 
 T = TypeVar("T")
@@ -24,12 +24,14 @@ T = TypeVar("T")
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
-def share(content: str = "s3cret", *, one_time: bool = True, label: str | None = None) -> Created:
+def share(
+    content: str = "s3cret", *, one_time: bool = True, label: str | None = None
+) -> CreatedShare:
     """Create a share for an hour."""
     return create_share(Draft(content, "1h", one_time, label), SERVICE)
 
 
-def row_of(created: Created) -> Share:
+def row_of(created: CreatedShare) -> Share:
     """Return what the database keeps of a share."""
     return Share.objects.get(digest=tokens.digest(created.share_id))
 
@@ -39,7 +41,7 @@ def kept() -> int:
     return sum(1 for _ in value_store().list())
 
 
-def replace_value(created: Created, change: Callable[[bytes], bytes]) -> None:
+def replace_value(created: CreatedShare, change: Callable[[bytes], bytes]) -> None:
     """Put other bytes in the place of a share's value, as somebody who holds the store could."""
     store, name = value_store(), row_of(created).value_name
     sealed = store.get(name)
@@ -47,31 +49,32 @@ def replace_value(created: Created, change: Callable[[bytes], bytes]) -> None:
     store.put(name, change(sealed))
 
 
-def expire(created: Created) -> None:
+def expire(created: CreatedShare) -> None:
     """Put the share's end into the past."""
     past = datetime.now(UTC) - timedelta(seconds=1)
     Share.objects.filter(digest=tokens.digest(created.share_id)).update(expires_at=past)
 
 
-def new_share(seconds: float = 3600, *, one_time: bool = True) -> NewShare:
+def new_share(seconds: float = 3600, **fields: Any) -> Share:
     """Return a share to register, which expires in `seconds` (or did)."""
-    return NewShare(
-        digest=secrets.token_bytes(32),
-        deletion_digest=secrets.token_bytes(32),
-        wrapped_key=b"wrapped",
-        key_id="test",
-        value_name=secrets.token_hex(16),
-        size=3,
-        label="label",
-        one_time=one_time,
-        expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
-    )
+    usual = {
+        "digest": secrets.token_bytes(32),
+        "deletion_digest": secrets.token_bytes(32),
+        "wrapped_key": b"wrapped",
+        "key_id": "test",
+        "value_name": secrets.token_hex(16),
+        "size": 3,
+        "label": "label",
+        "one_time": True,
+        "expires_at": datetime.now(UTC) + timedelta(seconds=seconds),
+    }
+    return Share(**usual | fields)
 
 
-def put(registry: Registry, seconds: float = 3600, sealed: bytes | None = b"sealed") -> NewShare:
+def put(table: ShareTable, seconds: float = 3600, sealed: bytes | None = b"sealed") -> Share:
     """Register a share that expires in `seconds` and return it."""
     share = new_share(seconds)
-    registry.insert(share, sealed, SERVICE)
+    table.insert(share, sealed, SERVICE)
     return share
 
 

@@ -18,7 +18,7 @@ from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app import idempotency
 from secrets_app.actions.create import Draft
-from secrets_app.actions.idempotent import create_repeatably, reveal_repeatably
+from secrets_app.actions.idempotent import create_idempotently, reveal_idempotently
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import Idempotency, for_opening, purge_kept_answers
@@ -184,9 +184,9 @@ def test_nothing_is_consumed_where_the_answer_can_not_be_kept(
 
     monkeypatch.setattr("secrets_app.actions.idempotent.keep", fail)
     with pytest.raises(DatabaseError):
-        reveal_repeatably(made.share_id, SERVICE, KEY)
+        reveal_idempotently(made.share_id, SERVICE, KEY)
     with pytest.raises(DatabaseError):
-        create_repeatably(Draft("s", "1h"), SERVICE, KEY, b"{}")
+        create_idempotently(Draft("s", "1h"), SERVICE, KEY, b"{}")
     monkeypatch.undo()
     assert Share.objects.count() == 1
     assert reveal_share(made.share_id, SERVICE).content == b"s3cret"
@@ -229,8 +229,8 @@ def test_an_edited_answer_is_not_shown(client: Client) -> None:
 def test_any_answer_comes_back(content: str, label: str | None) -> None:
     made = share(content, label=label)
     key = secrets.token_urlsafe(24)
-    first = reveal_repeatably(made.share_id, SERVICE, key)
-    assert reveal_repeatably(made.share_id, SERVICE, key) == first
+    first = reveal_idempotently(made.share_id, SERVICE, key)
+    assert reveal_idempotently(made.share_id, SERVICE, key) == first
     assert first.content == content.encode()
 
 
@@ -242,7 +242,7 @@ def test_the_same_request_many_times_at_once(rounds: int) -> None:
 
     def open_it(number: int) -> str:
         try:
-            return reveal_repeatably(made[number].share_id, SERVICE, KEY).content.decode()
+            return reveal_idempotently(made[number].share_id, SERVICE, KEY).content.decode()
         except ShareNotFound:
             return "gone"
 
@@ -252,7 +252,7 @@ def test_the_same_request_many_times_at_once(rounds: int) -> None:
 
     def create_it(number: int) -> str:
         key = f"{number:022d}"
-        return create_repeatably(Draft("s", "1h"), SERVICE, key, b"the body").share_id
+        return create_idempotently(Draft("s", "1h"), SERVICE, key, b"the body").share_id
 
     for answers in at_once(6, count, create_it):
         assert len(set(answers)) == 1
@@ -271,7 +271,7 @@ def test_readers_with_and_without_the_key(rounds: int) -> None:
         results = []
         for _ in range(3):
             try:
-                results.append(reveal_repeatably(made[number].share_id, SERVICE, key).content)
+                results.append(reveal_idempotently(made[number].share_id, SERVICE, key).content)
             except ShareNotFound:
                 results.append(b"gone")
         assert len(set(results)) == 1

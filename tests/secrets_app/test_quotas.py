@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
-from secrets_app.actions.create import Created, Draft, create_share
+from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
@@ -36,7 +36,7 @@ def measured_anew() -> Iterator[None]:
     installation_usage.forget()
 
 
-def share(actor: Actor = ALICE, content: str = CONTENT, *, one_time: bool = True) -> Created:
+def share(actor: Actor = ALICE, content: str = CONTENT, *, one_time: bool = True) -> CreatedShare:
     return create_share(Draft(content, "1h", one_time), actor)
 
 
@@ -91,22 +91,22 @@ def test_what_is_larger_than_the_quota_never_fits(settings: Settings) -> None:
     assert refused.value.headers["Retry-After"] == "60"
 
 
-def _open(created: Created) -> None:
+def _open(created: CreatedShare) -> None:
     reveal_share(created.share_id, BOB)
 
 
-def _delete(created: Created) -> None:
+def _delete(created: CreatedShare) -> None:
     delete_share(created.share_id, created.deletion_token, BOB)
 
 
-def _expire_and_purge(created: Created) -> None:
+def _expire_and_purge(created: CreatedShare) -> None:
     expire(created)
     assert sum(purge_expired()) == 1
 
 
 @pytest.mark.parametrize("end", [_open, _delete, expire, _expire_and_purge])
 @pytest.mark.usefixtures("three_each")
-def test_what_ends_a_share_frees_its_place(end: Callable[[Created], None]) -> None:
+def test_what_ends_a_share_frees_its_place(end: Callable[[CreatedShare], None]) -> None:
     first, *_ = [share() for _ in range(3)]
     end(first)
     share()

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from audit_app.actors import SERVICE
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.sealing import secret_associated_data
-from secrets_app.actions.create import Created
+from secrets_app.actions.create import CreatedShare
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
@@ -36,7 +36,7 @@ def keyring(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return path
 
 
-def shares(count: int) -> list[Created]:
+def shares(count: int) -> list[CreatedShare]:
     return [share(f"s3cret {number}") for number in range(count)]
 
 
@@ -176,7 +176,7 @@ def test_another_rotation_meanwhile() -> None:
     assert by_key() == {newest: 4}
 
 
-def wrap_again_under_old(created: Created) -> None:
+def wrap_again_under_old(created: CreatedShare) -> None:
     row = row_of(created)
     context = row.associated_data().wrap_context()
     data_key = key_provider().unwrap(bytes(row.wrapped_key), context)

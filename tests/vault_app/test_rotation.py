@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pytest_django.fixtures import Settings
 from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
-from secrets_app.persistence import NewShare, registry
+from secrets_app.persistence import share_table
 from tests.secrets_app.support import new_share, share
 from tests.support.parts import wait_until
 from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
@@ -175,12 +174,12 @@ def test_the_primary_stays(keyring: KeyringFile) -> None:
 
 def test_a_key_that_rows_need_stays(keyring: KeyringFile) -> None:
     rotated()
-    registry().insert(new_share_under("old"), b"sealed", SERVICE)
+    share_table().insert(new_share_under("old"), b"sealed", SERVICE)
     assert_refused("old", keyring, "1 data keys")
 
 
-def new_share_under(key_id: str) -> NewShare:
-    return replace(new_share(), key_id=key_id)
+def new_share_under(key_id: str) -> Share:
+    return new_share(key_id=key_id)
 
 
 def test_a_key_that_was_primary_a_moment_ago_stays(keyring: KeyringFile) -> None:
@@ -239,7 +238,7 @@ def test_a_row_that_is_being_written_keeps_its_key(
     def write() -> None:
         try:
             with transaction.atomic():
-                registry().insert(new_share_under("old"), b"sealed", SERVICE)
+                share_table().insert(new_share_under("old"), b"sealed", SERVICE)
                 written.set()
                 assert may_commit.wait(60)
         finally:

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
 from fugata_site.middleware.client import may_create
-from secrets_app.actions.create import Created, Draft, create_share
+from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.models import Share
 from tests.repositories_app.support import people, token_of
@@ -59,7 +59,7 @@ def create(address: str = INSIDE, token: str | None = None) -> Any:
     return Client(REMOTE_ADDR=address).post("/secrets", BODY, "application/json", headers=headers)
 
 
-def made() -> Created:
+def made() -> CreatedShare:
     return create_share(Draft("s3cret", "1h", True), SERVICE)
 
 

@@ -10,7 +10,7 @@ from django.db import connection, models, transaction
 from audit_app.actors import SERVICE
 from audit_app.seal import seal_events
 from repositories_app.actions.secrets import read_secret, set_secret
-from secrets_app.actions.create import Created
+from secrets_app.actions.create import CreatedShare
 from secrets_app.actions.reveal import reveal_share
 from tests.repositories_app.support import Api, content, opened, people, token_of
 from tests.secrets_app.support import share
@@ -20,8 +20,8 @@ from tests.secrets_app.support import share
 class Everything:
     """What was put in, and how to see that it is there."""
 
-    once: Created
-    many: Created
+    once: CreatedShare
+    many: CreatedShare
     token: str
 
     def assert_kept(self, *, one_time: bool) -> None:

@@ -21,11 +21,11 @@ from repositories_app.actions.secrets import (
 )
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.models import Repository, RepositorySecret
-from repositories_app.persistence import SecretRef, registry
+from repositories_app.persistence import SecretRef, secret_table
 from tests.repositories_app.support import happened, opened, row
 from tests.support.doubles import FaultyKeys, MemoryStore
 from vault_app.models import StoredValue
-from vault_app.values import KeptValue
+from vault_app.values import SealedValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
 
@@ -71,14 +71,14 @@ def test_values_in_the_database_come_and_go_with_their_rows(actor: Actor) -> Non
 
 def _beaten(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a writer find so many times that another has just made the row."""
-    write, left = registry().write, iter(range(times))
+    write, left = secret_table().write, iter(range(times))
 
-    def write_or_lose(place: SecretRef, value: KeptValue, actor: Actor) -> str | None:
+    def write_or_lose(place: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         if next(left, None) is not None:
             raise IntegrityError("another writer made the row at the same time")
         return write(place, value, actor)
 
-    monkeypatch.setattr(registry(), "write", write_or_lose)
+    monkeypatch.setattr(secret_table(), "write", write_or_lose)
 
 
 def test_a_writer_begins_anew_as_often_as_others_come_first(
@@ -147,7 +147,7 @@ def test_an_error_after_the_row_was_sent_deletes_no_value(
     def fail(*_: object, **__: object) -> None:
         raise DatabaseError("injected")
 
-    monkeypatch.setattr(type(registry()), "write", fail)
+    monkeypatch.setattr(type(secret_table()), "write", fail)
     with pytest.raises(DatabaseError):
         set_secret(opened(), "k", "v", SERVICE)
     assert remote_store.calls == ["put"]

@@ -1,19 +1,28 @@
-"""The register, in each implementation that the database in use can run."""
+"""The tables, in each implementation that the database in use can run."""
 
 import pytest
 from django.db import connection
 
-from repositories_app.persistence import Registry
-from repositories_app.persistence.portable import PortableRegistry
-from repositories_app.persistence.postgresql import PostgresqlRegistry
+from repositories_app.persistence import AccessTable, SecretTable
+from repositories_app.persistence.portable import PortableAccessTable, PortableSecretTable
+from repositories_app.persistence.postgresql import PostgresqlAccessTable, PostgresqlSecretTable
 
-REGISTRIES: list[type[Registry]] = [PortableRegistry]
+ACCESS_TABLES: list[type[AccessTable]] = [PortableAccessTable]
+SECRET_TABLES: list[type[SecretTable]] = [PortableSecretTable]
 if connection.vendor == "postgresql":
-    REGISTRIES.append(PostgresqlRegistry)
+    ACCESS_TABLES.append(PostgresqlAccessTable)
+    SECRET_TABLES.append(PostgresqlSecretTable)
 
 
-@pytest.fixture(params=REGISTRIES)
-def registry(request: pytest.FixtureRequest) -> Registry:
+@pytest.fixture(params=ACCESS_TABLES)
+def access(request: pytest.FixtureRequest) -> AccessTable:
     """The implementation under test."""
-    made: Registry = request.param()
+    made: AccessTable = request.param()
+    return made
+
+
+@pytest.fixture(params=SECRET_TABLES)
+def secrets(request: pytest.FixtureRequest) -> SecretTable:
+    """The implementation under test."""
+    made: SecretTable = request.param()
     return made

@@ -1,4 +1,4 @@
-"""The contract of the register of repositories: each effect with its event, or neither."""
+"""The contracts of the tables of repositories: each effect with its event, or neither."""
 
 import itertools
 from collections.abc import Callable
@@ -15,13 +15,19 @@ from fugata_core import tokens
 from repositories_app.actions.repositories import delete_repository
 from repositories_app.actions.tokens import TokenScope, create_access_token
 from repositories_app.models import AccessToken, Repository, RepositorySecret
-from repositories_app.persistence import Registry, SecretRef, registry
-from repositories_app.persistence.portable import PortableRegistry
-from repositories_app.persistence.postgresql import PostgresqlRegistry
+from repositories_app.persistence import (
+    AccessTable,
+    SecretRef,
+    SecretTable,
+    access_table,
+    secret_table,
+)
+from repositories_app.persistence.portable import PortableAccessTable, PortableSecretTable
+from repositories_app.persistence.postgresql import PostgresqlAccessTable, PostgresqlSecretTable
 from tests.repositories_app.support import OTHERS, REPOSITORY, opened, row, token_of
 from tests.secrets_app.support import at_once
 from vault_app.models import StoredValue
-from vault_app.values import KeptValue
+from vault_app.values import SealedValue
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("members")]
 
@@ -30,9 +36,9 @@ UNWRITABLE = Actor(request_id=cast(str, None))
 _numbers = itertools.count()
 
 
-def kept(sealed: bytes | None = b"sealed") -> KeptValue:
+def kept(sealed: bytes | None = b"sealed") -> SealedValue:
     """A value of a name of its own."""
-    return KeptValue(f"value-{next(_numbers)}", b"wrapped", "test", 6, sealed)
+    return SealedValue(f"value-{next(_numbers)}", b"wrapped", "test", 6, sealed)
 
 
 def place(key: str = "k") -> SecretRef:
@@ -44,16 +50,18 @@ def values() -> set[str]:
 
 
 def test_the_database_in_use_has_its_own() -> None:
-    wanted = PostgresqlRegistry if connection.vendor == "postgresql" else PortableRegistry
-    assert type(registry()) is wanted
+    own: tuple[type, type] = (PortableAccessTable, PortableSecretTable)
+    if connection.vendor == "postgresql":
+        own = (PostgresqlAccessTable, PostgresqlSecretTable)
+    assert (type(access_table()), type(secret_table())) == own
 
 
 # --- Tokens and members --------------------------------------------------------------------------
 
 
-def test_a_live_token(registry: Registry) -> None:
+def test_a_live_token(access: AccessTable) -> None:
     token, made = create_access_token("rita", TokenScope(read_only=True))
-    known = registry.token(tokens.digest(token))
+    known = access.token(tokens.digest(token))
     assert known is not None
     assert known.digest == tokens.digest(token)
     caller = known.caller
@@ -67,18 +75,18 @@ def test_a_live_token(registry: Registry) -> None:
     ("field", "seconds", "live"),
     [("expires_at", -1, False), ("expires_at", 60, True), ("revoked_at", -1, False)],
 )
-def test_ends_of_tokens(registry: Registry, field: str, seconds: int, live: bool) -> None:
+def test_ends_of_tokens(access: AccessTable, field: str, seconds: int, live: bool) -> None:
     token, made = create_access_token("rita", TokenScope())
     at = datetime.now(UTC) + timedelta(seconds=seconds)
     AccessToken.objects.filter(pk=made.pk).update(**{field: at})
-    assert (registry.token(tokens.digest(token)) is not None) is live
+    assert (access.token(tokens.digest(token)) is not None) is live
 
 
-def test_a_user_who_may_not_sign_in(registry: Registry) -> None:
+def test_a_user_who_may_not_sign_in(access: AccessTable) -> None:
     token = token_of("rita")
     User.objects.filter(username="rita").update(is_active=False)
-    assert registry.token(tokens.digest(token)) is None
-    assert registry.token(b"x" * 32) is None
+    assert access.token(tokens.digest(token)) is None
+    assert access.token(b"x" * 32) is None
 
 
 @pytest.mark.parametrize(
@@ -91,36 +99,36 @@ def test_a_user_who_may_not_sign_in(registry: Registry) -> None:
         ("alice", "nowhere", None),
     ],
 )
-def test_membership(registry: Registry, username: str, repository: str, role: str | None) -> None:
+def test_membership(access: AccessTable, username: str, repository: str, role: str | None) -> None:
     user = User.objects.get(username=username).pk
     wanted = (opened(repository).id, role) if role else None
-    assert registry.membership(repository, user, None) == wanted
+    assert access.membership(repository, user, None) == wanted
 
 
-def test_a_narrowed_token_reaches_its_own(registry: Registry) -> None:
+def test_a_narrowed_token_reaches_its_own(access: AccessTable) -> None:
     alice = User.objects.get(username="alice").pk
     here = create_access_token("alice", TokenScope(repositories=[REPOSITORY]))[1].pk
     elsewhere = create_access_token("alice", TokenScope(repositories=[OTHERS]))[1].pk
-    assert registry.membership(REPOSITORY, alice, here) == (opened().id, "owner")
-    assert registry.membership(REPOSITORY, alice, elsewhere) is None
-    assert registry.membership(OTHERS, alice, elsewhere) is None
+    assert access.membership(REPOSITORY, alice, here) == (opened().id, "owner")
+    assert access.membership(REPOSITORY, alice, elsewhere) is None
+    assert access.membership(OTHERS, alice, elsewhere) is None
 
 
 # --- Secrets -------------------------------------------------------------------------------------
 
 
-def test_write_makes_and_replaces(registry: Registry, actor: Actor) -> None:
+def test_write_makes_and_replaces(secrets: SecretTable, actor: Actor) -> None:
     first, second = kept(b"one"), kept(b"two")
-    assert registry.write(place(), first, actor) is None
+    assert secrets.write(place(), first, actor) is None
     made = row("k")
-    assert registry.write(place(), second, actor) == first.name
+    assert secrets.write(place(), second, actor) == first.name
     replaced = row("k")
     assert (replaced.pk, replaced.created_at) == (made.pk, made.created_at)
     assert replaced.updated_at > made.updated_at
     assert (replaced.value_name, replaced.size, replaced.key_id) == (second.name, 6, "test")
     assert bytes(replaced.wrapped_key) == b"wrapped"
     assert values() == {second.name}
-    loaded = registry.load(opened().id, "k")
+    loaded = secrets.load(opened().id, "k")
     assert loaded is not None
     assert (loaded.wrapped_key, loaded.value_name, loaded.sealed) == (
         b"wrapped",
@@ -129,28 +137,28 @@ def test_write_makes_and_replaces(registry: Registry, actor: Actor) -> None:
     )
 
 
-def test_a_value_kept_elsewhere(registry: Registry) -> None:
-    registry.write(place(), kept(None), SERVICE)
-    loaded = registry.load(opened().id, "k")
+def test_a_value_kept_elsewhere(secrets: SecretTable) -> None:
+    secrets.write(place(), kept(None), SERVICE)
+    loaded = secrets.load(opened().id, "k")
     assert loaded is not None
     assert loaded.sealed is None
     assert values() == set()
 
 
-def test_remove(registry: Registry, actor: Actor) -> None:
+def test_remove(secrets: SecretTable, actor: Actor) -> None:
     value, other = kept(), kept()
-    registry.write(place(), value, actor)
-    registry.write(place("other"), other, actor)
-    assert registry.remove(place(), actor) == value.name
-    assert registry.remove(place(), actor) is None
-    assert registry.load(opened().id, "k") is None
+    secrets.write(place(), value, actor)
+    secrets.write(place("other"), other, actor)
+    assert secrets.remove(place(), actor) == value.name
+    assert secrets.remove(place(), actor) is None
+    assert secrets.load(opened().id, "k") is None
     assert values() == {other.name}
 
 
-def test_events_say_who_did_what(registry: Registry, actor: Actor) -> None:
-    registry.write(place(), kept(), actor)
-    registry.remove(place(), actor)
-    registry.remove(place(), actor)
+def test_events_say_who_did_what(secrets: SecretTable, actor: Actor) -> None:
+    secrets.write(place(), kept(), actor)
+    secrets.remove(place(), actor)
+    secrets.remove(place(), actor)
     events = AuditEvent.objects.filter(secret_key="k").order_by("pk")
     assert [event.kind for event in events] == ["set", "removed"]
     for event in events:
@@ -160,13 +168,13 @@ def test_events_say_who_did_what(registry: Registry, actor: Actor) -> None:
         assert said == (actor.request_id, actor.username, actor.token)
 
 
-def test_no_effect_without_its_event(registry: Registry) -> None:
+def test_no_effect_without_its_event(secrets: SecretTable) -> None:
     value = kept()
-    registry.write(place(), value, SERVICE)
+    secrets.write(place(), value, SERVICE)
     acts: list[Callable[[], object]] = [
-        lambda: registry.write(place(), kept(), UNWRITABLE),
-        lambda: registry.write(place("new"), kept(), UNWRITABLE),
-        lambda: registry.remove(place(), UNWRITABLE),
+        lambda: secrets.write(place(), kept(), UNWRITABLE),
+        lambda: secrets.write(place("new"), kept(), UNWRITABLE),
+        lambda: secrets.remove(place(), UNWRITABLE),
     ]
     for act in acts:
         with pytest.raises(DatabaseError):
@@ -175,11 +183,11 @@ def test_no_effect_without_its_event(registry: Registry) -> None:
     assert RepositorySecret.objects.get().value_name == value.name
 
 
-def test_a_repository_that_is_gone(registry: Registry) -> None:
+def test_a_repository_that_is_gone(secrets: SecretTable) -> None:
     where = place()
     delete_repository(REPOSITORY)
     with pytest.raises(IntegrityError), transaction.atomic():
-        registry.write(where, kept(), SERVICE)
+        secrets.write(where, kept(), SERVICE)
     assert values() == set()
     assert not AuditEvent.objects.filter(kind="set").exists()
 
@@ -190,7 +198,7 @@ def test_a_repository_that_is_gone(registry: Registry) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("sealed", [b"sealed", None], ids=["here", "elsewhere"])
 def test_writers_and_removers_leave_nothing_behind(
-    registry: Registry, rounds: int, sealed: bytes | None
+    secrets: SecretTable, rounds: int, sealed: bytes | None
 ) -> None:
     """Every value that was written is the row's, or was named to whoever replaced or removed it."""
     where = place()
@@ -198,10 +206,10 @@ def test_writers_and_removers_leave_nothing_behind(
 
     def write_or_remove(_: int) -> tuple[str | None, str | None]:
         if next(turns) % 3 == 0:
-            return None, registry.remove(where, SERVICE)
+            return None, secrets.remove(where, SERVICE)
         value = kept(sealed)
         try:
-            return value.name, registry.write(where, value, SERVICE)
+            return value.name, secrets.write(where, value, SERVICE)
         except IntegrityError:
             return None, None
 

@@ -7,7 +7,7 @@ import pytest
 from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app import ids
-from secrets_app.actions.create import Created
+from secrets_app.actions.create import CreatedShare
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import DecryptFailed
 from secrets_app.models import Share
@@ -16,13 +16,13 @@ from tests.secrets_app.support import replace_value, row_of, share
 pytestmark = pytest.mark.django_db
 
 
-def assert_closed(created: Created) -> None:
+def assert_closed(created: CreatedShare) -> None:
     with pytest.raises(DecryptFailed):
         reveal_share(created.share_id, SERVICE)
     assert Share.objects.filter(digest=tokens.digest(created.share_id)).exists()
 
 
-def edit(created: Created, **fields: object) -> None:
+def edit(created: CreatedShare, **fields: object) -> None:
     Share.objects.filter(digest=tokens.digest(created.share_id)).update(**fields)
 
 

@@ -1,1 +1,1 @@
-"""The register's tests."""
+"""The table of shares."""

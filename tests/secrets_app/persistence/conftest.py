@@ -1,21 +1,21 @@
-"""The register, in each implementation that the database in use can run."""
+"""The table, in each implementation that the database in use can run."""
 
 import pytest
 from django.db import connection
 
-from secrets_app.persistence import Registry
-from secrets_app.persistence.portable import PortableRegistry
-from secrets_app.persistence.postgresql import PostgresqlRegistry
+from secrets_app.persistence import ShareTable
+from secrets_app.persistence.portable import PortableShareTable
+from secrets_app.persistence.postgresql import PostgresqlShareTable
 
-REGISTRIES: list[type[Registry]] = [PortableRegistry]
+TABLES: list[type[ShareTable]] = [PortableShareTable]
 if connection.vendor == "postgresql":
-    REGISTRIES.append(PostgresqlRegistry)
+    TABLES.append(PostgresqlShareTable)
 
 collect_ignore = [] if connection.vendor == "postgresql" else ["test_skip_locked.py"]
 
 
-@pytest.fixture(params=REGISTRIES)
-def registry(request: pytest.FixtureRequest) -> Registry:
+@pytest.fixture(params=TABLES)
+def table(request: pytest.FixtureRequest) -> ShareTable:
     """The implementation under test."""
-    made: Registry = request.param()
+    made: ShareTable = request.param()
     return made
