@@ -3,6 +3,7 @@
 import hmac
 from datetime import timedelta
 
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -43,8 +44,8 @@ def _note_use(token: KnownToken) -> None:
     """Write when the token was used, unless that was done a short while ago."""
     last = token.last_used_at
     if last is None or token.now - last > USE_NOTED_EVERY:
-        unchanged = AccessToken.objects.filter(pk=token.caller.token_id, last_used_at=last)
-        unchanged.update(last_used_at=Now())
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - USE_NOTED_EVERY)
+        AccessToken.objects.filter(stale, pk=token.caller.token_id).update(last_used_at=Now())
 
 
 class BearerAuthentication(BaseAuthentication):

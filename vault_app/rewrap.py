@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from django.apps import apps
 from django.db import models, transaction
-from django.db.models.functions import Now
 
+from fugata_core.clock import now
 from vault_app.backends import key_provider
 from vault_app.errors import DecryptionFailed
 from vault_app.keys.local import LOOK
@@ -144,7 +144,8 @@ def _rewrapped(row: _Row) -> bytes | None:
 
 def ask() -> None:
     """Ask the worker to re-wrap everything under the primary; it goes on until that is done."""
-    KeyEncryptionKey.objects.filter(id=key_provider().primary).update(rewrap_asked_at=Now())
+    primary = KeyEncryptionKey.objects.filter(id=key_provider().primary)
+    primary.update(rewrap_asked_at=now())  # SQLite's own writing of it would not compare as text
 
 
 def answer(seconds: float) -> int:

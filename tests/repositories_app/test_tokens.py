@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from fugata_core import tokens
+from repositories_app import authentication
 from repositories_app.access_tokens import is_access_token, new_access_token, shown
 from repositories_app.models import AccessToken
 from tests.repositories_app.support import Api, token_of
@@ -53,6 +54,18 @@ def test_use_is_noted_but_not_at_every_request() -> None:
     later = used()
     assert later
     assert later >= first
+
+
+def test_use_is_noted_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the service itself wrote, of which SQLite keeps the text."""
+    api = Api(token_of("alice"))
+    api.list()
+    monkeypatch.setattr(authentication, "USE_NOTED_EVERY", timedelta(0))
+    seen = {used()}
+    for _ in range(50):
+        api.list()
+        seen.add(used())
+    assert len(seen) > 2
 
 
 def test_an_end_is_an_end() -> None:

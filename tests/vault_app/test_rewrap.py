@@ -1,6 +1,7 @@
 """Re-wrapping: every data key under the primary, whatever happens to its row meanwhile."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,15 @@ def test_the_worker_does_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> N
     assert [key.asked for key in rotation.progress()] == [False, True]
     assert tasks.rewrap_keys() == 1
     assert by_key() == {new: 5}
+    assert not any(key.asked for key in rotation.progress())
+
+
+def test_what_was_asked_at_a_full_second_is_done_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rewrap, "SETTLE", 0.0)
+    monkeypatch.setattr(rewrap, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    rewrap.ask()
+    assert any(key.asked for key in rotation.progress())
+    tasks.rewrap_keys()
     assert not any(key.asked for key in rotation.progress())
 
 
