@@ -109,6 +109,8 @@ class AccessToken(models.Model):
 class RepositorySecret(Sealed):
     """A key of a repository; the sealed value is in the value store, under `value_name`."""
 
+    values_of = "repositories"
+
     repository = models.ForeignKey(
         Repository, on_delete=models.PROTECT, related_name="secrets", db_index=False
     )

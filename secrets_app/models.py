@@ -29,6 +29,8 @@ class ShareQuerySet(models.QuerySet["Share"]):
 class Share(Sealed):
     """A secret that waits behind a link."""
 
+    values_of = "shares"
+
     digest = models.BinaryField(max_length=32, unique=True)
     deletion_digest = models.BinaryField(max_length=32)
     label = models.TextField(null=True)

@@ -1,7 +1,9 @@
 """The vault's tables, and the columns that every row with a sealed value has."""
 
 import uuid
+from typing import ClassVar
 
+from django.apps import apps
 from django.db import models
 from django.db.models.functions import Now
 
@@ -58,7 +60,10 @@ class Sealed(models.Model):
     """A row whose value is sealed under a data key of its own.
 
     The reference to the key is the database's word that no key goes while a row needs it.
+    `values_of`: whose values they are to the value store.
     """
+
+    values_of: ClassVar[str]
 
     #: The data key as the key provider wrapped it; it names the key that did.
     wrapped_key = models.BinaryField()
@@ -89,3 +94,8 @@ class DeletionHold(models.Model):
 
     def __str__(self) -> str:
         return f"hold until {self.until}"
+
+
+def sealed_models() -> list[type[Sealed]]:
+    """Return every table with sealed values."""
+    return [model for model in apps.get_models() if issubclass(model, Sealed)]

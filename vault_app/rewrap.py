@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from django.apps import apps
 from django.db import models, transaction
 
 from fugata_core.clock import now
@@ -18,7 +17,7 @@ from vault_app.backends import key_provider
 from vault_app.errors import DecryptionFailed
 from vault_app.keys.local import LOOK
 from vault_app.keys.wrapped import provider_of
-from vault_app.models import KeyEncryptionKey, Sealed
+from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
 #: Rows read, re-wrapped and written together, in one short transaction.
 BATCH = 200
@@ -42,11 +41,6 @@ class _Row:
     pk: int
     context: bytes
     wrapped: bytes
-
-
-def sealed_models() -> list[type[Sealed]]:
-    """Return every table with sealed values."""
-    return [model for model in apps.get_models() if issubclass(model, Sealed)]
 
 
 def other_keys(source: str | None = None) -> list[str]:

@@ -13,8 +13,7 @@ from vault_app.backends import key_provider
 from vault_app.keys import keyring, local
 from vault_app.keys.keyring import KeyringFile
 from vault_app.keys.wrapped import provider_of
-from vault_app.models import KeyEncryptionKey
-from vault_app.rewrap import sealed_models
+from vault_app.models import KeyEncryptionKey, sealed_models
 
 #: Seconds after a key became primary for which processes may still wrap under the one before.
 GRACE = 10

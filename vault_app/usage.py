@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable
 
-from django.apps import apps
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from vault_app import keycheck
-from vault_app.models import KeyEncryptionKey, Sealed
+from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
 
 def with_rows(keys: QuerySet[KeyEncryptionKey]) -> QuerySet[KeyEncryptionKey]:
     """Return the keys with `rows`: how many rows of any table have a data key wrapped by it."""
-    counts = [_rows(model) for model in apps.get_models() if issubclass(model, Sealed)]
+    counts = [_rows(model) for model in sealed_models()]
     return keys.annotate(rows=sum(counts[1:], start=counts[0]))
 
 

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-FORMAT = 1
+#: Format 1 named rows by model; tables keep their names when code moves.
+FORMAT = 2
 _MANIFEST = "manifest.json"
 
 
@@ -97,11 +98,10 @@ class Reader:
             self._tar = tarfile.open(path)  # noqa: SIM115  # closed by __exit__
             self._names = {entry.name: entry for entry in self._tar if entry.isfile()}
             fields: dict[str, Any] = json.loads(self._bytes(_MANIFEST))
+            _refuse_other_format(path, fields.get("format"))
             self.manifest = Manifest(**fields)
         except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
             raise BadArchive(f"{path}: is no back-up, or not a whole one") from error
-        if self.manifest.format != FORMAT:
-            raise BadArchive(f"{path}: was written by another version of Fugata")
 
     def __enter__(self) -> Self:
         return self
@@ -139,3 +139,11 @@ class Reader:
 
     def _bytes(self, name: str) -> bytes:
         return self._open(name).read()
+
+
+def _refuse_other_format(path: Path, found: object) -> None:
+    if found != FORMAT:
+        raise BadArchive(
+            f"{path}: was written by another version of Fugata (its format is {found}, this version"
+            f" reads {FORMAT}). Restore it with that version"
+        )

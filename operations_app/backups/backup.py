@@ -15,12 +15,10 @@ from operations_app.backups.archive import Manifest, Writer
 from vault_app.backends import value_store
 from vault_app.deletion_hold import deletions_held
 from vault_app.errors import ValueMissing
-from vault_app.models import Sealed
+from vault_app.models import sealed_models
 
 #: Seconds between two renewals of the hold.
 RENEW = 60.0
-#: Which app's store keeps the values of which rows.
-STORES = {"secrets_app.Share": "shares", "repositories_app.RepositorySecret": "repositories"}
 
 Progress = Callable[[str, int], None]
 
@@ -56,22 +54,15 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
 def _tables(archive: Writer, progress: Progress) -> int:
     count = 0
     for model in rows.tables():
-        label = model._meta.label
-        count += archive.add_lines(f"rows/{label}", rows.dumped(model))
+        count += archive.add_lines(rows.file_of(model), rows.dumped(model))
         progress("rows", count)
     return count
 
 
-def sealed_models() -> list[type[Sealed]]:
-    """Return the models whose rows point to values."""
-    return [model for model in rows.tables() if issubclass(model, Sealed)]
-
-
 def _value_names() -> Iterator[tuple[str, str]]:
     for model in sealed_models():
-        app = STORES[model._meta.label]
         for name in model._default_manager.values_list("value_name", flat=True).iterator():
-            yield app, name
+            yield model.values_of, name
 
 
 def _values(

@@ -9,12 +9,11 @@ from django.db import transaction
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
-from operations_app.backups.backup import STORES, sealed_models
 from secrets_app.models import Share
 from vault_app import envelope
 from vault_app.backends import key_provider, value_store
 from vault_app.errors import DecryptionFailed, KeyUnavailable, ValueMissing
-from vault_app.models import Sealed, StoredValue
+from vault_app.models import Sealed, StoredValue, sealed_models
 from vault_app.reconcile import reconcile_all
 
 _ACTOR = Actor(username="fsck")
@@ -66,7 +65,7 @@ def data_key_opens(row: Sealed) -> None:
 
 
 def _value_opens(row: Sealed) -> None:
-    sealed = value_store(STORES[row._meta.label]).get(row.value_name)
+    sealed = value_store(row.values_of).get(row.value_name)
     if isinstance(row, Share):
         if len(sealed) != row.size + envelope.OVERHEAD:
             raise DecryptionFailed("the value has another size than its row says")

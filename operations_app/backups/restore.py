@@ -92,7 +92,7 @@ def _take_the_identity(archive: Reader) -> None:
     """Become the installation of the back-up: its values carry its name."""
     with transaction.atomic():
         Installation.objects.all().delete()
-        rows.loaded(Installation, archive.lines(f"rows/{rows.FIRST}"))
+        rows.loaded(Installation, archive.lines(rows.file_of(Installation)))
     forget()
 
 
@@ -117,7 +117,7 @@ def _put_rows(archive: Reader, progress: Progress) -> int:
     rows.emptied([model for model in models if model not in kept])
     count = 0
     for model in models:
-        count += rows.loaded(model, archive.lines(f"rows/{model._meta.label}"))
+        count += rows.loaded(model, archive.lines(rows.file_of(model)))
         progress("rows", count)
     rows.sequences_reset(models)
     return count

@@ -11,9 +11,7 @@ from django.apps import apps
 from django.db import connection, models
 
 #: What an installation makes anew, or forgets: sessions, counts of the running minute, holds.
-_LEFT_OUT = {"sessions.Session", "audit_app.RefusalCount", "vault_app.DeletionHold"}
-#: What a restored value store must find already: whose objects they are.
-FIRST = "vault_app.Installation"
+_LEFT_OUT = {"django_session", "audit_app_refusalcount", "vault_app_deletionhold"}
 _BATCH = 500
 
 Model = type[models.Model]
@@ -23,7 +21,12 @@ def tables() -> list[Model]:
     """Return the models whose rows a back-up holds, those of many-to-many relations too."""
     found = apps.get_models(include_auto_created=True)
     kept = [each for each in found if each._meta.managed and not each._meta.proxy]
-    return [each for each in kept if each._meta.label not in _LEFT_OUT]
+    return [each for each in kept if each._meta.db_table not in _LEFT_OUT]
+
+
+def file_of(model: Model) -> str:
+    """Return the name of the archive's file with the rows of a model."""
+    return f"rows/{model._meta.db_table}"
 
 
 def dumped(model: Model) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tests.support.service import ROOT, Service
 from tests.support.sharing import Share, acknowledged, create, create_request, open_share
 from tests.support.transit import TOKEN, TransitServer
 from tests.support.wire import volley
-from vault_app.rewrap import sealed_models
+from vault_app.models import sealed_models
 
 SHARES = "secrets_app_share"
 #: Small steps, so that a run can be killed in the middle of them.

@@ -23,7 +23,7 @@ from vault_app import envelope, keycheck, rewrap, rotation, tasks
 from vault_app.backends import key_provider
 from vault_app.errors import KeyUnavailable
 from vault_app.keys import local
-from vault_app.models import KeyEncryptionKey, Sealed
+from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
 pytestmark = pytest.mark.django_db
 
@@ -65,9 +65,9 @@ def test_everything_moves_and_opens() -> None:
 
 
 def test_every_table_with_sealed_values_is_found() -> None:
-    labels = {model._meta.label for model in rewrap.sealed_models()}
+    labels = {model._meta.label for model in sealed_models()}
     assert "secrets_app.Share" in labels
-    assert Sealed not in rewrap.sealed_models()
+    assert Sealed not in sealed_models()
     assert labels == set(rotation.progress()[0].rows)
 
 

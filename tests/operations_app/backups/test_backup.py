@@ -192,8 +192,8 @@ def rewritten(file: Path, change: Callable[[str, bytes], bytes | None]) -> None:
 
 
 DAMAGE: dict[str, Callable[[str, bytes], bytes | None]] = {
-    "a changed row": lambda n, d: d.replace(b"alice", b"mallo") if "User" in n else d,
-    "a missing table": lambda n, d: None if n.endswith("secrets_app.Share") else d,
+    "a changed row": lambda n, d: d.replace(b"alice", b"mallo") if "auth_user" in n else d,
+    "a missing table": lambda n, d: None if n.endswith("secrets_app_share") else d,
     "no manifest": lambda n, d: None if n == "manifest.json" else d,
     "a broken manifest": lambda n, d: d[:-9] if n == "manifest.json" else d,
     "another version": lambda n, d: (
@@ -217,6 +217,22 @@ def test_a_damaged_back_up_changes_nothing(
     with pytest.raises(CommandError, match="Nothing was restored"):
         said("restore", str(file), "--force")
     everything.assert_kept(one_time=True)
+
+
+def test_a_back_up_of_the_first_format(fill: Fill, file: Path) -> None:
+    fill()
+    said("backup", str(file))
+    rewritten(file, lambda n, d: d.replace(b'"format": 2', b'"format": 1'))
+    with pytest.raises(CommandError, match="its format is 1, this version reads 2"):
+        said("restore", str(file), "--force")
+
+
+def test_rows_go_by_table(fill: Fill, file: Path) -> None:
+    fill()
+    said("backup", str(file))
+    with tarfile.open(file) as archive:
+        files = [name for name in archive.getnames() if name.startswith("rows/")]
+    assert files == [f"rows/{model._meta.db_table}" for model in tables()]
 
 
 def test_what_is_no_back_up(file: Path) -> None:
