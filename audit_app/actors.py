@@ -1,9 +1,12 @@
 """Who did it, as far as the trail may know."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 from django.http import HttpRequest
+
+from fugata_core.callers import Caller
+from fugata_core.requests import FugataRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,13 @@ class Actor:
     @classmethod
     def of(cls, request: HttpRequest) -> Self:
         """Return who sent `request`, as the middleware found out."""
-        return cls(request.client_hash, request.request_id, request.client_bucket)  # type: ignore[attr-defined]
+        known = cast(FugataRequest, request)
+        return cls(known.client_hash, known.request_id, known.client_bucket)
+
+    @classmethod
+    def calling(cls, request: HttpRequest, caller: Caller) -> Self:
+        """Return who sent `request` with an access token."""
+        return replace(cls.of(request), username=caller.username, token=caller.prefix)
 
     @classmethod
     def signed_in(cls, request: HttpRequest) -> Self:

@@ -11,11 +11,13 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from fugata_core.routes import PRIVATE
+
 #: The X-Request-ID of the request that this thread answers, while it does.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
-_PLACES = re.compile(r"/(secrets|s|repositories)/[^\s?#\"']+")
+_PLACES = re.compile(rf"({'|'.join(PRIVATE)})/[^\s?#\"']+")
 # gunicorn quotes what it could not parse, which may be a piece of a body.
 _REFUSED = re.compile(r"Invalid request from ip=.*", re.DOTALL)
 _REQUEST = re.compile(r"Error handling request .*")
@@ -25,7 +27,7 @@ def redacted(text: str) -> str:
     """Return `text` with share ids, tokens, places and what gunicorn quotes taken out."""
     text = _REFUSED.sub("Invalid request refused", text)
     text = _REQUEST.sub("Error handling a request", text)
-    text = _PLACES.sub(r"/\1/[redacted]", text)
+    text = _PLACES.sub(r"\1/[redacted]", text)
     return _SECRETS.sub(r"\1_[redacted]", text)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 
+from fugata_core.routes import HEALTH, LIVENESS
 from fugata_openapi.describe import HEADERS, Description
 
 #: The contract's names of what stands in a path.
@@ -66,7 +67,7 @@ def _health() -> Description:
     unwell = {"status": "unhealthy", "error": "Database connection failed"}
     alive = _probe("Is the process running?", "livez", {"200": _state("It runs.", well)})
     answers = {"200": _state("Well.", well), "503": _state("Unwell.", unwell)}
-    return {"/healthz": _probe("Is the service well?", "healthz", answers), "/livez": alive}
+    return {HEALTH: _probe("Is the service well?", "healthz", answers), LIVENESS: alive}
 
 
 def _probe(summary: str, name: str, responses: Description) -> Description:

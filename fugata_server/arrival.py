@@ -7,6 +7,8 @@ parser refuses it without waiting for more.
 import re
 from enum import Enum, auto
 
+from fugata_core.routes import HEALTH, LIVENESS
+
 #: Bytes of a request's head, at most; gunicorn's own limits on lines and fields lie below.
 LONGEST_HEAD = 64 * 1024
 #: Bytes of a body that are awaited before a thread sees the request.
@@ -19,7 +21,7 @@ _FRAMING = re.compile(
 )
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _PROBES = tuple(
-    method + path for method in (b"GET ", b"HEAD ") for path in (b"/healthz ", b"/livez ")
+    f"{method} {path} ".encode() for method in ("GET", "HEAD") for path in (HEALTH, LIVENESS)
 )
 
 

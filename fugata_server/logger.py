@@ -7,9 +7,10 @@ from django.conf import settings
 from gunicorn import glogging
 
 from fugata_core.logs import formatter, redacted, request_id
+from fugata_core.routes import HEALTH, LIVENESS, METRICS, PRIVATE, SHARES
 
 _KNOWN = re.compile(
-    r"/|/healthz|/livez|/metrics|/docs|/openapi\.json|/secrets|/(secrets|s|repositories)/.*"
+    rf"/|{HEALTH}|{LIVENESS}|{METRICS}|/docs|/openapi\.json|{SHARES}|({'|'.join(PRIVATE)})/.*"
     r"|/static/[-._/0-9A-Za-z]*|/admin/[_/0-9a-z]*",
     re.DOTALL,
 )

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
 
+from fugata_core import routes
 from fugata_core.errors import (
     BadRequest,
     Forbidden,
@@ -25,9 +26,6 @@ from fugata_core.negotiation import prefers_html
 from secrets_app.pages.views import offer_again
 
 logger = logging.getLogger(__name__)
-
-API_PREFIXES = ("/secrets", "/repositories")
-ADMIN_PREFIX = "/admin/"
 
 
 def api_exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
@@ -62,7 +60,8 @@ def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
 
     Who filled in the form gets it back as it was, so that what was typed is not lost.
     """
-    if request.path_info == "/" and request.method == "POST" and getattr(request, "_body", None):
+    is_form = routes.submits_form(request.method, request.path_info)
+    if is_form and getattr(request, "_body", None):
         return offer_again(request, error)
     if _is_for_people(request):
         context = {
@@ -70,7 +69,7 @@ def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
             "sentence": error.for_people or error.sentence,
             "retry_after": error.headers.get("Retry-After"),
         }
-        template = "admin/message.html" if _is_for_operators(request) else "message.html"
+        template = "admin/message.html" if routes.is_console(request.path_info) else "message.html"
         response = render(request, template, context, status=error.status)
     else:
         response = JsonResponse({"error": error.sentence}, status=error.status)
@@ -82,13 +81,7 @@ def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
 
 def _is_for_people(request: HttpRequest) -> bool:
     path = request.path_info
-    if path == "/" or path.startswith(("/s/", ADMIN_PREFIX)):
-        return True
-    return not path.startswith(API_PREFIXES) and prefers_html(request)
-
-
-def _is_for_operators(request: HttpRequest) -> bool:
-    return request.path_info.startswith(ADMIN_PREFIX)
+    return routes.is_page(path) or (not routes.is_api(path) and prefers_html(request))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_header_parameters
 
+from fugata_core.requests import FugataRequest
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 
 
-class Request(WSGIRequest):
+class Request(FugataRequest, WSGIRequest):
     """A request whose Content-Type can't raise, nor choose how its text is decoded: it is UTF-8."""
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:

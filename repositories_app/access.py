@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
+from fugata_core.callers import Caller
 from fugata_core.errors import Forbidden
-from repositories_app.caller import Caller
 from repositories_app.errors import RepositoryNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Membership

@@ -2,6 +2,7 @@
 
 import hmac
 from datetime import timedelta
+from typing import cast
 
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -14,9 +15,10 @@ from audit_app.guessing import wrong_guess
 from audit_app.refusals import count_refusal
 from fugata_core import tokens
 from fugata_core.bearer import bearer_token
+from fugata_core.callers import Caller
 from fugata_core.errors import Unauthorized
+from fugata_core.requests import FugataRequest
 from repositories_app.access_tokens import is_access_token
-from repositories_app.caller import Caller
 from repositories_app.models import AccessToken
 from repositories_app.persistence import KnownToken, access_table
 
@@ -53,7 +55,7 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller]:
         """Return the caller. Raises Unauthorized, or RateLimited for a guesser."""
-        caller: Caller | None = request._request.caller  # type: ignore[attr-defined]
+        caller = cast(FugataRequest, request._request).caller
         if caller is not None:
             return caller, caller
         token = bearer_token(request._request)

@@ -8,6 +8,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
+from fugata_core import routes
 from fugata_site import errors
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -22,7 +23,7 @@ class AdminMiddleware:
         self._admin = SessionMiddleware(AuthenticationMiddleware(messages))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path_info.startswith(errors.ADMIN_PREFIX):
+        if not routes.is_console(request.path_info):
             return self._others(request)
         try:
             return self._admin(request)  # type: ignore[return-value]

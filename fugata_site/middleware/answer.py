@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import logs
+from fugata_core.requests import FugataRequest
 
 # Not an id or a token of ours: what a client sends is kept in the trail and in logs.
 _WELL_FORMED = re.compile(r"(?!.*(?:fug|tok|fgt)_)[-._0-9A-Za-z]{8,64}")
@@ -18,10 +19,10 @@ class AnswerMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: FugataRequest) -> HttpResponse:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
-        request.request_id = request_id  # type: ignore[attr-defined]
+        request.request_id = request_id
         token = logs.request_id.set(request_id)
         try:
             response = self.get_response(request)

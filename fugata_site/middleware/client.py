@@ -15,6 +15,8 @@ from functools import lru_cache
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from fugata_core.requests import FugataRequest
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _ENTRY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)")
@@ -27,15 +29,15 @@ class ClientMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: FugataRequest) -> HttpResponse:
         peer = request.META.get("REMOTE_ADDR", "")
         if not is_trusted(peer):
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
             client = peer
         else:
             client = forwarded_client(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
-        request.client_hash, request.client_bucket = hashes(client)  # type: ignore[attr-defined]
-        request.may_create = may_create(client)  # type: ignore[attr-defined]
+        request.client_hash, request.client_bucket = hashes(client)
+        request.may_create = may_create(client)
         return self.get_response(request)
 
 

@@ -15,17 +15,15 @@ from django.http import HttpRequest, HttpResponse
 
 from audit_app.actors import Actor
 from audit_app.guessing import wrong_guess
+from fugata_core import routes
 from fugata_core.bearer import bearer_token
 from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import shared
+from fugata_core.requests import FugataRequest
 from fugata_server.request_buffer import discard
 from fugata_site import errors
 from repositories_app.access_tokens import is_access_token
-from repositories_app.caller import Caller
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
-
-SIGN_IN = "/admin/login/"
-_PAGE = "/"
 
 
 class CreationMiddleware:
@@ -34,43 +32,39 @@ class CreationMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not is_creation(request):
+    def __call__(self, request: FugataRequest) -> HttpResponse:
+        if not _is_creation(request):
             return self.get_response(request)
         try:
             _check(request)
         except FugataError as refusal:
             discard(request, most=2**20, seconds=1)
-            if isinstance(refusal, SignInToCreate) and request.path_info == _PAGE:
-                return redirect_to_login(_PAGE, SIGN_IN)
+            if isinstance(refusal, SignInToCreate) and request.path_info == routes.NEW_SHARE:
+                return redirect_to_login(routes.NEW_SHARE, routes.SIGN_IN)
             return errors.answer(request, refusal)
         return self.get_response(request)
 
 
-def is_creation(request: HttpRequest) -> bool:
+def _is_creation(request: FugataRequest) -> bool:
     """Return whether this is the form of a new share, whatever the method, or a create by API."""
-    return request.path_info == _PAGE or is_creation_by_api(request)
+    path = request.path_info
+    return path == routes.NEW_SHARE or routes.makes_share(request.method, path)
 
 
-def is_creation_by_api(request: HttpRequest) -> bool:
-    """Return whether this is `POST /secrets`."""
-    return (request.method, request.path_info) == ("POST", "/secrets")
-
-
-def _check(request: HttpRequest) -> None:
+def _check(request: FugataRequest) -> None:
     """Raise what refuses a creation."""
-    if not request.may_create:  # type: ignore[attr-defined]
+    if not request.may_create:
         raise CreationNotAllowed()
     if not settings.CREATE_REQUIRES_LOGIN:
         return
     try:
         with shared(settings.WEB_THREADS).place():
-            _check_page(request) if request.path_info == _PAGE else _check_token(request)
+            _check_page(request) if request.path_info == routes.NEW_SHARE else _check_token(request)
     except (OperationalError, InterfaceError) as error:
         raise database_unavailable(error) from None
 
 
-def _check_page(request: HttpRequest) -> None:
+def _check_page(request: FugataRequest) -> None:
     """Read the session, without making or prolonging one."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
@@ -78,15 +72,15 @@ def _check_page(request: HttpRequest) -> None:
         raise SignInToCreate()
 
 
-def _check_token(request: HttpRequest) -> None:
-    caller: Caller | None = request.caller  # type: ignore[attr-defined]
+def _check_token(request: FugataRequest) -> None:
+    caller = request.caller
     if caller is None:
         raise _unknown(request)
     if caller.read_only or caller.narrowed:
         raise TokenMayNotCreate()
 
 
-def _unknown(request: HttpRequest) -> FugataError:
+def _unknown(request: FugataRequest) -> FugataError:
     """Return what a request without a live token gets; well-formed wrong ones are counted."""
     token = bearer_token(request)
     if token and is_access_token(token):

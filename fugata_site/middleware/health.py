@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from fugata_core import routes
 from operations_app import health
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -16,7 +17,7 @@ class HealthMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info not in ("/healthz", "/livez"):
+        if request.path_info not in (routes.HEALTH, routes.LIVENESS):
             return self.get_response(request)
         response = self._answer(request)
         response["Cache-Control"] = "no-store"
@@ -28,7 +29,7 @@ class HealthMiddleware:
             refusal = JsonResponse({"error": "Method not allowed"}, status=405)
             refusal["Allow"] = "GET, HEAD"
             return refusal
-        problem = health.monitor.problem() if request.path_info == "/healthz" else None
+        problem = health.monitor.problem() if request.path_info == routes.HEALTH else None
         if problem:
             return JsonResponse({"status": "unhealthy", "error": problem}, status=503)
         return JsonResponse({"status": "ok"})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from fugata_core import routes
 from operations_app.metrics import exposition
 from operations_app.metrics.definitions import requests
 
@@ -20,7 +21,7 @@ class MetricsMiddleware:
         self._answers = not settings.METRICS_PORT
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if self._answers and request.path_info == exposition.PATH:
+        if self._answers and request.path_info == routes.METRICS:
             return _scraped(request)
         began = time.perf_counter()
         response = self.get_response(request)

@@ -9,20 +9,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
+from fugata_core import routes
 from fugata_core.buckets import configured
 from fugata_core.buckets.base import Buckets, RateDecision
-from fugata_core.errors import FugataError, RateLimited, database_unavailable
-from fugata_core.limits import shared
+from fugata_core.errors import FugataError, RateLimited
+from fugata_core.requests import FugataRequest
 from fugata_server.request_buffer import body_read, discard
 from fugata_site import errors
-from fugata_site.middleware.creation import is_creation_by_api
 from fugata_site.middleware.csrf import PageCsrfMiddleware
 from operations_app.metrics.definitions import RATE_LIMITED
-from repositories_app.authentication import find_caller
-from repositories_app.caller import Caller
 
 #: Bytes of a form that is read, and given back, though it is refused.
 _FORM = 256 * 1024
@@ -37,7 +34,7 @@ class _Limit:
 
 
 class RateLimitMiddleware:
-    """Takes one token a request (contract: "Rate Limiting"); sets `request.caller`."""
+    """Takes one token a request (contract: "Rate Limiting")."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -45,28 +42,27 @@ class RateLimitMiddleware:
         self._by_client = _limit(settings.RATE_LIMIT_RPM, settings.RATE_LIMIT_BURST)
         self._by_token = _limit(settings.TOKEN_RATE_LIMIT_RPM, settings.TOKEN_RATE_LIMIT_BURST)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        caller, problem = _identified(request)
-        request.caller = caller  # type: ignore[attr-defined]
+    def __call__(self, request: FugataRequest) -> HttpResponse:
+        caller = request.caller
         limit = self._by_token if caller else self._by_client
-        bucket = f"token:{caller.token_id}" if caller else request.client_bucket  # type: ignore[attr-defined]
+        bucket = f"token:{caller.token_id}" if caller else request.client_bucket
         taken = limit.buckets.take(bucket)
-        response = self._answer(request, taken, problem)
+        response = self._answer(request, taken)
         headers = response.headers
         headers["X-RateLimit-Limit"] = str(limit.rpm)
         headers["X-RateLimit-Remaining"] = str(taken.remaining)
         headers["X-RateLimit-Reset"] = str(taken.full_at)
         return response
 
-    def _answer(
-        self, request: HttpRequest, taken: RateDecision, problem: FugataError | None
-    ) -> HttpResponse:
-        if taken.allowed and problem is None:
-            return self.get_response(request)
+    def _answer(self, request: FugataRequest, taken: RateDecision) -> HttpResponse:
         if not taken.allowed:
-            RATE_LIMITED.labels("token" if request.caller else "client").inc()  # type: ignore[attr-defined]
-        refusal = problem if taken.allowed else RateLimited(retry_after=taken.retry_after)
-        assert refusal is not None
+            RATE_LIMITED.labels("token" if request.caller else "client").inc()
+            return self._refused(request, RateLimited(retry_after=taken.retry_after))
+        if request.refusal:
+            return self._refused(request, request.refusal)
+        return self.get_response(request)
+
+    def _refused(self, request: FugataRequest, refusal: FugataError) -> HttpResponse:
         if _is_a_filled_in_form(request):
             with suppress(FugataError), body_read(request):
                 self._csrf.process_request(request)
@@ -78,27 +74,9 @@ class RateLimitMiddleware:
 def _is_a_filled_in_form(request: HttpRequest) -> bool:
     """Return whether a person sends the form of a new share, of a size worth giving back."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    return (request.method, request.path_info) == ("POST", "/") and 0 < int(length) <= _FORM
+    is_form = routes.submits_form(request.method, request.path_info)
+    return is_form and 0 < int(length) <= _FORM
 
 
 def _limit(rpm: int, burst: int) -> _Limit:
     return _Limit(rpm, configured(rpm, burst))
-
-
-def _may_bring_token(request: HttpRequest) -> bool:
-    if request.path_info.startswith("/repositories/"):
-        return True
-    return settings.CREATE_REQUIRES_LOGIN and is_creation_by_api(request)
-
-
-def _identified(request: HttpRequest) -> tuple[Caller | None, FugataError | None]:
-    """Return who asks, and what kept us from finding out; neither where no token is asked for."""
-    if not _may_bring_token(request):
-        return None, None
-    try:
-        with shared(settings.WEB_THREADS).place():
-            return find_caller(request), None
-    except FugataError as error:
-        return None, error
-    except (OperationalError, InterfaceError) as error:
-        return None, database_unavailable(error)

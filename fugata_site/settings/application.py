@@ -35,6 +35,7 @@ MIDDLEWARE = [
     # Before all that may answer with a page: 429, an unknown Host, a body that is too large.
     "fugata_site.middleware.csp.PageCSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "fugata_site.middleware.caller.CallerMiddleware",
     "fugata_site.middleware.ratelimit.RateLimitMiddleware",
     *(
         ["fugata_site.middleware.creation.CreationMiddleware"]

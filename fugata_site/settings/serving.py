@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from fugata_core import routes
 from fugata_site.settings.environment import env, hosts, names, networks, origin, read, whole_number
 
 HOST = read("HOST", env.str, "127.0.0.1")
@@ -28,5 +29,5 @@ CORS_EXPOSE_HEADERS = [
     "X-RateLimit-Reset",
     "X-Request-ID",
 ]
-CORS_URLS_REGEX = r"^/(secrets|repositories)(/|$)"
+CORS_URLS_REGEX = rf"^({routes.SHARES}|{routes.REPOSITORIES})(/|$)"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []

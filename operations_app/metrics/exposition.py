@@ -16,8 +16,6 @@ from operations_app import health
 from operations_app.metrics import definitions, folder
 from operations_app.metrics.kept import kept
 
-PATH = "/metrics"
-
 
 @dataclass(frozen=True, slots=True)
 class ScrapeResponse:
@@ -84,4 +82,4 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-__all__ = ["PATH", "ScrapeResponse", "definitions", "scrape"]
+__all__ = ["ScrapeResponse", "definitions", "scrape"]

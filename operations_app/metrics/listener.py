@@ -14,6 +14,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.conf import settings
 
+from fugata_core import routes
+
 
 class CannotListen(Exception):
     """METRICS_PORT is not to be had; the message says why."""
@@ -62,10 +64,10 @@ class _Handler(WSGIRequestHandler):
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """WSGI: /metrics, and nothing else."""
-    from operations_app.metrics.exposition import PATH, ScrapeResponse, scrape
+    from operations_app.metrics.exposition import ScrapeResponse, scrape
 
     method: str = environ["REQUEST_METHOD"]
-    if environ["PATH_INFO"] == PATH:
+    if environ["PATH_INFO"] == routes.METRICS:
         given = (environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_ACCEPT", ""))
         answer = scrape(method, *given)
     else:

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
 from audit_app.actors import Actor
+from fugata_core.callers import Caller
 from fugata_core.errors import MalformedJson
 from fugata_core.responses import JSON, secret_answer
 from repositories_app.access import readable, writable
@@ -21,7 +22,6 @@ from repositories_app.actions.secrets import (
 )
 from repositories_app.api.parsers import SetBody, SetParser
 from repositories_app.authentication import BearerAuthentication
-from repositories_app.caller import Caller
 
 
 class SecretViewSet(ViewSet):
@@ -41,7 +41,7 @@ class SecretViewSet(ViewSet):
         """Authenticate; pass over versions, renderers and DRF's own throttles."""
         self.perform_authentication(request)
         self._caller = cast(Caller, request.auth)
-        self._actor: Actor = self._caller.actor(request._request)
+        self._actor: Actor = Actor.calling(request._request, self._caller)
 
     def list(self, request: Request, repository: str) -> HttpResponse:
         """GET: the keys, sorted by code point."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audit_app.actors import Actor
-from repositories_app.caller import Caller
+from fugata_core.callers import Caller
 from vault_app.values import SealedValue
 
 

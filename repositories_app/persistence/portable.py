@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
-from repositories_app.caller import Caller
+from fugata_core.callers import Caller
 from repositories_app.models import AccessToken, Membership, RepositorySecret
 from repositories_app.persistence.base import (
     AccessTable,

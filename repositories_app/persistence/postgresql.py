@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, connection
 
 from audit_app.actors import Actor
-from repositories_app.caller import Caller
+from fugata_core.callers import Caller
 from repositories_app.persistence.base import AccessTable, KnownToken, LoadedSecret, SecretRef
 from repositories_app.persistence.portable import PortableSecretTable
 from vault_app.values import SealedValue

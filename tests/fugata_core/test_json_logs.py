@@ -4,7 +4,7 @@ import json
 import logging
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from celery import shared_task
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from fugata_core.logs import JsonFormatter, RedactingFormatter, formatter, redacted, request_id
+from fugata_core.requests import FugataRequest
 from fugata_server.logger import GunicornLogger
 from fugata_site.middleware.answer import AnswerMiddleware
 from secrets_app import ids
@@ -103,7 +104,7 @@ def answered(request: HttpRequest, seen: list[str]) -> HttpResponse:
             raise RuntimeError("injected")
         return HttpResponse()
 
-    return AnswerMiddleware(answer)(request)
+    return AnswerMiddleware(answer)(cast(FugataRequest, request))
 
 
 def test_lines_of_a_request_have_its_id() -> None:

@@ -1,12 +1,14 @@
 """Whose request it is: the peer, or whom a trusted proxy names."""
 
 import ipaddress
+from typing import cast
 
 import pytest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
+from fugata_core.requests import FugataRequest
 from fugata_site.middleware.client import ClientMiddleware, forwarded_client, hashes
 
 PROXY, INNER, SIX = "10.0.0.1", "10.255.0.9", "2001:db8:ffff::1"
@@ -19,23 +21,17 @@ def proxies(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = [ipaddress.ip_network(entry) for entry in entries]
 
 
-def passed(peer: str, **headers: str) -> HttpRequest:
+def passed(peer: str, **headers: str) -> FugataRequest:
     """Return the request as what comes behind the middleware sees it."""
-    seen: list[HttpRequest] = []
-
-    def view(request: HttpRequest) -> HttpResponse:
-        seen.append(request)
-        return HttpResponse()
-
-    request = RequestFactory().get("/", headers=headers, REMOTE_ADDR=peer)
-    ClientMiddleware(view)(request)
-    return seen[0]
+    request = cast(FugataRequest, RequestFactory().get("/", headers=headers, REMOTE_ADDR=peer))
+    ClientMiddleware(lambda _: HttpResponse())(request)
+    return request
 
 
 def client_of(peer: str, forwarded: str | None = None) -> tuple[bytes, str]:
     headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
     request = passed(peer, **headers)
-    return request.client_hash, request.client_bucket  # type: ignore[attr-defined]
+    return request.client_hash, request.client_bucket
 
 
 @pytest.mark.parametrize(

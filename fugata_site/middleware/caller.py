@@ -1,0 +1,46 @@
+"""Who asks: the caller of the access token that a request brings, looked up once.
+
+Only where a token may be brought: nobody else waits for a database here.
+"""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+
+from fugata_core import routes
+from fugata_core.errors import FugataError, database_unavailable
+from fugata_core.limits import shared
+from fugata_core.requests import FugataRequest
+from repositories_app.authentication import find_caller
+
+
+class CallerMiddleware:
+    """Sets `request.caller`, or `request.refusal` where the token could not be looked up."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: FugataRequest) -> HttpResponse:
+        request.caller = request.refusal = None
+        if _may_bring_token(request):
+            _identify(request)
+        return self.get_response(request)
+
+
+def _may_bring_token(request: FugataRequest) -> bool:
+    if routes.wants_token(request.path_info):
+        return True
+    makes_share = routes.makes_share(request.method, request.path_info)
+    return settings.CREATE_REQUIRES_LOGIN and makes_share
+
+
+def _identify(request: FugataRequest) -> None:
+    try:
+        with shared(settings.WEB_THREADS).place():
+            request.caller = find_caller(request)
+    except FugataError as error:
+        request.refusal = error
+    except (OperationalError, InterfaceError) as error:
+        request.refusal = database_unavailable(error)
