@@ -132,11 +132,9 @@ def kubernetes_namespace(kubernetes: KubernetesServer, settings: Settings) -> st
     """Have this test's values kept in an empty namespace, with the shipped Role's rights alone."""
     name = kubernetes.new_namespace()
     configured = kubernetes.settings(name)
-    settings.KUBECONFIG = configured["KUBECONFIG"]
-    settings.KUBERNETES_NAMESPACE = name
     settings.VALUE_STORE = {
         "BACKEND": "vault_app.stores.kubernetes.KubernetesStore",
-        "OPTIONS": {},
+        "OPTIONS": {"namespace": name, "kubeconfig": configured["KUBECONFIG"]},
     }
     return name
 

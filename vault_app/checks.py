@@ -21,7 +21,7 @@ def values_apart(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[chec
         return []
     if not OWN_NAMESPACE.exists():
         return []
-    if OWN_NAMESPACE.read_text().strip() != settings.KUBERNETES_NAMESPACE:
+    if OWN_NAMESPACE.read_text().strip() != settings.VALUE_STORE["OPTIONS"].get("namespace"):
         return []
     return [
         checks.Warning(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.conf import settings
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models.functions import Now
 
@@ -12,6 +11,7 @@ from vault_app import keycheck
 from vault_app.backends import key_provider
 from vault_app.keys import keyring, local
 from vault_app.keys.keyring import KeyringFile
+from vault_app.keys.local import LocalKeyring
 from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, sealed_models
 
@@ -90,7 +90,7 @@ def make_primary() -> str:
 
 def _own_file() -> KeyringFile:
     """Return the keyring file that the primary is in. Raises KeysElsewhere."""
-    name, file = key_provider().name, local.keyring_file()
+    name, file = key_provider().name, _keyring_file()
     if name == "local" and file:
         return file
     setting = {"vault": "VAULT_TRANSIT_KEY", "aws": "AWS_KMS_KEY_ID"}.get(name, "FUGATA_KEYS")
@@ -107,13 +107,19 @@ def _own_file() -> KeyringFile:
     )
 
 
+def _keyring_file() -> KeyringFile | None:
+    """Return the file of the local keyring; None where its keys come from a setting."""
+    provider = key_provider().provider("local")
+    return provider.file if isinstance(provider, LocalKeyring) else None
+
+
 def retire(key_id: str) -> bool:
     """Forget a key that nothing needs, and return whether its bytes were in the keyring file.
 
     The database forgets it first: if this ends in between, the file has a key too many, which
     another call removes. Raises KeyInUse, UnknownKey, KeyUnavailable, OSError.
     """
-    file = local.keyring_file() if provider_of(key_id) == "local" else None
+    file = _keyring_file() if provider_of(key_id) == "local" else None
     if file is None:
         return _retire(key_id, None)
     with file.locked():
@@ -178,8 +184,3 @@ def _refuse_within_grace() -> None:
             f"The primary key was made within the last {GRACE} seconds, and processes may still"
             f" wrap under another. Try again in {GRACE} seconds."
         )
-
-
-def comes_from_the_environment(key_id: str) -> bool:
-    """Return whether a retired key is still named by a setting, which the operator edits."""
-    return provider_of(key_id) != "local" or bool(settings.FUGATA_KEYS)

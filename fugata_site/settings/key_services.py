@@ -23,15 +23,16 @@ _AWS_KEY = re.compile(r"(arn:[-\w]+:kms:[-\w]+:[0-9]{12}:key/)?[-0-9A-Za-z]{1,12
 _ON_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
-def configured(connections: int) -> tuple[Backend, dict[str, Backend]]:
+def configured(local: dict[str, Any], connections: int) -> tuple[Backend, dict[str, Backend]]:
     """Return the chosen provider, and all that are set up by their names.
 
     A provider is set up when it is the chosen one, or when its keys are named: then it opens what
-    it wrapped. `connections`: how many threads of a process may ask it at once.
+    it wrapped. `local`: the options of the local keyring; `connections`: how many threads of a
+    process may ask a provider at once.
     Raises ImproperlyConfigured.
     """
     chosen = read("KMS_PROVIDER", env.str, "local")
-    providers: dict[str, Backend] = {"local": {"BACKEND": LOCAL, "OPTIONS": {}}}
+    providers: dict[str, Backend] = {"local": {"BACKEND": LOCAL, "OPTIONS": local}}
     common = {"timeout": whole_number("KMS_TIMEOUT", 5, 1, 60), "connections": connections}
     if chosen == "vault" or names("VAULT_TRANSIT_KEY", []):
         providers["vault"] = {"BACKEND": VAULT, "OPTIONS": _vault() | common}

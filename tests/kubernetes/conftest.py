@@ -9,6 +9,7 @@ from tests.support.faulty import FaultyProxy
 from tests.support.fixtures import ours
 from tests.support.kubernetes import KubernetesServer
 from tests.support.service import Service
+from tests.support.stores import kubernetes_store, set_options
 from vault_app.backends import forget
 from vault_app.stores.kubernetes import KubernetesStore
 
@@ -18,7 +19,7 @@ __all__ = ["ours"]
 @pytest.fixture
 def store(kubernetes_namespace: str) -> KubernetesStore:
     """A store of shares' values, with nothing in it."""
-    return KubernetesStore()
+    return kubernetes_store()
 
 
 @pytest.fixture
@@ -29,10 +30,9 @@ def faulty_store(
     settings: Settings,
 ) -> KubernetesStore:
     """The same, whose way to the API server is `faulty`, and which is soon out of patience."""
-    settings.KUBECONFIG = str(kubernetes.kubeconfig(url=faulty.url))
-    settings.KUBERNETES_TIMEOUT = 2
+    set_options(settings, kubeconfig=str(kubernetes.kubeconfig(url=faulty.url)), timeout=2)
     forget()
-    return KubernetesStore()
+    return kubernetes_store()
 
 
 @pytest.fixture(scope="module")

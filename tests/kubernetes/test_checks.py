@@ -12,7 +12,9 @@ from tests.support.service import Service
 from vault_app import checks
 from vault_app.checks import values_apart
 
-STORE = {"BACKEND": "vault_app.stores.kubernetes.KubernetesStore", "OPTIONS": {}}
+
+def stored(**options: object) -> dict[str, object]:
+    return {"BACKEND": "vault_app.stores.kubernetes.KubernetesStore", "OPTIONS": options}
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_values_in_the_pod_s_own_namespace(settings: Settings, own: Path) -> None:
-    settings.VALUE_STORE, settings.KUBERNETES_NAMESPACE = STORE, "fugata"
+    settings.VALUE_STORE = stored(namespace="fugata")
     own.write_text("fugata")
     (warning,) = values_apart(None)
     assert warning.id == "fugata.W001"
@@ -35,19 +37,18 @@ def test_values_in_the_pod_s_own_namespace(settings: Settings, own: Path) -> Non
 
 
 @pytest.mark.usefixtures("database_store")
-def test_values_in_the_database_share_nothing(settings: Settings, own: Path) -> None:
-    settings.KUBERNETES_NAMESPACE = "fugata"
+def test_values_in_the_database_share_nothing(own: Path) -> None:
     own.write_text("fugata")
     assert values_apart(None) == []
 
 
 def test_outside_a_cluster_there_is_no_such_namespace(settings: Settings, own: Path) -> None:
-    settings.VALUE_STORE = STORE
+    settings.VALUE_STORE = stored()
     assert values_apart(None) == []
 
 
 def test_no_way_to_a_cluster(settings: Settings, tmp_path: Path) -> None:
-    settings.VALUE_STORE, settings.KUBECONFIG = STORE, str(tmp_path / "nowhere")
+    settings.VALUE_STORE = stored(kubeconfig=str(tmp_path / "nowhere"))
     (error,) = backends_load(None)
     assert error.id == "fugata.E002"
     assert "VALUE_STORE" in error.msg

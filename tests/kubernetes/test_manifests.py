@@ -115,7 +115,8 @@ def test_each_verb_is_needed(
     kubernetes: KubernetesServer, store: KubernetesStore, settings: Settings, verb: str
 ) -> None:
     """All but one: what the one is for fails, and the others work."""
-    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{settings.KUBERNETES_NAMESPACE}/roles"
+    namespace = settings.VALUE_STORE["OPTIONS"]["namespace"]
+    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles"
     (found,) = kubernetes.admin.get(role).json()["items"]
     assert set(found["rules"][0]["verbs"]) == set(NEEDS)
     for need in NEEDS.values():
@@ -123,7 +124,7 @@ def test_each_verb_is_needed(
     found["rules"][0]["verbs"].remove(verb)
     answer = kubernetes.admin.put(f"{role}/{found['metadata']['name']}", json=found)
     assert answer.status_code == 200
-    namespace = settings.KUBERNETES_NAMESPACE
+    namespace = settings.VALUE_STORE["OPTIONS"]["namespace"]
     wait_until(lambda: not kubernetes.may(namespace, verb), "the right's end")
     for name, need in NEEDS.items():
         if name == verb:

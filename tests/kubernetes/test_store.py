@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import KubernetesServer
+from tests.support.stores import kubernetes_store
 from vault_app.errors import StoreUnavailable, ValueMissing
 from vault_app.models import Installation
 from vault_app.stores.kubernetes import PIECE, KubernetesStore
@@ -145,13 +146,13 @@ def test_everybody_sees_their_own_alone(
 ) -> None:
     """Another app's, another installation's, another program's."""
     name = put(store, b"shares'")
-    other = put(KubernetesStore("repositories"), b"repositories'")
+    other = put(kubernetes_store("repositories"), b"repositories'")
     foreign: dict[str, Any] = {"metadata": {"name": "foreign"}, "data": {"sealed": "AAAA"}}
     kubernetes.create(f"/api/v1/namespaces/{kubernetes_namespace}/secrets", foreign)
     assert [kept.name for kept in store.list()] == [name]
-    assert [kept.name for kept in KubernetesStore("repositories").list()] == [other]
+    assert [kept.name for kept in kubernetes_store("repositories").list()] == [other]
     Installation.objects.all().delete()
-    assert list(KubernetesStore().list()) == []
+    assert list(kubernetes_store().list()) == []
 
 
 def test_all_processes_have_one_identity() -> None:

@@ -12,10 +12,11 @@ from pytest_django.fixtures import Settings
 from tests.secrets_app.support import at_once
 from tests.support.faulty import FaultyProxy
 from tests.support.kubernetes import SERVICE_TOKEN, KubernetesServer
+from tests.support.stores import kubernetes_store, set_options
 from vault_app.backends import forget
 from vault_app.errors import StoreUnavailable
 from vault_app.stores import kubernetes_api
-from vault_app.stores.kubernetes import KubernetesStore, api
+from vault_app.stores.kubernetes import KubernetesStore
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db, pytest.mark.timeout(60)]
 
@@ -131,18 +132,18 @@ def test_a_server_that_hangs_is_given_up(
     settings: Settings,
 ) -> None:
     """The test's own time limit is what would end it, else."""
-    settings.KUBERNETES_TIMEOUT = 0.2
+    faulty_store.timeout = 0.2
     faulty.fail(kind)
     failure(operation, faulty_store, name)
     faulty.mend()
-    settings.KUBERNETES_TIMEOUT = 30
+    faulty_store.timeout = 30
     run(operation, faulty_store, name)
 
 
 def test_a_delete_may_be_given_less_time(
     faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, settings: Settings
 ) -> None:
-    settings.KUBERNETES_TIMEOUT = 300
+    faulty_store.timeout = 300
     faulty.fail("hang")
     with pytest.raises(StoreUnavailable):
         faulty_store.delete(name, within=0.5)
@@ -207,7 +208,7 @@ def test_connections_are_kept_and_as_many_as_threads(
 
 
 def test_apps_share_the_pool(store: KubernetesStore) -> None:
-    assert KubernetesStore("repositories")._api is store._api is api()
+    assert kubernetes_store("repositories")._api is store._api
 
 
 @pytest.fixture
@@ -225,17 +226,17 @@ def pod(
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(kubernetes.authority))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(kubernetes.port))
-    settings.KUBECONFIG = "/nonexistent"
+    set_options(settings, kubeconfig="/nonexistent")
     forget()
     return token
 
 
 def test_a_pod_s_own_access_comes_first(pod: Path) -> None:
-    KubernetesStore().check()
+    kubernetes_store().check()
 
 
 def test_a_token_that_rotates_is_read_again(pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = KubernetesStore()
+    store = kubernetes_store()
     store.check()
     pod.write_text("not a token of this cluster")
     store.check()  # it is read once a minute
@@ -257,9 +258,9 @@ def test_no_access_names_the_setting(
     path = tmp_path / "kubeconfig"
     if content is not None:
         path.write_text(content)
-    settings.KUBECONFIG = str(path)
+    set_options(settings, kubeconfig=str(path))
     with pytest.raises(ImproperlyConfigured, match="KUBECONFIG: there is no access") as raised:
-        KubernetesStore()
+        kubernetes_store()
     assert "s3cret" not in str(raised.value)
 
 

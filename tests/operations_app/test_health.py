@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 from operations_app import health
 from operations_app.health import Monitor
 from tests.support.fixtures import Clock
+from tests.support.keys import use_keys
 
 DATABASE = "Database connection failed"
 Parts = dict[str, Callable[[], None]]
@@ -182,7 +183,7 @@ def test_livez_says_only_that_the_process_runs(
 
 @pytest.mark.django_db
 def test_the_real_parts_are_well(settings: Settings) -> None:
-    settings.FUGATA_KEYS = "test:" + "A" * 43 + "="
+    use_keys(settings, "test:" + "A" * 43 + "=")
     for check in health.PARTS.values():
         check()
 

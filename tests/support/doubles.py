@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from django.conf import settings
 from django.db import connection
 
 from vault_app.errors import KeyUnavailable, StoreUnavailable, ValueMissing
@@ -66,7 +67,7 @@ class FaultyKeys(LocalKeyring):
     """The local keyring behind a connection that may be down."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(**settings.KEY_PROVIDERS["local"]["OPTIONS"])
         self.failing: set[str] = set()
         self.calls: list[str] = []
 

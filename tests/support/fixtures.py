@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 from audit_app.actors import Actor
 from fugata_site.middleware import client
 from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.keys import use_keys
 from vault_app.backends import forget
 
 hypothesis.settings.register_profile(
@@ -33,7 +34,7 @@ ADDRESS = b"0123456789abcdef"
 @pytest.fixture(autouse=True)
 def ours(settings: Settings) -> Iterator[None]:
     """A keyring of the test's own; rate limits, and what was guessed before, out of the way."""
-    settings.FUGATA_KEYS = "test:" + "A" * 43 + "="
+    use_keys(settings, "test:" + "A" * 43 + "=")
     settings.RATE_LIMIT_RPM = settings.RATE_LIMIT_BURST = 1_000_000
     settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
     cache.clear()

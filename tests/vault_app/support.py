@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from tests.support.keys import use_keyring
 from vault_app import keycheck
 from vault_app.backends import forget
 from vault_app.keys import local
@@ -18,7 +19,7 @@ DATA_KEY = b"d" * 32
 def use_keyring_file(settings: Settings, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep one key, `old`, in a file that the database knows; look at it at each use."""
     path.write_text(f"old:{A}\n")
-    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", path
+    use_keyring(settings, path)
     monkeypatch.setattr(local, "LOOK", 0.0)
     KeyEncryptionKey.objects.all().delete()
     keycheck.verify()

@@ -18,6 +18,7 @@ from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
+from tests.support.keys import use_keys
 from tests.support.transit import TOKEN, TransitKey, TransitServer
 from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
 from vault_app import keycheck, rewrap, rotation
@@ -134,16 +135,16 @@ def test_progress_is_shown_at_a_terminal() -> None:
 
 
 def test_keys_of_the_environment_are_explained(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"old:{A}"
+    use_keys(settings, f"old:{A}")
     with pytest.raises(CommandError, match="FUGATA_KEYS") as raised:
         run("rotate_key")
     assert "rewrap_keys" in str(raised.value)
     share("s3cret")
-    settings.FUGATA_KEYS = f"new:{B},old:{A}"
+    use_keys(settings, f"new:{B},old:{A}")
     assert told("rewrap_keys")["moved"] == 1
     assert by_key() == {"old": 0, "new": 1}
     assert "take it out of the settings" in run("retire_key", "old")
-    settings.FUGATA_KEYS = f"new:{B}"
+    use_keys(settings, f"new:{B}")
     as_a_new_process()
 
 
@@ -219,8 +220,7 @@ def test_in_the_background_with_the_queue_away(monkeypatch: pytest.MonkeyPatch) 
 
 def vault_beside_local(settings: Settings, server: TransitServer, chosen: str) -> None:
     vault = {"BACKEND": VAULT, "OPTIONS": {"keys": ["one"], "address": server.url, "token": TOKEN}}
-    local = {"BACKEND": LOCAL, "OPTIONS": {}}
-    settings.KEY_PROVIDERS = {"local": local, "vault": vault}
+    settings.KEY_PROVIDERS = {"local": settings.KEY_PROVIDERS["local"], "vault": vault}
     settings.KMS_PROVIDER = settings.KEY_PROVIDERS[chosen]
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.keys import local_keyring
 from tests.support.kms import REGION, KmsServer
 from tests.support.transit import TOKEN, TransitServer
 from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys.aws import AwsKms
 from vault_app.keys.base import KeyProvider
-from vault_app.keys.local import LocalKeyring
 from vault_app.keys.router import KeyProviderRouter
 from vault_app.keys.vault import VaultTransit
 from vault_app.keys.wrapped import provider_of
@@ -30,10 +30,10 @@ def _aws(request: pytest.FixtureRequest) -> KeyProvider:
 
 
 PROVIDERS: dict[str, Callable[[pytest.FixtureRequest], KeyProvider]] = {
-    "local": lambda request: LocalKeyring(),
+    "local": lambda request: local_keyring(),
     "vault": _vault,
     "aws": _aws,
-    "dispatch": lambda request: KeyProviderRouter(LocalKeyring()),
+    "dispatch": lambda request: KeyProviderRouter(local_keyring()),
 }
 
 

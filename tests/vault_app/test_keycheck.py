@@ -15,6 +15,7 @@ from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
 from tests.conftest import record_the_key
 from tests.secrets_app.support import share
+from tests.support.keys import use_keyring, use_keys
 from vault_app import keycheck
 from vault_app.keycheck import KeyCheckFailed
 from vault_app.models import KeyEncryptionKey
@@ -38,7 +39,7 @@ def recorded() -> set[str]:
 
 
 def test_the_first_use_records_the_key(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"one:{A},two:{B}"
+    use_keys(settings, f"one:{A},two:{B}")
     assert keycheck.is_new()
     keycheck.verify()
     assert not keycheck.is_new()
@@ -46,7 +47,7 @@ def test_the_first_use_records_the_key(settings: Settings) -> None:
 
 
 def test_the_same_key_passes(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"one:{A}"
+    use_keys(settings, f"one:{A}")
     keycheck.verify()
     before = KeyEncryptionKey.objects.get()
     keycheck.verify()
@@ -54,7 +55,7 @@ def test_the_same_key_passes(settings: Settings) -> None:
 
 
 def test_the_check_value_does_not_hold_the_key(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"one:{A}"
+    use_keys(settings, f"one:{A}")
     keycheck.verify()
     assert base64.b64decode(A) not in bytes(KeyEncryptionKey.objects.get().check_value)
 
@@ -63,9 +64,9 @@ def test_the_check_value_does_not_hold_the_key(settings: Settings) -> None:
     "ring", [f"one:{B}", f"two:{A}", f"two:{B}"], ids=["other", "renamed", "lost"]
 )
 def test_another_or_a_lost_key_refuses(settings: Settings, ring: str) -> None:
-    settings.FUGATA_KEYS = f"one:{A}"
+    use_keys(settings, f"one:{A}")
     keycheck.verify()
-    settings.FUGATA_KEYS = ring
+    use_keys(settings, ring)
     with pytest.raises(KeyCheckFailed) as raised:
         keycheck.verify()
     sentence = str(raised.value)
@@ -77,18 +78,18 @@ def test_another_or_a_lost_key_refuses(settings: Settings, ring: str) -> None:
 
 
 def test_a_new_first_key_is_recorded_beside_the_old(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"old:{A}"
+    use_keys(settings, f"old:{A}")
     keycheck.verify()
-    settings.FUGATA_KEYS = f"new:{B},old:{A}"
+    use_keys(settings, f"new:{B},old:{A}")
     keycheck.verify()
     assert recorded() == {"new", "old"}
-    settings.FUGATA_KEYS = f"new:{B}"
+    use_keys(settings, f"new:{B}")
     with pytest.raises(KeyCheckFailed, match="old"):
         keycheck.verify()
 
 
 def test_no_key_at_all_refuses(settings: Settings, tmp_path: Path) -> None:
-    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", tmp_path / "keyring"
+    use_keyring(settings, tmp_path / "keyring")
     with pytest.raises(KeyCheckFailed, match="No key"):
         keycheck.verify()
     assert recorded() == set()
@@ -98,7 +99,7 @@ def test_no_key_at_all_refuses(settings: Settings, tmp_path: Path) -> None:
 def keyring(settings: Settings, tmp_path: Path) -> Path:
     """A keyring file that is not there yet."""
     path = tmp_path / "home" / "keyring"
-    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", path
+    use_keyring(settings, path)
     return path
 
 
@@ -158,7 +159,7 @@ def test_a_restored_keyring_opens_what_was_sealed(keyring: Path) -> None:
 def test_prepare_generates_nothing_beside_a_configured_key(
     keyring: Path, settings: Settings
 ) -> None:
-    settings.FUGATA_KEYS = f"set:{A}"
+    use_keys(settings, f"set:{A}")
     prepare()
     assert not keyring.exists()
     assert recorded() == {"set"}

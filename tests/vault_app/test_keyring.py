@@ -7,9 +7,10 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
+from tests.support.keys import local_keyring, use_keyring, use_keys
 from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys import local
-from vault_app.keys.local import LocalKeyring, parse
+from vault_app.keys.local import parse
 
 A, B = (base64.b64encode(bytes([byte]) * 32).decode() for byte in b"AB")
 DATA_KEY = b"d" * 32
@@ -75,36 +76,36 @@ def test_a_generated_keyring_is_a_good_one() -> None:
 
 
 def test_the_first_wraps_and_all_unwrap(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"old:{A}"
-    by_old = LocalKeyring().wrap(DATA_KEY, b"context")
-    settings.FUGATA_KEYS = f"new:{B},old:{A}"
-    ring = LocalKeyring()
+    use_keys(settings, f"old:{A}")
+    by_old = local_keyring().wrap(DATA_KEY, b"context")
+    use_keys(settings, f"new:{B},old:{A}")
+    ring = local_keyring()
     assert ring.primary == "new"
     assert ring.unwrap(by_old, b"context") == DATA_KEY
     by_new = ring.wrap(DATA_KEY, b"context")
-    settings.FUGATA_KEYS = f"new:{B}"
-    assert LocalKeyring().unwrap(by_new, b"context") == DATA_KEY
+    use_keys(settings, f"new:{B}")
+    assert local_keyring().unwrap(by_new, b"context") == DATA_KEY
 
 
 def test_a_key_id_that_the_ring_lacks(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"old:{A}"
-    wrapped = LocalKeyring().wrap(DATA_KEY, b"context")
-    settings.FUGATA_KEYS = f"new:{A}"
+    use_keys(settings, f"old:{A}")
+    wrapped = local_keyring().wrap(DATA_KEY, b"context")
+    use_keys(settings, f"new:{A}")
     with pytest.raises(KeyUnavailable):
-        LocalKeyring().unwrap(wrapped, b"context")
+        local_keyring().unwrap(wrapped, b"context")
 
 
 def test_another_key_of_the_same_id(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"one:{A}"
-    wrapped = LocalKeyring().wrap(DATA_KEY, b"context")
-    settings.FUGATA_KEYS = f"one:{B}"
+    use_keys(settings, f"one:{A}")
+    wrapped = local_keyring().wrap(DATA_KEY, b"context")
+    use_keys(settings, f"one:{B}")
     with pytest.raises(DecryptionFailed):
-        LocalKeyring().unwrap(wrapped, b"context")
+        local_keyring().unwrap(wrapped, b"context")
 
 
 def test_an_empty_ring(settings: Settings, tmp_path: Path) -> None:
-    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", tmp_path / "none"
-    ring = LocalKeyring()
+    use_keyring(settings, tmp_path / "none")
+    ring = local_keyring()
     with pytest.raises(KeyUnavailable):
         _ = ring.primary
     with pytest.raises(KeyUnavailable):
@@ -118,7 +119,7 @@ def test_the_ring_comes_from_the_file_where_the_setting_is_empty(
 ) -> None:
     file = tmp_path / "keyring"
     file.write_text(f"filed:{A}\n")
-    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", file
-    assert LocalKeyring().primary == "filed"
-    settings.FUGATA_KEYS = f"set:{A}"
-    assert LocalKeyring().primary == "set"
+    use_keyring(settings, file)
+    assert local_keyring().primary == "filed"
+    use_keys(settings, f"set:{A}")
+    assert local_keyring().primary == "set"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from tests.support.keys import local_keyring, use_keyring, use_keys
 from tests.vault_app.support import DATA_KEY, A, B
 from vault_app.errors import KeyUnavailable
 from vault_app.keys import keyring, local
 from vault_app.keys.keyring import KeyringFile
-from vault_app.keys.local import LocalKeyring
 
 KEYS = {"one": b"1" * 32, "two": b"2" * 32}
 
@@ -23,7 +23,7 @@ def path(settings: Settings, tmp_path: Path) -> Path:
     """A keyring file with the key `old`."""
     file = tmp_path / "keyring"
     file.write_text(f"old:{A}\n")
-    settings.FUGATA_KEYS, settings.KEYRING_FILE = "", file
+    use_keyring(settings, file)
     return file
 
 
@@ -141,7 +141,7 @@ def test_readers_see_whole_keyrings(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_id_is_looked_up_at_once(path: Path, clock: Clock) -> None:
-    ring = LocalKeyring()
+    ring = local_keyring()
     wrapped = local.wrap_under("new", b"B" * 32, DATA_KEY, b"context")
     with pytest.raises(KeyUnavailable):
         ring.unwrap(wrapped, b"context")
@@ -153,7 +153,7 @@ def test_an_unknown_key_id_is_looked_up_at_once(path: Path, clock: Clock) -> Non
 def test_garbage_ids_cause_no_reading(
     path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring, reads = LocalKeyring(), list[int]()
+    ring, reads = local_keyring(), list[int]()
 
     def read(self: KeyringFile) -> dict[str, bytes]:
         reads.append(1)
@@ -167,7 +167,7 @@ def test_garbage_ids_cause_no_reading(
 
 
 def test_a_new_primary_is_noticed_within_a_second(path: Path, clock: Clock) -> None:
-    ring = LocalKeyring()
+    ring = local_keyring()
     KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
     assert ring.primary == "old"
     clock.now += local.LOOK
@@ -176,14 +176,14 @@ def test_a_new_primary_is_noticed_within_a_second(path: Path, clock: Clock) -> N
 
 
 def test_wrapping_notices_it_too(path: Path, clock: Clock) -> None:
-    ring = LocalKeyring()
+    ring = local_keyring()
     KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
     clock.now += local.LOOK
     assert ring.key_of(ring.wrap(DATA_KEY, b"")) == "new"
 
 
 def test_a_key_that_was_taken_out_is_forgotten(path: Path, clock: Clock) -> None:
-    ring = LocalKeyring()
+    ring = local_keyring()
     wrapped = ring.wrap(DATA_KEY, b"")
     KeyringFile(path).write(keyring.parse(f"new:{B}"))
     clock.now += local.LOOK
@@ -196,7 +196,7 @@ def test_a_key_that_was_taken_out_is_forgotten(path: Path, clock: Clock) -> None
 def test_a_damaged_file_does_not_take_the_keys_away(
     path: Path, clock: Clock, damage: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ring = LocalKeyring()
+    ring = local_keyring()
     wrapped = ring.wrap(DATA_KEY, b"")
     path.unlink()
     if damage is not None:
@@ -213,8 +213,8 @@ def test_a_damaged_file_does_not_take_the_keys_away(
 def test_keys_of_the_environment_are_not_looked_for(
     settings: Settings, path: Path, clock: Clock
 ) -> None:
-    settings.FUGATA_KEYS = f"set:{B}"
-    ring = LocalKeyring()
+    use_keys(settings, f"set:{B}")
+    ring = local_keyring()
     path.write_text(f"new:{A}\n")
     clock.now += 60
     assert ring.primary == "set"

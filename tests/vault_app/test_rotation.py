@@ -16,6 +16,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
 from tests.secrets_app.support import new_share, share
+from tests.support.keys import use_keys
 from tests.support.parts import wait_until
 from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
 from vault_app import keycheck, rewrap, rotation
@@ -139,7 +140,7 @@ def test_two_rotations_at_once_lose_no_key(keyring: KeyringFile) -> None:
 
 
 def test_keys_of_the_environment_are_not_ours_to_rotate(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"old:{A}"
+    use_keys(settings, f"old:{A}")
     with pytest.raises(KeysElsewhere) as raised:
         rotation.make_primary()
     for part in ("FUGATA_KEYS", "generate_key", "in front", "rewrap_keys", "retire_key"):
@@ -216,7 +217,7 @@ def test_a_retirement_that_ended_halfway_is_finished(
 
 
 def test_a_key_of_the_environment(settings: Settings) -> None:
-    settings.FUGATA_KEYS = f"new:{B},old:{A}"
+    use_keys(settings, f"new:{B},old:{A}")
     keycheck.verify()
     KeyEncryptionKey.objects.update(created_at=Now() - timedelta(seconds=60))
     assert not rotation.retire("old")

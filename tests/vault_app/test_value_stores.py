@@ -23,9 +23,9 @@ def store(request: pytest.FixtureRequest) -> ValueStore:
     if request.param == "database":
         return DatabaseStore()
     request.getfixturevalue("kubernetes_namespace")
-    from vault_app.stores.kubernetes import KubernetesStore
+    from tests.support.stores import kubernetes_store
 
-    return KubernetesStore()
+    return kubernetes_store()
 
 
 def put(store: ValueStore, sealed: bytes) -> str:

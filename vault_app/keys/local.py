@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from vault_app.errors import DecryptionFailed, KeyUnavailable
@@ -20,7 +19,7 @@ from vault_app.keys import wrapped as form
 from vault_app.keys.base import KeyProvider
 from vault_app.keys.keyring import KeyringFile, Signature, generate, parse
 
-__all__ = ["LocalKeyring", "generate", "keyring_file", "parse", "wrap_under"]
+__all__ = ["LocalKeyring", "generate", "parse", "wrap_under"]
 
 #: Seconds for which a process may not notice that the file names another primary.
 LOOK = 1.0
@@ -31,21 +30,19 @@ Ciphers = Mapping[str, AESGCM]
 logger = logging.getLogger(__name__)
 
 
-def keyring_file() -> KeyringFile | None:
-    """Return the file that holds the keyring; None where the keys come from the environment."""
-    return None if settings.FUGATA_KEYS else KeyringFile(Path(settings.KEYRING_FILE))
-
-
 class LocalKeyring(KeyProvider):
-    """Keys in this process's memory; nothing is remote."""
+    """Keys in this process's memory; nothing is remote.
+
+    `keys`: a keyring's text; without it the ring is in `file`, and `self.file` is that file.
+    """
 
     name = "local"
 
-    def __init__(self) -> None:
-        self._file = keyring_file()
-        self._signature: Signature | None = self._file.signature() if self._file else None
+    def __init__(self, keys: str = "", file: str | Path = "") -> None:
+        self.file = None if keys else KeyringFile(Path(file))
+        self._signature: Signature | None = self.file.signature() if self.file else None
         self._look_at = time.monotonic() + LOOK
-        self._ring = _ciphers(self._file.keys() if self._file else parse(settings.FUGATA_KEYS))
+        self._ring = _ciphers(self.file.keys() if self.file else parse(keys))
 
     @property
     def primary(self) -> str:
@@ -86,12 +83,12 @@ class LocalKeyring(KeyProvider):
     def _look(self) -> None:
         """Read the file again if it is another one."""
         self._look_at = time.monotonic() + LOOK
-        signature = self._file.signature() if self._file else None
-        if self._file is None or signature == self._signature:
+        signature = self.file.signature() if self.file else None
+        if self.file is None or signature == self._signature:
             return
         self._signature = signature
         try:
-            keys = self._file.keys()
+            keys = self.file.keys()
         except (OSError, ValueError, ImproperlyConfigured):
             keys = {}
         if keys:

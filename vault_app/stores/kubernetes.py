@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import cache, cached_property
 from typing import Any
 
-from django.conf import settings
 from django.core.signals import setting_changed
 
 from vault_app.errors import StoreUnavailable, ValueMissing
@@ -30,17 +29,29 @@ _KEY = "sealed"
 
 
 @cache
-def api() -> SecretsApi:
+def api(namespace: str, kubeconfig: str, connections: int) -> SecretsApi:
     """Return this process's access, one connection pool for the values of all apps."""
-    return SecretsApi(configuration(), settings.KUBERNETES_NAMESPACE)
+    return SecretsApi(configuration(kubeconfig, connections), namespace)
 
 
 class KubernetesStore(ValueStore):
-    """Immutable Secrets with opaque names; labels say whose they are."""
+    """Immutable Secrets with opaque names; labels say whose they are.
 
-    def __init__(self, app: str = "shares") -> None:
+    `timeout`: seconds that keeping, reading or deleting a value may take; `connections`: how many
+    threads may do so at once. Raises ImproperlyConfigured, naming KUBECONFIG.
+    """
+
+    def __init__(
+        self,
+        app: str = "shares",
+        namespace: str = "fugata-values",
+        kubeconfig: str = "",
+        timeout: float = 10.0,
+        connections: int = 16,
+    ) -> None:
         super().__init__(app)
-        self._api = api()
+        self.timeout = timeout
+        self._api = api(namespace, kubeconfig, connections)
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -61,7 +72,7 @@ class KubernetesStore(ValueStore):
         objects = _objects(name)
         if max(-(-len(sealed) // PIECE), 1) != len(objects):
             raise ValueError("the name was given for a value of another size")
-        deadline = _deadline()
+        deadline = self._deadline()
         for number in reversed(range(len(objects))):
             piece = sealed[number * PIECE : (number + 1) * PIECE]
             self._create(objects[number], piece, deadline)
@@ -78,7 +89,7 @@ class KubernetesStore(ValueStore):
 
     def get(self, name: str) -> bytes:
         """Return the pieces, joined."""
-        deadline = _deadline()
+        deadline = self._deadline()
         return b"".join([self._piece(each, deadline) for each in _objects(name)])
 
     def _piece(self, name: str, deadline: float) -> bytes:
@@ -89,13 +100,13 @@ class KubernetesStore(ValueStore):
 
     def delete(self, name: str, within: float | None = None) -> None:
         """Delete the objects, the first piece first; what is left of the others is listed still."""
-        deadline = _deadline(within)
+        deadline = self._deadline(within)
         for each in _objects(name):
             self._api.delete(each, deadline)
 
     def check(self) -> None:
         """Ask for an object that is never there: the server, its store and our rights answer."""
-        self._api.read(f"{_PREFIX}check", _deadline(PROBE))
+        self._api.read(f"{_PREFIX}check", self._deadline(PROBE))
 
     def list(self) -> Iterator[StoredObject]:
         """Yield values by their objects' metadata, each once, in the order of their names.
@@ -111,11 +122,14 @@ class KubernetesStore(ValueStore):
                 name = found.name.removeprefix(_PREFIX).partition(".")[0]
                 yield StoredObject(name, page.now - found.creation_timestamp)
 
+    def _deadline(self, within: float | None = None) -> float:
+        return time.monotonic() + (self.timeout if within is None else min(within, self.timeout))
+
     def _pages(self) -> Iterator[Page]:
         selector = ",".join(f"{label}={value}" for label, value in self._labels.items())
         start = ""
         while True:
-            page = self._api.page(selector, PAGE, start, _deadline())
+            page = self._api.page(selector, PAGE, start, self._deadline())
             yield page
             if not (start := page.next):
                 return
@@ -126,11 +140,6 @@ def _objects(name: str) -> list[str]:
     _, _, pieces = name.partition("-")
     count = int(pieces) if pieces.isdecimal() else 1
     return [_PREFIX + name, *(f"{_PREFIX}{name}.{number}" for number in range(1, count))]
-
-
-def _deadline(within: float | None = None) -> float:
-    limit: float = settings.KUBERNETES_TIMEOUT
-    return time.monotonic() + (limit if within is None else min(within, limit))
 
 
 def _forget(**_: Any) -> None:

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
@@ -98,25 +97,26 @@ class _Answer:
     body: bytes
 
 
-def configuration() -> Configuration:
-    """Return the access to the cluster: the pod's own, else KUBECONFIG's.
+def configuration(kubeconfig: str, connections: int) -> Configuration:
+    """Return the access to the cluster: the pod's own, else that of the file `kubeconfig`.
 
-    Raises ImproperlyConfigured, naming KUBECONFIG.
+    `connections`: how many threads may call at once. Raises ImproperlyConfigured, naming
+    KUBECONFIG.
     """
     access = Configuration()
     access.retries = False  # urllib3's own would multiply the timeout; ours keep to it
-    access.connection_pool_maxsize = settings.WEB_THREADS + 1  # and the health probe's
+    access.connection_pool_maxsize = connections
     try:
         config.load_incluster_config(client_configuration=access)  # type: ignore[no-untyped-call]
     except config.ConfigException:
-        _load_kubeconfig(access)
+        _load_kubeconfig(access, kubeconfig)
     return access
 
 
-def _load_kubeconfig(access: Configuration) -> None:
+def _load_kubeconfig(access: Configuration, kubeconfig: str) -> None:
     try:
         config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=settings.KUBECONFIG or None,
+            config_file=kubeconfig or None,
             client_configuration=access,
             persist_config=False,
         )

@@ -17,6 +17,7 @@ from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCr
 from secrets_app.models import Share
 from tests.repositories_app.support import people, token_of
 from tests.support.fixtures import frozen_guesses
+from tests.support.keys import use_keys
 
 __all__ = ["frozen_guesses"]
 
@@ -35,7 +36,7 @@ def gate(settings: Settings) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], MIDDLEWARE, *settings.MIDDLEWARE[place:]]
     settings.RATE_LIMIT_RPM = settings.RATE_LIMIT_BURST = 1_000_000
     settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
-    settings.FUGATA_KEYS = "test:" + "A" * 43 + "="
+    use_keys(settings, "test:" + "A" * 43 + "=")
 
 
 @pytest.fixture

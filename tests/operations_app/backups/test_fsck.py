@@ -13,6 +13,7 @@ from tests.operations_app.backups.test_backup import Fill
 from tests.repositories_app.support import row
 from tests.secrets_app.support import row_of
 from tests.support.doubles import MemoryStore
+from tests.support.keys import use_keys
 from vault_app.models import KeyEncryptionKey, StoredValue
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +83,7 @@ def test_swapped_values_do_not_open(fill: Fill) -> None:
 
 def test_a_missing_key(fill: Fill, settings: Settings) -> None:
     fill()
-    settings.FUGATA_KEYS = "other:" + "B" * 43 + "="
+    use_keys(settings, "other:" + "B" * 43 + "=")
     assert refused("--repair") == "key missing: 5"
     assert KeyEncryptionKey.objects.filter(id="test").exists()
     assert Share.objects.count() == 3

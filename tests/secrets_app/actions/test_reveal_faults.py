@@ -11,6 +11,7 @@ from secrets_app.errors import DecryptFailed, ShareNotFound
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share
 from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.keys import use_keys
 from vault_app.backends import value_store
 
 pytestmark = pytest.mark.django_db
@@ -49,9 +50,9 @@ def test_the_store_fails(remote_store: MemoryStore, one_time: bool) -> None:
 
 def test_the_key_is_not_at_hand(settings: Settings) -> None:
     created, ring = share("s3cret"), settings.FUGATA_KEYS
-    settings.FUGATA_KEYS = "other:" + "B" * 43 + "="
+    use_keys(settings, "other:" + "B" * 43 + "=")
     assert_fails(created.share_id)
-    settings.FUGATA_KEYS = f"other:{'B' * 43}=,{ring}"
+    use_keys(settings, f"other:{'B' * 43}=,{ring}")
     assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
 
 
