@@ -115,10 +115,10 @@ def post_worker_init(worker: Any) -> None:
     """
     import gc
 
-    from operations_app import health
+    from operations_app.diagnostics import monitor
     from operations_app.metrics import listener
 
-    health.monitor.start()
+    monitor.start()
     for listening in _scrapes:
         listener.serve(listening)
     gc.collect()

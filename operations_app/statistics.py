@@ -127,38 +127,33 @@ def steps(start: datetime, step: timedelta) -> Iterator[datetime]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is kept just now; `size`: bytes of UTF-8 before sealing."""
+class Total:
+    """How many rows there are just now; `size`: bytes of their content, in UTF-8 before sealing."""
 
     rows: int
     size: int
 
 
-def live_shares() -> Kept:
-    """Return how many shares can be opened, and their size."""
-    return kept(Share.objects.live())
-
-
-def kept(rows: models.QuerySet[models.Model]) -> Kept:
+def total(rows: models.QuerySet[models.Model]) -> Total:
     """Return number and size of rows that have a `size`."""
-    found = rows.aggregate(rows=Count("pk"), size=Sum("size"))
-    return Kept(found["rows"], found["size"] or 0)
+    found = rows.aggregate(rows=Count("pk"), size=Sum("size", default=0))
+    return Total(found["rows"], found["size"])
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Expired shares that wait for the purge, up to MANY, and for how long the oldest has."""
+    """Expired shares that wait for the purge, and for how long the oldest has."""
 
     waiting: int
     lag: timedelta
 
 
-def backlog() -> Backlog:
-    """Return how far the purge is behind."""
+def backlog(most: int | None = MANY) -> Backlog:
+    """Return how far the purge is behind; at most so many shares are counted, or None for all."""
     expired = Share.objects.expired()
     oldest = expired.aggregate(oldest=Min("expires_at"))["oldest"]
     lag = now() - oldest if oldest else timedelta()
-    return Backlog(expired[:MANY].count(), max(lag, timedelta()))
+    return Backlog(expired[:most].count(), max(lag, timedelta()))
 
 
 def installed_at() -> datetime | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from fugata_core import routes
-from operations_app import health
+from operations_app.diagnostics import monitor
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -29,7 +29,7 @@ class HealthMiddleware:
             refusal = JsonResponse({"error": "Method not allowed"}, status=405)
             refusal["Allow"] = "GET, HEAD"
             return refusal
-        problem = health.monitor.problem() if request.path_info == routes.HEALTH else None
+        problem = monitor.problem() if request.path_info == routes.HEALTH else None
         if problem:
             return JsonResponse({"status": "unhealthy", "error": problem}, status=503)
         return JsonResponse({"status": "ok"})

@@ -11,8 +11,9 @@ from audit_app.models import AuditEvent
 from fugata_core.clock import now
 from operations_app import statistics
 from operations_app.console.charts import Chart, bar_chart
-from operations_app.statistics import DAY, HOUR, Backlog, Counts, Kept
+from operations_app.statistics import DAY, HOUR, Backlog, Counts, Total
 from repositories_app.models import RepositorySecret
+from secrets_app.models import Share
 
 Kind = AuditEvent.Kind
 #: The charts, in their order: kind of event and heading. A refusal is a wrong token or password, or
@@ -63,8 +64,8 @@ class Span:
 class Dashboard:
     """All that the page shows; `opened`, `refused`: in the last 24 hours."""
 
-    shares: Kept
-    secrets: Kept
+    shares: Total
+    secrets: Total
     backlog: Backlog
     opened: int
     refused: int
@@ -92,8 +93,8 @@ def dashboard() -> Dashboard:
     last_month = _span("Last 30 days", "Day", statistics.daily(hours), _days(today), "%-d %b")
     totals = {chart.name: chart.total for chart in last_day.charts}
     return Dashboard(
-        shares=_remembered("shares", statistics.live_shares),
-        secrets=_remembered("secrets", lambda: statistics.kept(RepositorySecret.objects.all())),
+        shares=_remembered("shares", lambda: statistics.total(Share.objects.live())),
+        secrets=_remembered("secrets", lambda: statistics.total(RepositorySecret.objects.all())),
         backlog=statistics.backlog(),
         opened=totals[Kind.OPENED],
         refused=totals[Kind.REFUSED],
@@ -120,9 +121,9 @@ def _span(title: str, unit: str, counts: Counts, moments: Sequence[datetime], wr
     return Span(title, unit, charts)
 
 
-def _remembered(name: str, count: Callable[[], Kept]) -> Kept:
+def _remembered(name: str, count: Callable[[], Total]) -> Total:
     """Return totals that take a look at each row of a table: at most twice a minute."""
     try:
-        return cast(Kept, cache.get_or_set(f"dashboard:{name}", count, REMEMBERED))
+        return cast(Total, cache.get_or_set(f"dashboard:{name}", count, REMEMBERED))
     except Exception:  # Redis is down, which is when an operator looks
         return count()

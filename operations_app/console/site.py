@@ -14,7 +14,7 @@ from audit_app.actors import Actor
 from fugata_core.errors import MethodNotAllowed
 from operations_app.console.dashboard import dashboard
 from operations_app.console.signin import CountedSignInForm
-from operations_app.diagnostics import run_checks
+from operations_app.diagnostics.checks import run_checks
 from secrets_app.actions.purge import count_expired, purge_now
 
 #: Who sees numbers and the state of things: whoever may look at all that they are about.

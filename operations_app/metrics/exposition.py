@@ -12,9 +12,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from operations_app import health
+from operations_app.diagnostics import monitor
 from operations_app.metrics import definitions, folder
-from operations_app.metrics.kept import kept
+from operations_app.metrics.totals import totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class HealthCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield 1 for well and 0 for unwell; waits for the first probe alone."""
         text = "Whether database, value store and key provider can be used (as /healthz says)"
-        yield GaugeMetricFamily("fugata_healthy", text, float(health.monitor.problem() is None))
+        yield GaugeMetricFamily("fugata_healthy", text, float(monitor.problem() is None))
 
 
 def _registry() -> CollectorRegistry:
@@ -78,7 +78,7 @@ def _registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(ProcessesCollector(path) if path else REGISTRY)
     registry.register(HealthCollector())
-    registry.register(kept)
+    registry.register(totals)
     return registry
 
 

@@ -9,6 +9,7 @@ from operations_app import statistics
 from operations_app.models import HourlyCount, TaskSuccess
 from operations_app.statistics import DAY, HOUR
 from operations_app.tasks import count_hours
+from secrets_app.models import Share
 from secrets_app.tasks import purge_expired
 from tests.secrets_app.support import expire, share
 
@@ -107,7 +108,7 @@ def test_what_is_kept(clock: list[datetime]) -> None:
     share("seven..")
     expired = share("gone")
     expire(expired)
-    assert statistics.live_shares() == statistics.Kept(2, 11)
+    assert statistics.total(Share.objects.live()) == statistics.Total(2, 11)
 
 
 def test_the_backlog(clock: list[datetime]) -> None:

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY, Metric
 import fugata_site.middleware.ratelimit
 import fugata_site.urls  # noqa: F401  # registers all counters, as the web processes do
 from operations_app.metrics import definitions, exposition  # noqa: F401
-from operations_app.metrics.kept import kept
+from operations_app.metrics.totals import totals
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yaml"
@@ -27,7 +27,7 @@ _ASKED = re.compile(r"\b(fugata_\w+|up)\b(?:\{([^}]*)\})?")
 
 def exported() -> set[str]:
     """Return the names of all series."""
-    families: list[Metric] = [*REGISTRY.collect(), *kept.describe()]
+    families: list[Metric] = [*REGISTRY.collect(), *totals.describe()]
     families += exposition.HealthCollector().collect()
     ours = [family for family in families if family.name.startswith("fugata_")]
     return {family.name + suffix for family in ours for suffix in _SUFFIXES[family.type]}

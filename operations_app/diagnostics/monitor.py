@@ -7,12 +7,9 @@ old answer means "unhealthy" (design: at most five seconds old).
 import logging
 import threading
 import time
-from collections.abc import Callable
-
-from django.db import connection
 
 from fugata_core.errors import let_go
-from vault_app.backends import key_provider, value_store
+from operations_app.diagnostics.parts import PARTS
 from vault_app.errors import VaultError
 
 PERIOD = 2.0
@@ -20,22 +17,6 @@ OLDEST = 5.0
 FIRST_WAIT = 1.5
 
 logger = logging.getLogger(__name__)
-
-
-def _check_database() -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Exception:
-        connection.close()  # the next round tries a new connection
-        raise
-
-
-PARTS: dict[str, Callable[[], None]] = {
-    "Database connection failed": _check_database,
-    "Value store unavailable": lambda: value_store().check(),
-    "Key provider unavailable": lambda: key_provider().check(),
-}
 
 
 def _reason(error: Exception) -> str:
@@ -90,4 +71,14 @@ class Monitor:
         self._answered.set()
 
 
-monitor = Monitor()
+_monitor = Monitor()
+
+
+def start() -> None:
+    """Start probing in this process."""
+    _monitor.start()
+
+
+def problem() -> str | None:
+    """Return what is wrong, as this process last found it, or None. Waits a moment at most."""
+    return _monitor.problem()

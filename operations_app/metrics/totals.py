@@ -9,14 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Count, Min, Sum
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fugata_core.clock import clock
 from fugata_core.errors import let_go
+from operations_app import statistics
+from operations_app.statistics import Backlog, Total
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
 
@@ -31,38 +32,32 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Rows, bytes of content, and seconds for which the oldest expired share waits."""
+class Measurement:
+    """All shares, those of them that wait for the purge, and repositories' secrets."""
 
-    shares: int
-    share_bytes: int
-    expired: int
-    purge_lag: float
-    secrets: int
-    secret_bytes: int
+    shares: Total
+    backlog: Backlog
+    secrets: Total
 
 
-def measure() -> Kept:
+#: What is described before anything was measured.
+NOTHING = Measurement(Total(0, 0), Backlog(0, timedelta()), Total(0, 0))
+
+
+def measure() -> Measurement:
     """Ask the database."""
-    shares = Share.objects.aggregate(rows=Count("pk"), bytes=Sum("size"))
-    expired = Share.objects.expired().aggregate(rows=Count("pk"), oldest=Min("expires_at"))
-    secrets = RepositorySecret.objects.aggregate(rows=Count("pk"), bytes=Sum("size"))
-    oldest = expired["oldest"]
-    return Kept(
-        shares=shares["rows"],
-        share_bytes=shares["bytes"] or 0,
-        expired=expired["rows"],
-        purge_lag=max(clock.now() - oldest.timestamp(), 0.0) if oldest else 0.0,
-        secrets=secrets["rows"],
-        secret_bytes=secrets["bytes"] or 0,
+    return Measurement(
+        shares=statistics.total(Share.objects.all()),
+        backlog=statistics.backlog(most=None),
+        secrets=statistics.total(RepositorySecret.objects.all()),
     )
 
 
-class KeptCollector(Collector):
+class TotalsCollector(Collector):
     """Gives the newest measurement, and sees to the next one."""
 
     def __init__(self) -> None:
-        self._newest: tuple[Kept, float] | None = None  # and when
+        self._newest: tuple[Measurement, float] | None = None  # and when
         self._due = 0.0
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -76,13 +71,13 @@ class KeptCollector(Collector):
 
     def describe(self) -> Iterator[Metric]:
         """Yield the same without figures, so that nobody measures in order to register."""
-        yield from _metrics(Kept(0, 0, 0, 0.0, 0, 0))
+        yield from _metrics(NOTHING)
 
     def _renew(self) -> None:
         with self._lock:
             if self._idle.is_set() and time.monotonic() >= self._due:
                 self._idle.clear()
-                threading.Thread(target=self._measure, name="kept", daemon=True).start()
+                threading.Thread(target=self._measure, name="totals", daemon=True).start()
         self._idle.wait(WAIT)
 
     def _measure(self) -> None:
@@ -99,16 +94,17 @@ class KeptCollector(Collector):
             self._idle.set()
 
 
-def _metrics(kept: Kept) -> Iterator[Metric]:
+def _metrics(found: Measurement) -> Iterator[Metric]:
     rows = GaugeMetricFamily("fugata_kept_rows", "Rows in the database", labels=["kind"])
-    rows.add_metric(["share"], kept.shares)
-    rows.add_metric(["expired_share"], kept.expired)
-    rows.add_metric(["repository_secret"], kept.secrets)
+    rows.add_metric(["share"], found.shares.rows)
+    rows.add_metric(["expired_share"], found.backlog.waiting)
+    rows.add_metric(["repository_secret"], found.secrets.rows)
     size = GaugeMetricFamily("fugata_kept_bytes", "Bytes of content kept", labels=["kind"])
-    size.add_metric(["share"], kept.share_bytes)
-    size.add_metric(["repository_secret"], kept.secret_bytes)
+    size.add_metric(["share"], found.shares.size)
+    size.add_metric(["repository_secret"], found.secrets.size)
     lag = "Seconds for which the oldest expired share waits to be purged"
-    yield from (rows, size, GaugeMetricFamily("fugata_purge_lag_seconds", lag, kept.purge_lag))
+    behind = found.backlog.lag.total_seconds()
+    yield from (rows, size, GaugeMetricFamily("fugata_purge_lag_seconds", lag, behind))
 
 
-kept = KeptCollector()
+totals = TotalsCollector()

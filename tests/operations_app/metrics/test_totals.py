@@ -2,22 +2,25 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
+from django.db.models.functions import Now
 
 from audit_app.actors import SERVICE
-from operations_app.metrics import kept as module
-from operations_app.metrics.kept import Kept, KeptCollector, measure
+from operations_app.metrics import totals as module
+from operations_app.metrics.totals import NOTHING, Measurement, TotalsCollector, measure
+from operations_app.statistics import Backlog, Total
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.models import Share
 from tests.support.fixtures import Clock
 from tests.support.parts import wait_until
 
-KEPT = Kept(3, 300, 1, 60.0, 2, 20)
+MEASURED = Measurement(Total(3, 300), Backlog(1, timedelta(seconds=60)), Total(2, 20))
 
 
-def samples(collector: KeptCollector) -> dict[str, float]:
+def samples(collector: TotalsCollector) -> dict[str, float]:
     return {
         "/".join([sample.name, *sample.labels.values()]): sample.value
         for family in collector.collect()
@@ -39,12 +42,12 @@ class Database:
         self.go = threading.Event()
         self.go.set()
 
-    def __call__(self) -> Kept:
+    def __call__(self) -> Measurement:
         self.asked += 1
         self.go.wait(60)
         if self.failing:
             raise OperationalError("injected")
-        return KEPT
+        return MEASURED
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
 
 
 def test_what_is_said(database: Database) -> None:
-    assert samples(KeptCollector()) == {
+    assert samples(TotalsCollector()) == {
         "fugata_kept_rows/share": 3,
         "fugata_kept_rows/expired_share": 1,
         "fugata_kept_rows/repository_secret": 2,
@@ -67,7 +70,7 @@ def test_what_is_said(database: Database) -> None:
 
 
 def test_scrapes_cost_the_database_little(database: Database, clock: Clock) -> None:
-    collector = KeptCollector()
+    collector = TotalsCollector()
     for _ in range(5):
         samples(collector)
     assert database.asked == 1
@@ -80,7 +83,7 @@ def test_a_database_that_hangs_holds_up_nobody(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WAIT", 0.01)
-    collector = KeptCollector()
+    collector = TotalsCollector()
     database.go.clear()
     assert samples(collector) == {}
     assert samples(collector) == {}
@@ -90,7 +93,7 @@ def test_a_database_that_hangs_holds_up_nobody(
 
 
 def test_no_figure_is_better_than_an_old_one(database: Database, clock: Clock) -> None:
-    collector = KeptCollector()
+    collector = TotalsCollector()
     assert samples(collector)
     database.failing = True
     clock.move(module.FRESH + 1)
@@ -101,14 +104,10 @@ def test_no_figure_is_better_than_an_old_one(database: Database, clock: Clock) -
 
 @pytest.mark.django_db
 def test_measuring() -> None:
-    from datetime import timedelta
-
-    from django.db.models.functions import Now
-
-    assert measure() == Kept(0, 0, 0, 0.0, 0, 0)
+    assert measure() == NOTHING
     for content in ("12345", "ü"):
         create_share(Draft(content, "1h"), SERVICE)
     Share.objects.filter(size=2).update(expires_at=Now() - timedelta(minutes=10))
     found = measure()
-    assert (found.shares, found.share_bytes, found.expired) == (2, 7, 1)
-    assert 590 < found.purge_lag < 700
+    assert (found.shares, found.backlog.waiting) == (Total(2, 7), 1)
+    assert timedelta(seconds=590) < found.backlog.lag < timedelta(seconds=700)

@@ -19,7 +19,8 @@ from django.utils.timesince import timesince
 
 from fugata_core.clock import now
 from operations_app import statistics
-from vault_app.backends import key_provider, value_store
+from operations_app.diagnostics.parts import ask_key_provider, ask_value_store
+from vault_app.backends import key_provider
 from vault_app.errors import VaultError
 from vault_app.models import KeyEncryptionKey
 from vault_app.usage import missing_keys, rows_of, with_rows
@@ -182,14 +183,14 @@ def production() -> Finding:
 def store() -> Finding:
     """Does the value store answer?"""
     name = str(settings.VALUE_STORE["BACKEND"]).rpartition(".")[2]
-    value_store().check()
+    ask_value_store()
     return _good("Value store", f"{name} answers.")
 
 
 def keys() -> Finding:
     """Does the key provider answer?"""
     name = str(settings.KMS_PROVIDER["BACKEND"]).rpartition(".")[2]
-    key_provider().check()
+    ask_key_provider()
     return _good("Key provider", f"{name} wraps and unwraps.")
 
 

@@ -9,8 +9,9 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from operations_app import health
-from operations_app.health import Monitor
+from operations_app.diagnostics import monitor as module
+from operations_app.diagnostics.monitor import Monitor
+from operations_app.diagnostics.parts import PARTS
 from tests.support.fixtures import Clock
 from tests.support.keys import use_keys
 
@@ -34,8 +35,8 @@ class Probed(Monitor):
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
     """All parts well, until the test has it otherwise."""
-    made: Parts = dict.fromkeys(health.PARTS, well)
-    monkeypatch.setattr(health, "PARTS", made)
+    made: Parts = dict.fromkeys(PARTS, well)
+    monkeypatch.setattr(module, "PARTS", made)
     return made
 
 
@@ -43,8 +44,8 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
 def monitor(monkeypatch: pytest.MonkeyPatch, parts: Parts) -> Monitor:
     """The monitor that /healthz reads."""
     probed = Probed()
-    monkeypatch.setattr(health, "monitor", probed)
-    monkeypatch.setattr(health, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(module, "_monitor", probed)
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.05)
     return probed
 
 
@@ -60,7 +61,7 @@ def test_all_is_well(client: Client, monitor: Monitor) -> None:
     assert answer["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("sentence", list(health.PARTS))
+@pytest.mark.parametrize("sentence", list(PARTS))
 def test_a_part_that_fails(client: Client, monitor: Monitor, parts: Parts, sentence: str) -> None:
     parts[sentence] = fail
     monitor._probe()
@@ -73,7 +74,7 @@ def test_a_part_that_fails(client: Client, monitor: Monitor, parts: Parts, sente
 
 
 def test_the_documented_sentence_is_there() -> None:
-    assert DATABASE in health.PARTS
+    assert DATABASE in PARTS
 
 
 def test_nobody_asked_yet(client: Client, monitor: Monitor) -> None:
@@ -85,7 +86,7 @@ def test_nobody_asked_yet(client: Client, monitor: Monitor) -> None:
 def test_an_old_answer_is_no_answer(
     client: Client, monitor: Monitor, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "time", clock)
+    monkeypatch.setattr(module, "time", clock)
     monitor._probe()
     clock.move(4.9)
     assert client.get("/healthz").status_code == 200
@@ -116,7 +117,7 @@ def test_a_part_that_hangs_is_named(
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(health, "time", clock)
+    monkeypatch.setattr(module, "time", clock)
     prober = threading.Thread(target=monitor._probe, daemon=True)
     prober.start()
     assert hanging.wait(60)
@@ -146,7 +147,7 @@ def test_the_probe_starts_once_and_goes_on(
 
     parts[DATABASE] = ask
     monkeypatch.setattr(clock, "sleep", sleep)
-    monkeypatch.setattr(health, "time", clock)
+    monkeypatch.setattr(module, "time", clock)
     monitor = Monitor()
     for _ in range(3):
         monitor.start()
@@ -184,7 +185,7 @@ def test_livez_says_only_that_the_process_runs(
 @pytest.mark.django_db
 def test_the_real_parts_are_well(settings: Settings) -> None:
     use_keys(settings, "test:" + "A" * 43 + "=")
-    for check in health.PARTS.values():
+    for check in PARTS.values():
         check()
 
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django.fixtures import Settings
 
-from operations_app import diagnostics, statistics
-from operations_app.diagnostics import Finding, Level, run_checks
+from operations_app import statistics
+from operations_app.diagnostics import checks
+from operations_app.diagnostics.checks import Finding, Level, run_checks
 from operations_app.models import TaskSuccess
 from tests.secrets_app.support import expire, row_of, share
 from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.keys import use_keys
 from tests.support.operators import Admin, person, text
 from tests.support.parts import RedisServer, free_port
 from vault_app import keycheck
@@ -86,22 +88,14 @@ def test_the_purge_is_behind() -> None:
     assert "1 expired share wait" in problem("Purge").says.replace("\xa0", " ")
 
 
-def test_a_replaced_key_is_still_in_use() -> None:
+def test_a_replaced_key_is_still_in_use(settings: Settings) -> None:
     share()
     older = KeyEncryptionKey.objects.get()
-    ring = f"new:{'B' * 43}=,test:{'A' * 43}="
-    with pytest.MonkeyPatch.context() as patch:
-        from django.conf import settings
-
-        from vault_app.backends import forget
-
-        patch.setattr(settings, "FUGATA_KEYS", ring.replace("B" * 43, "B" * 42 + "A"))
-        forget()
-        keycheck.verify()
-        found = problem("Keys in use")
-        assert found.level == Level.NOTICE
-        assert f"{older.id} (1 row)" in found.says
-    forget()
+    use_keys(settings, f"new:{'B' * 42}A=,test:{'A' * 43}=")
+    keycheck.verify()
+    found = problem("Keys in use")
+    assert found.level == Level.NOTICE
+    assert f"{older.id} (1 row)" in found.says
 
 
 def test_a_key_is_missing() -> None:
@@ -125,7 +119,7 @@ def test_the_key_provider_fails(faulty_keys: FaultyKeys) -> None:
 def test_a_store_that_hangs_is_not_waited_for(
     remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch, hanging: threading.Event
 ) -> None:
-    monkeypatch.setattr(diagnostics, "PATIENCE", 0.2)
+    monkeypatch.setattr(checks, "PATIENCE", 0.2)
     remote_store.before["check"] = lambda: (hanging.wait(60), None)[1]
     assert "No answer within" in problem("Value store").says
 
