@@ -1,24 +1,70 @@
-"""Bulkheads: what may hang holds so many threads, and never all of them.
+"""Who may hold how many threads of a web process, for how long, and why: the whole table.
 
-Requests wait up to a second for a place. When nobody left a place in that second the backends
-hang, and the next ones are refused at once until somebody leaves.
+A process has WEB_THREADS threads for requests. Whatever may keep one waiting gets a part of them,
+so that others are answered meanwhile. Health has a thread of its own, beside them.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+
+from django.conf import settings
+from prometheus_client import Histogram
 
 from fugata_core.errors import Overloaded
 
-PATIENCE = 1.0
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A part of the threads, and how long a request waits for one of them, in seconds."""
+
+    name: str
+    part: float
+    patience: float
+
+    def places(self, threads: int) -> int:
+        """Return how many of `threads` that is, one at least."""
+        return max(int(threads * self.part), 1)
+
+
+#: Requests that need a database, a value store or a key provider: any of these may hang.
+BACKENDS = Limit("backends", 1 / 2, patience=1.0)
+#: Answers that a reader does not take at once: it may be as slow as `client_socket` allows.
+READERS = Limit("readers", 1 / 2, patience=1.0)
+#: Bodies that were not all there when the request got its thread. They wait without a thread.
+LARGE_BODIES = Limit("large_bodies", 1 / 4, patience=60.0)
+#: Refused bodies that are read to their end, so that the sender sees why; they do not wait.
+DISCARDS = Limit("discards", 1 / 4, patience=0.0)
+
+#: Of the large bodies those over HUGE bytes, at a time: what is in memory, not who has a thread.
+HUGE, HUGE_BODIES = 2**20, 2
+#: Requests with large bodies that wait in line at most.
+QUEUED = 64
+
+WAITS = Histogram(
+    "fugata_place_wait_seconds",
+    "Seconds that a request waited for one of the threads it may have, also in vain, by limit",
+    ["limit"],
+    buckets=(0.001, 0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+for _each in (BACKENDS, READERS, LARGE_BODIES, DISCARDS):
+    WAITS.labels(_each.name)
 
 
 class Bulkhead:
-    """So many places for what needs a backend."""
+    """The places of one limit.
 
-    def __init__(self, places: int) -> None:
-        self._places = threading.BoundedSemaphore(places)
+    A request waits for as long as the limit says. When nobody left a place meanwhile, those who
+    hold them hang, and the next requests are refused at once until somebody leaves.
+    """
+
+    def __init__(self, limit: Limit, threads: int) -> None:
+        self._limit = limit
+        self._places = threading.BoundedSemaphore(limit.places(threads))
+        self._waits = WAITS.labels(limit.name)
         self._hanging = False
         self._left = 0
 
@@ -32,25 +78,37 @@ class Bulkhead:
         finally:
             self.leave()
 
+    def enter(self) -> bool:
+        """Take a place; False when there is none in time."""
+        if self._places.acquire(blocking=False):
+            self._waits.observe(0.0)
+            return True
+        began = time.monotonic()
+        try:
+            return self._wait()
+        finally:
+            self._waits.observe(time.monotonic() - began)
+
+    def _wait(self) -> bool:
+        while not self._hanging:
+            left_before = self._left
+            if self._places.acquire(timeout=self._limit.patience):
+                return True
+            self._hanging = self._left == left_before
+        return False
+
     def leave(self) -> None:
         """Give a place back."""
         self._places.release()
         self._left += 1
         self._hanging = False
 
-    def enter(self) -> bool:
-        """Take a place; False when there is none in time."""
-        if self._places.acquire(blocking=False):
-            return True
-        while not self._hanging:
-            left_before = self._left
-            if self._places.acquire(timeout=PATIENCE):
-                return True
-            self._hanging = self._left == left_before
-        return False
-
 
 @cache
-def shared(threads: int) -> Bulkhead:
-    """Return the one bulkhead of a process with `threads` request threads."""
-    return Bulkhead(max(threads // 2, 1))
+def _bulkhead(limit: Limit, threads: int) -> Bulkhead:
+    return Bulkhead(limit, threads)
+
+
+def bulkhead(limit: Limit) -> Bulkhead:
+    """Return this process's one bulkhead for that limit."""
+    return _bulkhead(limit, settings.WEB_THREADS)

@@ -7,6 +7,7 @@ parser refuses it without waiting for more.
 import re
 from enum import Enum, auto
 
+from fugata_core.limits import HUGE
 from fugata_core.routes import HEALTH, LIVENESS
 
 #: Bytes of a request's head, at most; gunicorn's own limits on lines and fields lie below.
@@ -64,6 +65,10 @@ class Arrival:
     def is_probe(self) -> bool:
         """Return whether it is a whole request for the service's health."""
         return self.state is ArrivalState.WHOLE and self.data.startswith(_PROBES)
+
+    def is_huge(self) -> bool:
+        """Return whether its body is over HUGE bytes, or may be: nobody knows of a chunked one."""
+        return self._length is None or self._length > HUGE
 
     def _head(self) -> ArrivalState:
         end = self.data.find(b"\r\n\r\n", max(self._scanned - 3, 0))

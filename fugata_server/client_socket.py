@@ -12,17 +12,13 @@ import struct
 import time
 from typing import TYPE_CHECKING, Self
 
-from django.conf import settings
-
-from fugata_core.limits import Bulkhead
+from fugata_core.limits import READERS, bulkhead
 from fugata_server.request_buffer import IDLE, SLOWEST
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
-
-sending = Bulkhead(settings.WEB_THREADS // 2)
 
 
 class ClientSocket(socket.socket):
@@ -81,7 +77,7 @@ class ClientSocket(socket.socket):
     def reserve(self) -> bool:
         """Hold a place for a reader who may be slow, until `answered`; False when there is none."""
         if not self._holds:
-            self._holds = sending.enter()
+            self._holds = bulkhead(READERS).enter()
             self._deadline = time.monotonic() + IDLE
         return self._holds
 
@@ -89,7 +85,7 @@ class ClientSocket(socket.socket):
         """Give the place back."""
         if self._holds:
             self._holds = False
-            sending.leave()
+            bulkhead(READERS).leave()
 
     def _await_reader(self) -> None:
         if not self.reserve():

@@ -1,11 +1,10 @@
 """Reading a request's body: bounded, whole, never on disk; and throwing one away.
 
 Django reads a body only by its Content-Length. Here a chunked one is read too (gunicorn marks its
-end), and a large one waits unread until there is room for it.
+end). How many large ones are read at a time is for `admission` to say, before there is a thread.
 """
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,24 +13,17 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
+from fugata_core.limits import DISCARDS, bulkhead
 
-LARGE = 2**20
 _STEP = 2**18
 #: Seconds without a byte after which a sender is given up.
 IDLE = 30.0
-#: Seconds that a large body waits for its turn.
-TURN = 60.0
 #: Bounds on what is thrown away so that the sender gets to see the answer (design.md).
 DISCARD_MOST = 128 * 2**20
 DISCARD_SECONDS = 10.0
 
 #: Bytes a second that a sender must manage on the whole, after the first `IDLE` seconds.
 SLOWEST = 32 * 1024
-
-_large_bodies = threading.BoundedSemaphore(2)
-# Whoever waits holds a thread, and some must be left for /healthz and for small requests.
-_waiting = threading.BoundedSemaphore(max(settings.WEB_THREADS // 2, 1))
-_discarding = threading.BoundedSemaphore(max(settings.WEB_THREADS // 4, 1))
 
 
 def has_body(request: HttpRequest) -> bool:
@@ -44,56 +36,21 @@ def has_body(request: HttpRequest) -> bool:
 def body_read(request: HttpRequest) -> Iterator[None]:
     """Read the body into memory for as long as the block runs; `request.body` then has it.
 
-    Raises BodyTooLarge, BodyCutShort, BodyTooSlow, or Overloaded when there was no room in time.
+    Raises BodyTooLarge, BodyCutShort, BodyTooSlow.
     """
     declared = _declared(request)
     if declared is not None and declared > settings.MAX_BODY_SIZE:
         discard(request)
         raise BodyTooLarge()
-    turn = _Turn()
     try:
-        if declared is not None and declared > LARGE:
-            turn.take()
-        _install(request, _read(request, declared, turn))
+        _install(request, _read(request, declared))
         yield
-    except (Overloaded, BodyTooSlow):
+    except BodyTooSlow:
         _hang_up(request)
         raise
     finally:
         # A DRF request refers to itself, and would keep its body until a garbage collection.
         request._body = b""
-        turn.give_back()
-
-
-class _Turn:
-    """One of the two places for large bodies, held from reading to answering."""
-
-    def __init__(self) -> None:
-        self._held = False
-
-    def take(self) -> float:
-        """Return the seconds that it took."""
-        if self._held or self._take_at_once():
-            return 0.0
-        began = time.monotonic()
-        if not _waiting.acquire(blocking=False):
-            raise Overloaded()
-        try:
-            self._held = _large_bodies.acquire(timeout=TURN)
-        finally:
-            _waiting.release()
-        if not self._held:
-            raise Overloaded()
-        return time.monotonic() - began
-
-    def _take_at_once(self) -> bool:
-        self._held = _large_bodies.acquire(blocking=False)
-        return self._held
-
-    def give_back(self) -> None:
-        if self._held:
-            self._held = False
-            _large_bodies.release()
 
 
 def _declared(request: HttpRequest) -> int | None:
@@ -103,17 +60,17 @@ def _declared(request: HttpRequest) -> int | None:
     return int(request.META["CONTENT_LENGTH"])
 
 
-def _read(request: HttpRequest, declared: int | None, turn: _Turn) -> bytes:
+def _read(request: HttpRequest, declared: int | None) -> bytes:
     if declared is not None and declared <= _STEP:
         body = _piece(request, declared, time.monotonic() + IDLE + _STEP / SLOWEST)
     else:
-        body = _read_in_steps(request, declared, turn)
+        body = _read_in_steps(request, declared)
     if declared is not None and len(body) < declared:
         raise BodyCutShort()
     return body
 
 
-def _read_in_steps(request: HttpRequest, declared: int | None, turn: _Turn) -> bytes:
+def _read_in_steps(request: HttpRequest, declared: int | None) -> bytes:
     body = bytearray()
     began = time.monotonic()
     while piece := _piece(
@@ -122,11 +79,8 @@ def _read_in_steps(request: HttpRequest, declared: int | None, turn: _Turn) -> b
         began + IDLE + (len(body) + _STEP) / SLOWEST,
     ):
         body += piece
-        if len(body) > LARGE:
-            began += turn.take()
         if len(body) > settings.MAX_BODY_SIZE:
             body.clear()
-            turn.give_back()
             discard(request)
             raise BodyTooLarge()
     return bytes(body)
@@ -169,11 +123,8 @@ def discard(
     if not has_body(request) or hasattr(request, "_body"):
         return
     ended = False
-    if _discarding.acquire(blocking=False):
-        try:
-            ended = _discard(request, most, seconds)
-        finally:
-            _discarding.release()
+    with suppress(Overloaded), bulkhead(DISCARDS).place():
+        ended = _discard(request, most, seconds)
     if not ended:
         _hang_up(request)
 

@@ -9,7 +9,6 @@ that have been there longest are closed.
 import errno
 import socket
 import time
-from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -22,10 +21,11 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from fugata_core.backpressure import reserve
 from fugata_core.errors import BodyTooSlow, FugataError, Overloaded
+from fugata_server.admission import Admission
 from fugata_server.arrival import Arrival, ArrivalState
 from fugata_server.client_socket import ClientSocket
 from fugata_server.refusals import HeadTooLong, HeadTooSlow, as_bytes
-from fugata_server.request_buffer import IDLE, TURN
+from fugata_server.request_buffer import IDLE
 
 #: Seconds from a request's first byte to the end of its head.
 HEAD = 10.0
@@ -35,8 +35,6 @@ LINGER = 2.0
 DRAINED = 64 * 1024
 #: Bytes of unfinished requests, of all connections together.
 HELD = 32 * 2**20
-#: Requests with large bodies that wait for their turn.
-QUEUED = 64
 #: File descriptors that are left to the threads once there were none for a connection.
 SPARE = 16
 _STEP = 64 * 1024
@@ -54,7 +52,7 @@ class Connection(TConn):  # type: ignore[misc]
         #: Where it waits, since when and until when; no group: it has a thread, or is closed.
         self.group: Group | None = None
         self.since = self.deadline = 0.0
-        self.is_watched = self.is_large = False
+        self.is_watched = self.is_large = self.is_huge = False
         self.drained = 0
 
     def begin(self) -> None:
@@ -72,8 +70,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._idle: Group = {}
         self._arriving: Group = {}
         self._leaving: Group = {}
-        self._queue: deque[Connection] = deque()
-        self._large_places = max(self.cfg.threads // 4, 1)
+        self._large_bodies = Admission[Connection](self.cfg.threads)
         self._held = 0
         self._swept = 0.0
 
@@ -216,21 +213,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _enqueue_large(self, connection: Connection) -> None:
         """Hand a request with a large body over when it is its turn."""
-        if len(self._queue) >= QUEUED:
+        held, connection.is_huge = len(connection.arrival.data), connection.arrival.is_huge()
+        if not self._large_bodies.join(connection):
             self._refuse(connection, Overloaded())
             return
-        held = len(connection.arrival.data)
         self._waits_no_more(connection)
         self._held += held
-        connection.deadline = time.monotonic() + TURN
-        self._queue.append(connection)
         self._admit()
 
     def _admit(self) -> None:
-        while self._queue and self._large_places:
-            connection = self._queue.popleft()
+        while connection := self._large_bodies.next():
             self._held -= len(connection.arrival.data)
-            self._large_places -= 1
             connection.is_large = True
             self._hand_over(connection)
 
@@ -254,7 +247,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Wait for the next request, or for the client to let go."""
         if conn.is_large:
             conn.is_large = False
-            self._large_places += 1
+            self._large_bodies.leave(conn)
             self._admit()
         try:
             kept = not fs.cancelled() and fs.result()
@@ -317,8 +310,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if now - self._swept < 0.5:
             return
         self._swept = now
-        while self._queue and self._queue[0].deadline <= now:
-            late = self._queue.popleft()
+        for late in self._large_bodies.late(now):
             self._held -= len(late.arrival.data)
             self._refuse(late, Overloaded())
         waiting = chain(self._idle, self._arriving, self._leaving)

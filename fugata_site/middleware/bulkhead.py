@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core.errors import Overloaded
-from fugata_core.limits import shared
+from fugata_core.limits import BACKENDS, bulkhead
 from fugata_site import errors
 
 
@@ -15,7 +14,7 @@ class BulkheadMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        self._bulkhead = shared(settings.WEB_THREADS)
+        self._bulkhead = bulkhead(BACKENDS)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         try:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
 from fugata_core.errors import FugataError, database_unavailable
-from fugata_core.limits import shared
+from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from repositories_app.authentication import find_caller
 
@@ -38,7 +38,7 @@ def _may_bring_token(request: FugataRequest) -> bool:
 
 def _identify(request: FugataRequest) -> None:
     try:
-        with shared(settings.WEB_THREADS).place():
+        with bulkhead(BACKENDS).place():
             request.caller = find_caller(request)
     except FugataError as error:
         request.refusal = error

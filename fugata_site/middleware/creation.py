@@ -18,7 +18,7 @@ from audit_app.guessing import wrong_guess
 from fugata_core import routes
 from fugata_core.bearer import bearer_token
 from fugata_core.errors import FugataError, RateLimited, database_unavailable
-from fugata_core.limits import shared
+from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from fugata_server.request_buffer import discard
 from fugata_site import errors
@@ -58,7 +58,7 @@ def _check(request: FugataRequest) -> None:
     if not settings.CREATE_REQUIRES_LOGIN:
         return
     try:
-        with shared(settings.WEB_THREADS).place():
+        with bulkhead(BACKENDS).place():
             _check_page(request) if request.path_info == routes.NEW_SHARE else _check_token(request)
     except (OperationalError, InterfaceError) as error:
         raise database_unavailable(error) from None

@@ -1,9 +1,6 @@
 """Reading a body: whole, bounded, chunked or not, and two large ones at a time."""
 
 import io
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
+from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError
+from fugata_core.limits import DISCARDS, bulkhead
 from fugata_server import request_buffer
 from fugata_server.request_buffer import body_read, discard, has_body
 
@@ -58,17 +56,9 @@ def read(stream: Stream, length: int | None) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def small(settings: Settings) -> Iterator[None]:
-    """A limit of 4 MiB; and whatever a test did, both places for large bodies are free again."""
+def small(settings: Settings) -> None:
+    """A limit of 4 MiB."""
     settings.MAX_BODY_SIZE = 4 * MIB
-    yield
-    assert [request_buffer._large_bodies.acquire(blocking=False) for _ in range(3)] == [
-        True,
-        True,
-        False,
-    ]
-    request_buffer._large_bodies.release()
-    request_buffer._large_bodies.release()
 
 
 @pytest.mark.parametrize("size", [1, 2**18 - 1, 2**18, 2**18 + 1, MIB, MIB + 1, 4 * MIB])
@@ -171,36 +161,11 @@ def test_what_was_read_is_not_thrown_away() -> None:
         assert asked.body == b"abc"
 
 
-@pytest.mark.parametrize("chunked", [True, False])
-def test_a_third_large_body_waits_unread(chunked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_buffer, "TURN", 0.05)
-    third = Stream(b"x" * 2 * MIB)
-    with body_read(request(Stream(b"x" * 2 * MIB), 2 * MIB)):
-        with body_read(request(Stream(b"x" * 2 * MIB), None)):
-            with pytest.raises(Overloaded):
-                read(third, None if chunked else 2 * MIB)
-            assert third.taken <= (MIB + 2**18 if chunked else 0)
-            assert read(Stream(b"small"), 5) == b"small"
-    assert len(read(Stream(b"x" * 2 * MIB), 2 * MIB)) == 2 * MIB
-
-
-def test_many_large_bodies_take_turns() -> None:
-    inside, most, lock = [0], [0], threading.Lock()
-
-    def work(_: int) -> None:
-        with body_read(request(Stream(b"x" * 2 * MIB), 2 * MIB)):
-            with lock:
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-            with lock:
-                inside[0] -= 1
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(16)))
-    assert most[0] <= 2
-
-
-def test_a_place_is_given_back_when_the_view_fails() -> None:
-    for _ in range(5):
-        with pytest.raises(RuntimeError), body_read(request(Stream(b"x" * 2 * MIB), 2 * MIB)):
-            raise RuntimeError("injected")
+def test_few_are_thrown_away_at_a_time(settings: Settings) -> None:
+    settings.WEB_THREADS = 4
+    stream = Stream(b"x" * MIB)
+    with bulkhead(DISCARDS).place():
+        discard(request(stream, MIB))
+    assert stream.taken == 0
+    discard(request(stream, MIB))
+    assert stream.taken == MIB

@@ -3,13 +3,16 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
+from prometheus_client import Metric
 from pytest_django.fixtures import Settings
 
-from fugata_core import limits
+from fugata_core.limits import BACKENDS, WAITS
+from fugata_site.middleware import bulkhead
 from fugata_site.middleware.bulkhead import BulkheadMiddleware
 from tests.support.parts import wait_until
 
@@ -45,7 +48,7 @@ def middleware(
     view: Hanging, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> BulkheadMiddleware:
     settings.WEB_THREADS = THREADS
-    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+    monkeypatch.setattr(bulkhead, "BACKENDS", replace(BACKENDS, patience=0.05))
     return BulkheadMiddleware(view)
 
 
@@ -96,3 +99,22 @@ def test_a_view_that_raises_leaves_its_place(settings: Settings) -> None:
     for _ in range(5):
         with pytest.raises(RuntimeError):
             ask(middleware)
+
+
+def test_waits_are_measured(middleware: BulkheadMiddleware, view: Hanging) -> None:
+    """Those that found a place at once, and those that waited in vain."""
+    (before,) = WAITS.labels(BACKENDS.name).collect()
+    with ThreadPoolExecutor(THREADS) as pool:
+        asked = [pool.submit(ask, middleware) for _ in range(THREADS // 2)]
+        wait_until(lambda: view.inside == THREADS // 2, "a full house")
+        assert ask(middleware) == 503
+        view.go.set()
+        assert {future.result() for future in asked} == {200}
+    (after,) = WAITS.labels(BACKENDS.name).collect()
+
+    def found(metric: Metric, most: str) -> float:
+        return next(s.value for s in metric.samples if s.labels.get("le") == most)
+
+    at_once = found(after, "0.001") - found(before, "0.001")
+    assert at_once == THREADS // 2
+    assert found(after, "+Inf") - found(before, "+Inf") == THREADS // 2 + 1

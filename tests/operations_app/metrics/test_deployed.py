@@ -61,7 +61,7 @@ def test_what_is_asked_for_is_exported() -> None:
 
 def test_labels_are_those_that_there_are() -> None:
     known = {"job", "endpoint", "method", "status", "event", "kind", "part", "operation", "error"}
-    known |= {"task", "outcome", "by", "backend", "le"}
+    known |= {"task", "outcome", "by", "backend", "limit", "le"}
     for expr in expressions():
         grouped = re.findall(r"by \(([^)]*)\)", expr)
         matched = [selector for _, selector in _ASKED.findall(expr)]

@@ -1,0 +1,108 @@
+"""Who of those with large bodies has a thread, who waits, and for how long."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fugata_core.limits import HUGE, HUGE_BODIES, LARGE_BODIES, QUEUED
+from fugata_server.admission import Admission
+from fugata_server.arrival import Arrival
+
+THREADS, PLACES = 16, 4
+
+
+@dataclass
+class Sender:
+    """A connection, as far as the line cares."""
+
+    name: int
+    is_huge: bool = False
+    since: float = 0.0
+    deadline: float = 0.0
+
+
+def admitted(line: Admission[Sender]) -> list[int]:
+    """Return who gets a thread now."""
+    found = []
+    while sender := line.next():
+        found.append(sender.name)
+    return found
+
+
+def filled(*huge: bool) -> Admission[Sender]:
+    """Return a line of so many senders, by their numbers."""
+    line = Admission[Sender](THREADS)
+    for name, is_huge in enumerate(huge):
+        assert line.join(Sender(name, is_huge))
+    return line
+
+
+def test_a_quarter_of_the_threads_in_the_order_of_arrival() -> None:
+    line = filled(*[False] * 6)
+    assert admitted(line) == [0, 1, 2, 3]
+    line.leave(Sender(0))
+    assert admitted(line) == [4]
+
+
+def test_two_huge_ones_at_a_time_and_the_others_pass_them() -> None:
+    line = filled(True, True, True, False, True)
+    assert admitted(line) == [0, 1, 3]
+    line.leave(Sender(1, is_huge=True))
+    assert admitted(line) == [2]
+    line.leave(Sender(3))
+    assert admitted(line) == []
+    line.leave(Sender(0, is_huge=True))
+    assert admitted(line) == [4]
+
+
+def test_one_thread_is_one_place() -> None:
+    line = Admission[Sender](1)
+    for name in range(2):
+        line.join(Sender(name, is_huge=True))
+    assert admitted(line) == [0]
+
+
+@given(steps=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
+def test_never_more_and_nobody_twice(steps: list[tuple[bool, bool]]) -> None:
+    """However they come and go."""
+    line, inside, seen = Admission[Sender](THREADS), list[Sender](), list[int]()
+    for number, (leaves, is_huge) in enumerate(steps):
+        if leaves and inside:
+            line.leave(inside.pop(0))
+        line.join(Sender(number, is_huge))
+        while sender := line.next():
+            inside.append(sender)
+            seen.append(sender.name)
+        assert len(inside) <= PLACES
+        assert sum(each.is_huge for each in inside) <= HUGE_BODIES
+    assert len(seen) == len(set(seen))
+
+
+def test_a_line_that_is_too_long_and_one_that_waits_too_long() -> None:
+    line = filled(*[False] * QUEUED)
+    assert not line.join(Sender(QUEUED))
+    assert len(admitted(line)) == PLACES
+    assert line.join(Sender(QUEUED))
+    now = Sender(0).since
+    assert list(line.late(now)) == []
+    late = list(line.late(float("inf")))
+    assert [each.name for each in late] == [*range(PLACES, QUEUED), QUEUED]
+    assert all(each.deadline - each.since == pytest.approx(LARGE_BODIES.patience) for each in late)
+    assert line.next() is None
+
+
+@pytest.mark.parametrize(
+    ("framing", "huge"),
+    [
+        (f"Content-Length: {HUGE}", False),
+        (f"Content-Length: {HUGE + 1}", True),
+        ("Transfer-Encoding: chunked", True),
+    ],
+)
+def test_what_is_huge(framing: str, huge: bool) -> None:
+    """Nobody knows how long a chunked body will be."""
+    arrival = Arrival()
+    arrival.add(f"POST /secrets HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
+    assert arrival.is_huge() is huge
