@@ -23,7 +23,7 @@ from fugata_core.errors import (
     database_unavailable,
 )
 from fugata_core.negotiation import prefers_html
-from secrets_app.pages.views import offer_again
+from fugata_core.views import refusal_page_at
 
 logger = logging.getLogger(__name__)
 
@@ -56,20 +56,21 @@ def translated(error: Exception, failure: str = InternalError.sentence) -> Fugat
 
 
 def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
-    """Return `error` as JSON, or as a page where the reader is a person.
+    """Return `error` as the view would show it, else as a page for people or as JSON."""
+    page = refusal_page_at(request.path_info)
+    shown = page(request, error) if page else None
+    return shown or _usual_answer(request, error)
 
-    Who filled in the form gets it back as it was, so that what was typed is not lost.
-    """
-    is_form = routes.submits_form(request.method, request.path_info)
-    if is_form and getattr(request, "_body", None):
-        return offer_again(request, error)
+
+def _usual_answer(request: HttpRequest, error: FugataError) -> HttpResponse:
     if _is_for_people(request):
         context = {
             "title": error.title,
             "sentence": error.for_people or error.sentence,
             "retry_after": error.headers.get("Retry-After"),
         }
-        template = "admin/message.html" if routes.is_console(request.path_info) else "message.html"
+        is_console = routes.is_console(request.path_info)
+        template = "admin/message.html" if is_console else "message.html"
         response = render(request, template, context, status=error.status)
     else:
         response = JsonResponse({"error": error.sentence}, status=error.status)

@@ -14,11 +14,11 @@ from audit_app.actors import Actor
 from audit_app.guessing import wrong_guess
 from audit_app.refusals import count_refusal
 from fugata_core import tokens
+from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
 from fugata_core.callers import Caller
 from fugata_core.errors import Unauthorized
 from fugata_core.requests import FugataRequest
-from repositories_app.access_tokens import is_access_token
 from repositories_app.models import AccessToken
 from repositories_app.persistence import KnownToken, access_table
 

@@ -38,7 +38,7 @@ MIDDLEWARE = [
     "fugata_site.middleware.caller.CallerMiddleware",
     "fugata_site.middleware.ratelimit.RateLimitMiddleware",
     *(
-        ["fugata_site.middleware.creation.CreationMiddleware"]
+        ["fugata_site.middleware.permission.PermissionMiddleware"]
         if CREATE_ALLOWED_FROM or CREATE_REQUIRES_LOGIN
         else []
     ),

@@ -12,9 +12,9 @@ from audit_app.actors import COMMAND_LINE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core import tokens
+from fugata_core.access_tokens import new_access_token, shown
 from fugata_core.clock import expiry
 from fugata_core.errors import BadRequest
-from repositories_app.access_tokens import new_access_token, shown
 from repositories_app.actions.repositories import repository_named
 from repositories_app.models import AccessToken
 

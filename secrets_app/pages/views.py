@@ -13,10 +13,12 @@ from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.errors import BadRequest, FugataError, SecretTooLarge, database_unavailable
 from fugata_core.methods import allow_methods
+from fugata_core.views import refused_by, requires
 from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.idempotent import reveal_idempotently
 from secrets_app.actions.reveal import OpenedShare, reveal_share
+from secrets_app.creation import may_create_by_form
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import checked_key
 from secrets_app.pages.forms import NewShareForm
@@ -27,6 +29,21 @@ SHOWN_AT_MOST = 2**20
 _KEY_LETTERS = 32
 
 
+def offer_again(request: HttpRequest, refusal: FugataError) -> HttpResponse | None:
+    """Return the form as it was filled in, where one was, with what kept it from being taken."""
+    filled_in = request.method == "POST" and getattr(request, "_body", None)
+    return _offered_again(request, refusal) if filled_in else None
+
+
+def _offered_again(request: HttpRequest, refusal: FugataError) -> HttpResponse:
+    form = NewShareForm(request.POST)
+    form.is_valid()
+    form.add_error(None, refusal.for_people or refusal.sentence)
+    return _form_page(request, form, refusal.status, refusal.headers)
+
+
+@requires(may_create_by_form)
+@refused_by(offer_again)
 @allow_methods("GET", "HEAD", "POST")
 def new(request: HttpRequest) -> HttpResponse:
     """`/`: the form, and what comes of it."""
@@ -43,7 +60,7 @@ def new(request: HttpRequest) -> HttpResponse:
         return _form_page(request, form, status=error.status)
     except (FugataError, OperationalError, InterfaceError) as error:
         refusal = error if isinstance(error, FugataError) else database_unavailable(error)
-        return offer_again(request, refusal)
+        return _offered_again(request, refusal)
     context = {
         "link": _address(request, reverse("pages:share", args=[created.share_id])),
         "expires_at": created.expires_at,
@@ -53,14 +70,6 @@ def new(request: HttpRequest) -> HttpResponse:
         "deletion_token": created.deletion_token,
     }
     return render(request, "shares/created.html", context)
-
-
-def offer_again(request: HttpRequest, refusal: FugataError) -> HttpResponse:
-    """Return the form as it was filled in, with what kept it from being taken."""
-    form = NewShareForm(request.POST)
-    form.is_valid()
-    form.add_error(None, refusal.for_people or refusal.sentence)
-    return _form_page(request, form, refusal.status, refusal.headers)
 
 
 def _form_page(

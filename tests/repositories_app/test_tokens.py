@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from fugata_core import tokens
+from fugata_core.access_tokens import is_access_token, new_access_token, shown
 from repositories_app import authentication
-from repositories_app.access_tokens import is_access_token, new_access_token, shown
 from repositories_app.models import AccessToken
 from tests.repositories_app.support import Api, token_of
 

@@ -16,16 +16,13 @@ from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.models import Share
 from tests.repositories_app.support import people, token_of
-from tests.support.fixtures import frozen_guesses
 from tests.support.keys import use_keys
-
-__all__ = ["frozen_guesses"]
 
 pytestmark = pytest.mark.django_db
 
 INSIDE, OUTSIDE = "192.0.2.7", "198.51.100.7"
 BODY = json.dumps({"content": "s3cret", "duration": "1h"})
-MIDDLEWARE = "fugata_site.middleware.creation.CreationMiddleware"
+MIDDLEWARE = "fugata_site.middleware.permission.PermissionMiddleware"
 
 
 @pytest.fixture(autouse=True)

@@ -11,60 +11,47 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.views import redirect_to_login
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
 from audit_app.actors import Actor
 from audit_app.guessing import wrong_guess
 from fugata_core import routes
+from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
 from fugata_core.errors import FugataError, RateLimited, database_unavailable
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
-from fugata_server.request_buffer import discard
-from fugata_site import errors
-from repositories_app.access_tokens import is_access_token
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 
 
-class CreationMiddleware:
-    """Refuses the form and the API's create to whoever may not create."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: FugataRequest) -> HttpResponse:
-        if not _is_creation(request):
-            return self.get_response(request)
-        try:
-            _check(request)
-        except FugataError as refusal:
-            discard(request, most=2**20, seconds=1)
-            if isinstance(refusal, SignInToCreate) and request.path_info == routes.NEW_SHARE:
-                return redirect_to_login(routes.NEW_SHARE, routes.SIGN_IN)
-            return errors.answer(request, refusal)
-        return self.get_response(request)
+def may_create_by_api(request: FugataRequest) -> None:
+    """Raise what keeps a POST of the API from creating a share."""
+    if routes.makes_share(request.method, request.path_info):
+        _check(request, _check_token)
 
 
-def _is_creation(request: FugataRequest) -> bool:
-    """Return whether this is the form of a new share, whatever the method, or a create by API."""
-    path = request.path_info
-    return path == routes.NEW_SHARE or routes.makes_share(request.method, path)
+def may_create_by_form(request: FugataRequest) -> HttpResponse | None:
+    """Raise what keeps a person from the form, or return the way to signing in."""
+    try:
+        _check(request, _check_session)
+    except SignInToCreate:
+        return redirect_to_login(routes.NEW_SHARE, routes.SIGN_IN)
+    return None
 
 
-def _check(request: FugataRequest) -> None:
-    """Raise what refuses a creation."""
+def _check(request: FugataRequest, check_login: Callable[[FugataRequest], None]) -> None:
     if not request.may_create:
         raise CreationNotAllowed()
     if not settings.CREATE_REQUIRES_LOGIN:
         return
     try:
         with bulkhead(BACKENDS).place():
-            _check_page(request) if request.path_info == routes.NEW_SHARE else _check_token(request)
+            check_login(request)
     except (OperationalError, InterfaceError) as error:
         raise database_unavailable(error) from None
 
 
-def _check_page(request: FugataRequest) -> None:
+def _check_session(request: FugataRequest) -> None:
     """Read the session, without making or prolonging one."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))

@@ -1,0 +1,32 @@
+"""Asks the permission that a view requires, before the body of the request is read."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from fugata_core.errors import FugataError
+from fugata_core.requests import FugataRequest
+from fugata_core.views import permission_at
+from fugata_server.request_buffer import discard
+from fugata_site import errors
+
+
+class PermissionMiddleware:
+    """Refuses what the view's permission refuses, without the body's having been kept."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: FugataRequest) -> HttpResponse:
+        permission = permission_at(request.path_info)
+        if permission is None:
+            return self.get_response(request)
+        try:
+            instead = permission(request)
+        except FugataError as refusal:
+            discard(request, most=2**20, seconds=1)
+            return errors.answer(request, refusal)
+        if instead is None:
+            return self.get_response(request)
+        discard(request, most=2**20, seconds=1)
+        return instead
