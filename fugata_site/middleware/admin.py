@@ -1,4 +1,8 @@
-"""Sessions, who is signed in, and messages: under /admin/ alone. Nobody else pays for them."""
+"""Sessions, who is signed in, and messages: under /admin/ alone.
+
+For all paths, as Django has them, they cost 16 µs a request; and a signed-in operator who opened a
+share would write a session and get a cookie on the share's page.
+"""
 
 from collections.abc import Callable
 

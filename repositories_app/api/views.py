@@ -6,12 +6,12 @@ import msgspec
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from audit_app.actors import Actor
 from fugata_core.callers import Caller
 from fugata_core.errors import MalformedJson
 from fugata_core.responses import JSON, secret_answer
+from fugata_core.viewsets import JsonViewSet
 from repositories_app.access import readable, writable
 from repositories_app.actions.secrets import (
     read_secret,
@@ -24,7 +24,7 @@ from repositories_app.api.parsers import SetBody, SetParser
 from repositories_app.authentication import BearerAuthentication
 
 
-class SecretViewSet(ViewSet):
+class SecretViewSet(JsonViewSet):
     """`/repositories/{repoID}/secrets` and one secret of it (contract: "Endpoints").
 
     First who asks (401), then what they may see (404), then what they may do (403), and only then
@@ -33,13 +33,10 @@ class SecretViewSet(ViewSet):
 
     authentication_classes = [BearerAuthentication]
     parser_classes = [SetParser]
-    http_method_names = ["get", "head", "post", "delete"]
-    #: DRF would name the allowed methods on every answer; a 405 names them where it matters.
-    default_response_headers: dict[str, str] = {}
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        """Authenticate; pass over versions, renderers and DRF's own throttles."""
-        self.perform_authentication(request)
+        """Find out who asks."""
+        super().initial(request, *args, **kwargs)
         self._caller = cast(Caller, request.auth)
         self._actor: Actor = Actor.calling(request._request, self._caller)
 

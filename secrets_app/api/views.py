@@ -6,13 +6,13 @@ import msgspec
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from audit_app.actors import Actor
 from fugata_core.bearer import bearer_token
 from fugata_core.clock import iso
 from fugata_core.errors import InternalError, MalformedJson, Unauthorized
 from fugata_core.responses import JSON
+from fugata_core.viewsets import JsonViewSet
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.idempotent import acknowledge, create_idempotently, reveal_idempotently
@@ -34,16 +34,10 @@ def _draft(body: CreateBody) -> Draft:
     return Draft(body.content, body.duration, one_time, body.metadata)
 
 
-class ShareViewSet(ViewSet):
+class ShareViewSet(JsonViewSet):
     """`/secrets` and `/secrets/{id}` (contract: "Endpoints"). Nobody signs in here."""
 
     parser_classes = [CreateParser]
-    http_method_names = ["get", "head", "post", "delete"]
-    #: DRF would name the allowed methods on every answer; a 405 names them where it matters.
-    default_response_headers: dict[str, str] = {}
-
-    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        """Pass over what DRF does first for views with accounts, versions and renderers."""
 
     @property
     def failure(self) -> str:
