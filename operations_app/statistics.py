@@ -5,7 +5,7 @@ rows, and the trail itself only for the hours that are not counted yet.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -117,13 +117,6 @@ def daily(hours: Mapping[datetime, Mapping[str, int]]) -> Counts:
         for kind, number in kinds.items():
             days[day_of(hour)][kind] += number
     return days
-
-
-def steps(start: datetime, step: timedelta) -> Iterator[datetime]:
-    """Yield `start` and each `step` after it, up to now."""
-    while start <= now():
-        yield start
-        start += step
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,6 @@ class InstallationUsage:
         self._measure()
         return self._take(size)
 
-    def forget(self) -> None:
-        """Measure before the next answer."""
-        self._at = -math.inf
-
     def _is_old(self, seconds: float) -> bool:
         return time.monotonic() - self._at > seconds
 

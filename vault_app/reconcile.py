@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from vault_app.backends import value_store
+from vault_app.backends import remote_store
 from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import StoreUnavailable
 from vault_app.stores.base import ValueStore
@@ -53,7 +53,11 @@ def register(app: str, in_use: InUse) -> None:
 def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
     """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable."""
     for app, in_use in sorted(_reconcilers.items()):
-        yield app, reconcile(value_store(app), in_use, dry_run=dry_run, force=force)
+        remote = remote_store(app)
+        if remote:
+            yield app, reconcile(remote, in_use, dry_run=dry_run, force=force)
+        else:  # a value goes in the transaction in which its row goes
+            yield app, Report()
 
 
 def reconcile(
@@ -68,8 +72,6 @@ def reconcile(
 
     Reads no value; holds at most BATCH names and MOST orphans. Raises StoreUnavailable.
     """
-    if store.transactional:
-        return Report()  # a value goes in the transaction in which its row goes
     survey = _Survey(in_use)
     for found in store.list():
         survey.note(found.name, found.age is not None and found.age >= min_age)

@@ -12,7 +12,7 @@ from django.db import connection
 from fugata_core.clock import iso
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
-from vault_app.backends import value_store
+from vault_app.backends import remote_store, value_store
 from vault_app.deletion_hold import deletions_held
 from vault_app.errors import ValueMissing
 from vault_app.models import sealed_models
@@ -44,7 +44,7 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
         names: list[tuple[str, str]] = []
         with snapshot.one_moment():
             count = _tables(archive, progress)
-            if not value_store().transactional:
+            if remote_store():
                 names = list(_value_names())
         values, missing = _values(archive, names, renew, progress)
         renew()  # a hold that ran out takes the file with it

@@ -11,9 +11,9 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record
 from secrets_app.models import Share
 from vault_app import envelope
-from vault_app.backends import key_provider, value_store
+from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.errors import DecryptionFailed, KeyUnavailable, ValueMissing
-from vault_app.models import Sealed, StoredValue, sealed_models
+from vault_app.models import Sealed, sealed_models
 from vault_app.reconcile import reconcile_all
 
 _ACTOR = Actor(username="fsck")
@@ -74,11 +74,11 @@ def _value_opens(row: Sealed) -> None:
 
 
 def _orphans() -> Iterator[Inconsistency]:
-    if value_store().transactional:
+    if remote_store() is None:
         used = {name for model in sealed_models() for name in _names(model)}
-        for name in StoredValue.objects.values_list("name", flat=True).iterator():
-            if name not in used:
-                yield Inconsistency("value without row", f"value {name} belongs to no row")
+        for found in value_store().list():
+            if found.name not in used:
+                yield Inconsistency("value without row", f"value {found.name} belongs to no row")
         return
     for app, report in reconcile_all(dry_run=True):
         for _ in range(report.orphans):
@@ -101,8 +101,10 @@ def repair(found: list[Inconsistency]) -> Counter[str]:
             _delete(finding.row)
             done[finding.kind] += 1
     orphans = [each.what.split()[1] for each in found if each.kind == "value without row"]
-    if orphans and value_store().transactional:
-        done["value without row"], _ = StoredValue.objects.filter(name__in=orphans).delete()
+    if remote_store() is None:
+        for name in orphans:
+            value_store().delete(name)
+        done["value without row"] = len(orphans)
     elif orphans:
         done["value without row"] = sum(report.deleted for _, report in reconcile_all())
     return +done

@@ -12,7 +12,7 @@ from audit_app.trail import event
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
 from secrets_app.models import Share
-from vault_app.backends import forget, value_store
+from vault_app.backends import forget, remote_store, value_store
 from vault_app.models import Installation, StoredValue
 
 Progress = Callable[[str, int], None]
@@ -99,11 +99,7 @@ def _take_the_identity(archive: Reader) -> None:
 def _put_values(archive: Reader, progress: Progress) -> int:
     count = 0
     for app, name, sealed in archive.values():
-        store = value_store(app)
-        if store.transactional:
-            StoredValue.objects.get_or_create(name=name, defaults={"sealed": sealed})
-        else:
-            store.put(name, sealed)
+        value_store(app).put(name, sealed)
         count += 1
         progress("values", count)
     return count
@@ -113,7 +109,7 @@ def _put_rows(archive: Reader, progress: Progress) -> int:
     models = rows.tables()
     from_store = [path for path in archive.manifest.digests if path.startswith("values/")]
     # Values that came out of a store stay where they were just put.
-    kept = {StoredValue} if from_store and value_store().transactional else set()
+    kept = {StoredValue} if from_store and remote_store() is None else set()
     rows.emptied([model for model in models if model not in kept])
     count = 0
     for model in models:

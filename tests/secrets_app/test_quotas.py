@@ -11,13 +11,14 @@ from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
+from secrets_app import quotas
 from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import Share
-from secrets_app.quotas import installation_usage
+from secrets_app.quotas import InstallationUsage
 from tests.secrets_app.support import at_once, expire, kept, row_of
 from tests.support.doubles import MemoryStore
 
@@ -29,11 +30,9 @@ CONTENT = "s" * 100
 
 
 @pytest.fixture(autouse=True)
-def measured_anew() -> Iterator[None]:
+def measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was measured in one test says nothing in the next."""
-    installation_usage.forget()
-    yield
-    installation_usage.forget()
+    monkeypatch.setattr(quotas, "installation_usage", InstallationUsage())
 
 
 def share(actor: Actor = ALICE, content: str = CONTENT, *, one_time: bool = True) -> CreatedShare:

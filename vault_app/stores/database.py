@@ -15,11 +15,13 @@ class DatabaseStore(ValueStore):
     transactional = True
 
     def put(self, name: str, sealed: bytes) -> None:
-        """Keep `sealed` under `name`, in the caller's transaction."""
+        """Keep `sealed` under `name`, in the caller's transaction; once more is fine."""
         try:
-            StoredValue.objects.create(name=name, sealed=sealed)
+            row, _ = StoredValue.objects.get_or_create(name=name, defaults={"sealed": sealed})
         except DatabaseError as error:
             raise StoreUnavailable("the database did not keep the value") from error
+        if bytes(row.sealed) != sealed:
+            raise StoreUnavailable("a value of that name is there with another content")
 
     def get(self, name: str) -> bytes:
         """Return the value."""

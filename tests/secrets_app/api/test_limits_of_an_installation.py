@@ -1,15 +1,15 @@
 """What an installation may ask of all: quotas, and that shares open once. API and page."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from secrets_app import quotas
 from secrets_app.models import Share
-from secrets_app.quotas import installation_usage
+from secrets_app.quotas import InstallationUsage
 
 pytestmark = pytest.mark.django_db
 
@@ -17,11 +17,9 @@ FORM = {"content": "s3cret", "duration": "1h", "label": "for you"}
 
 
 @pytest.fixture(autouse=True)
-def measured_anew() -> Iterator[None]:
+def measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was measured in one test says nothing in the next."""
-    installation_usage.forget()
-    yield
-    installation_usage.forget()
+    monkeypatch.setattr(quotas, "installation_usage", InstallationUsage())
 
 
 def create(**fields: object) -> Any:
@@ -42,10 +40,12 @@ def send_form(**fields: str) -> Any:
         ("QUOTA_BYTES_TOTAL", 507, "Quota exceeded: this installation has no room"),
     ],
 )
-def test_a_quota_that_is_used_up(settings: Settings, setting: str, status: int, said: str) -> None:
+def test_a_quota_that_is_used_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: str, status: int, said: str
+) -> None:
     setattr(settings, setting, 100)
     assert create().status_code == 201
-    installation_usage.forget()
+    monkeypatch.setattr(quotas, "installation_usage", InstallationUsage())
     setattr(settings, setting, 1)
     answer = create()
     assert answer.status_code == status
