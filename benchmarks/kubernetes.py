@@ -26,7 +26,7 @@ from benchmarks.processes import environment, free_port, run_once
 from benchmarks.runner import say, spread
 from benchmarks.scenarios import JSON_TYPE, create_request
 from benchmarks.servers import BIN, THREADS, WORKERS, Servers, Site, start_floor
-from tests.support.kubernetes import SERVICE_TOKEN, VALUES, KubernetesServer
+from tests.support.servers.kubernetes import SERVICE_TOKEN, VALUES, KubernetesServer
 
 CONNECTIONS = (1, 4, 16)
 SIZES = {"200 B": 200, "1 MB": 1_000_000}

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from tests.support.kubernetes import HOW, KubernetesServer, assets
-from tests.support.parts import PostgresqlServer
-from tests.support.passes import Environment, Pass, Run
+from tests.support.runner.passes import Environment, Pass, Run
+from tests.support.servers.kubernetes import HOW, KubernetesServer, assets
+from tests.support.servers.parts import PostgresqlServer
 
 _IN_PROCESS = "not processes and not kubernetes"
 _PROCESSES = "processes and not outside and not faults"

@@ -13,10 +13,10 @@ from django.dispatch import receiver
 from django.test import override_settings
 from pytest_django.fixtures import Settings
 
-from tests.support.faulty import FaultyProxy
-from tests.support.kubernetes import HOW, KubernetesServer, SharedKubernetesServer, assets
-from tests.support.parts import PostgresqlServer, RedisServer
-from tests.support.service import Service
+from tests.support.faults.faulty import FaultyProxy
+from tests.support.servers.kubernetes import HOW, KubernetesServer, SharedKubernetesServer, assets
+from tests.support.servers.parts import PostgresqlServer, RedisServer
+from tests.support.servers.service import Service
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # or requests bury what failed
 
@@ -224,35 +224,15 @@ def record_the_key(sender: object, **_: object) -> None:
         KeyEncryptionKey.objects.get_or_create(id="test", defaults={"check_value": b"unchecked"})
 
 
-#: The share suite and the repository suite, which `make test-all` runs over both stores.
-_OVER_EVERY_STORE = ("actions", "api", "pages")
-#: What is seen from outside.
-_OUTSIDE = ("browser", "clients", "deploy")
 _DATABASE = {"db", "transactional_db"}
 _KUBERNETES = {"kubernetes", "own_kubernetes"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by its folder or its fixtures what starts processes of its own, runs over every store,
-    or needs a database or an API server.
-    """
+    """Mark by its fixtures what needs a database or an API server; folders mark what they hold."""
     for item in items:
-        for marker in _markers(item):
-            item.add_marker(marker)
-
-
-def _markers(item: pytest.Item) -> Iterator[str]:
-    folder = item.path.parent.name
-    fixtures = set(getattr(item, "fixturenames", ()))
-    if folder in ("processes", *_OUTSIDE, "faults"):
-        yield "processes"
-    if folder in _OUTSIDE:
-        yield "outside"
-    if folder == "faults":
-        yield "faults"
-    if folder in _OVER_EVERY_STORE:
-        yield "values"
-    if folder == "kubernetes" or fixtures & _KUBERNETES:
-        yield "kubernetes"
-    if item.get_closest_marker("django_db") or fixtures & _DATABASE:
-        yield "database"
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & _KUBERNETES:
+            item.add_marker("kubernetes")
+        if item.get_closest_marker("django_db") or fixtures & _DATABASE:
+            item.add_marker("database")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.passes import Pass, Run
-from tests.support.service import ROOT
+from tests.support.runner.passes import Pass, Run
+from tests.support.servers.service import ROOT
 
 pytestmark = pytest.mark.processes
 

@@ -1,5 +1,5 @@
 """Fixtures of the audit trail's tests."""
 
-from tests.support.fixtures import ours
+from tests.support.in_process.fixtures import ours
 
 __all__ = ["ours"]

@@ -15,7 +15,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.support.service import Service
+from tests.support.runner.marking import marks
+from tests.support.servers.service import Service
+
+pytest_collection_modifyitems = marks(__file__, "processes", "outside")
 
 Scheme = Literal["dark", "light"]
 #: `visitor(java_script_enabled=False, ...)` gives a page in a browser context of its own.

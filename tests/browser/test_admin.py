@@ -8,8 +8,8 @@ from playwright.sync_api import Page, StorageState, expect
 
 from tests.browser.conftest import Visitor, each_look, serious, width_of
 from tests.browser.steps import share_by_api
-from tests.support.operators import PASSWORD
-from tests.support.service import Service
+from tests.support.clients.operators import PASSWORD
+from tests.support.servers.service import Service
 
 MAKE_PEOPLE = f"""
 from django.contrib.auth.models import User

@@ -16,7 +16,7 @@ from tests.browser.steps import (
     shown,
     tab_to,
 )
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 #: Says of each click whether the form went off.

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, each_look, serious, width_of
 from tests.browser.steps import expect_gone, fill_in, open_share, share, share_by_api
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 LABEL = "Label-without-any-place-to-break-" * 20
 

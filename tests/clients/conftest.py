@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.clients.support import EXAMPLES, Client, FaultServer
+from tests.support.runner.marking import marks
+
+pytest_collection_modifyitems = marks(__file__, "processes", "outside")
 
 RUNTIMES = {"python": "python3", "javascript": "node", "curl": "curl", "go": "go"}
 

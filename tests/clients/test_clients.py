@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from tests.clients.support import EXAMPLES, FOUND, LIMITED, Client, FaultServer, Reply, limited
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 SHELL_TOOLS = ("awk", "curl", "date", "iconv", "od", "sed", "sleep", "tr")
 

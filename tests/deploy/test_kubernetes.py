@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from tests.deploy.conftest import MakeCluster
-from tests.support.kubernetes import VALUES, KubernetesServer
-from tests.support.kustomize import one, overlay, pods
-from tests.support.parts import wait_until
-from tests.support.pods import Cluster, Part, client, last_json
+from tests.support.servers.kubernetes import VALUES, KubernetesServer
+from tests.support.servers.kustomize import one, overlay, pods
+from tests.support.servers.parts import wait_until
+from tests.support.servers.pods import Cluster, Part, client, last_json
 
 HOUR = {"content": "from a pod", "duration": "1h", "one_time": True}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.kubernetes import MANIFESTS, Json, KubernetesServer
-from tests.support.kustomize import OVERLAYS, one, overlay, pods, rendered
+from tests.support.servers.kubernetes import MANIFESTS, Json, KubernetesServer
+from tests.support.servers.kustomize import OVERLAYS, one, overlay, pods, rendered
 
 pytestmark = pytest.mark.usefixtures("kubernetes")
 

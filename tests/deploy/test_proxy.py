@@ -21,9 +21,9 @@ import psutil
 import pytest
 
 from tests.conftest import MakeService, Require
-from tests.support.parts import free_port, wait_until
-from tests.support.pods import compose
-from tests.support.service import ROOT, Service
+from tests.support.servers.parts import free_port, wait_until
+from tests.support.servers.pods import compose
+from tests.support.servers.service import ROOT, Service
 
 CONFIGURATION = ROOT / "deploy" / "proxy" / "haproxy.cfg"
 MAX_BODY_SIZE = int(compose()["services"]["proxy"]["environment"]["MAX_BODY_SIZE"])

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.keeping import Keeper
-from tests.support.parts import PostgresqlServer, RedisServer
-from tests.support.service import ROOT, Service
-from tests.support.sharing import create, delete_request, open_share
-from tests.support.wire import exchange
+from tests.support.clients.keeping import Keeper
+from tests.support.clients.sharing import create, delete_request, open_share
+from tests.support.clients.wire import exchange
+from tests.support.servers.parts import PostgresqlServer, RedisServer
+from tests.support.servers.service import ROOT, Service
 
 WEB = ["-m", "gunicorn", "-c", "python:fugata_site.gunicorn_conf", "fugata_site.wsgi:application"]
 

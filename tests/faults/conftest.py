@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Require
-from tests.support.installation import Installation
-from tests.support.keeping import keeper
-from tests.support.kubernetes import HOW, assets
-from tests.support.load import Load
+from tests.support.clients.keeping import keeper
+from tests.support.load.under_faults import Load
+from tests.support.runner.marking import marks
+from tests.support.servers.installation import Installation
+from tests.support.servers.kubernetes import HOW, assets
+
+pytest_collection_modifyitems = marks(__file__, "processes", "faults")
 
 #: PostgreSQL's disk, in MB: what its tables and journal need, and little more.
 DISK = 400

@@ -14,9 +14,9 @@ import pytest
 
 from tests.conftest import Require
 from tests.faults.conftest import Scene
-from tests.support.installation import SHORT_LIVED, Part
-from tests.support.outages import faults
-from tests.support.parts import plain_http, wait_until
+from tests.support.faults.outages import faults
+from tests.support.servers.installation import SHORT_LIVED, Part
+from tests.support.servers.parts import plain_http, wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 

@@ -2,7 +2,7 @@
 
 from django.db import connection
 
-from tests.support.fixtures import clock
+from tests.support.in_process.fixtures import clock
 
 __all__ = ["clock"]
 

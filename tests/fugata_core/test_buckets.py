@@ -13,7 +13,7 @@ from fugata_core import buckets
 from fugata_core.buckets.base import Buckets, RateDecision
 from fugata_core.buckets.memory import MemoryBuckets
 from fugata_core.buckets.redis import RedisBuckets
-from tests.support.parts import RedisServer
+from tests.support.servers.parts import RedisServer
 
 SECOND = 1e6
 MINUTE = 60 * SECOND

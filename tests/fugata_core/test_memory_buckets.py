@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fugata_core.buckets import memory
 from fugata_core.buckets.base import RateDecision
 from fugata_core.buckets.memory import MemoryBuckets
-from tests.support.fixtures import Clock
+from tests.support.in_process.fixtures import Clock
 
 SECOND = 1e6
 START = 1_700_000_000

@@ -8,8 +8,8 @@ import redis
 
 from fugata_core.buckets import redis as redis_buckets
 from fugata_core.buckets.redis import RedisBuckets
-from tests.support.fixtures import Clock
-from tests.support.parts import RedisServer
+from tests.support.in_process.fixtures import Clock
+from tests.support.servers.parts import RedisServer
 
 MINUTE = 6e7
 BURST = 3

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.support.faulty import FaultyProxy
-from tests.support.fixtures import ours
-from tests.support.kubernetes import KubernetesServer
-from tests.support.service import Service
-from tests.support.stores import kubernetes_store, set_options
+from tests.support.faults.faulty import FaultyProxy
+from tests.support.in_process.fixtures import ours
+from tests.support.in_process.stores import kubernetes_store, set_options
+from tests.support.runner.marking import marks
+from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.servers.service import Service
 from vault_app.backends import forget
 from vault_app.stores.kubernetes import KubernetesStore
+
+pytest_collection_modifyitems = marks(__file__, "kubernetes")
 
 __all__ = ["ours"]
 

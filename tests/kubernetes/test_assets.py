@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kubernetes import assets, version
-from tests.support.parts import wait_until
-from tests.support.service import ROOT
+from tests.support.servers.kubernetes import assets, version
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import ROOT
 
 pytestmark = pytest.mark.processes
 

@@ -7,8 +7,8 @@ from django.core import checks as django_checks
 from pytest_django.fixtures import Settings
 
 from fugata_site.checks import backends_load
-from tests.support.kubernetes import KubernetesServer
-from tests.support.service import Service
+from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.servers.service import Service
 from vault_app import checks
 from vault_app.checks import values_apart
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from tests.conftest import Require
-from tests.support.keeping import keeper
-from tests.support.kubernetes import MANIFESTS
-from tests.support.service import Service
+from tests.support.clients.keeping import keeper
+from tests.support.servers.kubernetes import MANIFESTS
+from tests.support.servers.service import Service
 
 pytestmark = pytest.mark.processes
 

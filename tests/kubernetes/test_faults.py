@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import stored
-from tests.support.faulty import FaultyProxy
-from tests.support.keeping import Keeper, keeper
-from tests.support.kubernetes import KubernetesServer
-from tests.support.parts import plain_http, wait_until
-from tests.support.service import Service
-from tests.support.sharing import create, create_request, delete_request, open_share
-from tests.support.wire import Answer, exchange
+from tests.support.clients import stored
+from tests.support.clients.keeping import Keeper, keeper
+from tests.support.clients.sharing import create, create_request, delete_request, open_share
+from tests.support.clients.wire import Answer, exchange
+from tests.support.faults.faulty import FaultyProxy
+from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.servers.parts import plain_http, wait_until
+from tests.support.servers.service import Service
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 

@@ -11,13 +11,9 @@ from hashlib import sha256
 import pytest
 
 from tests.conftest import MakeService
-from tests.support import stored
-from tests.support.faulty import FaultyProxy
-from tests.support.keeping import Keeper, keeper
-from tests.support.kubernetes import KubernetesServer
-from tests.support.ledger import Stream
-from tests.support.service import ROOT, Service
-from tests.support.sharing import (
+from tests.support.clients import stored
+from tests.support.clients.keeping import Keeper, keeper
+from tests.support.clients.sharing import (
     Share,
     create,
     create_request,
@@ -25,7 +21,11 @@ from tests.support.sharing import (
     open_request,
     open_share,
 )
-from tests.support.wire import Line
+from tests.support.clients.wire import Line
+from tests.support.faults.faulty import FaultyProxy
+from tests.support.load.ledger import Stream
+from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.servers.service import ROOT, Service
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pytest_django.fixtures import Settings
 
-from tests.support.kubernetes import (
+from tests.support.servers.kubernetes import (
     MANIFESTS,
     SERVICE_TOKEN,
     SERVICE_USER,
@@ -16,7 +16,7 @@ from tests.support.kubernetes import (
     Json,
     KubernetesServer,
 )
-from tests.support.parts import wait_until
+from tests.support.servers.parts import wait_until
 from vault_app.errors import StoreUnavailable
 from vault_app.stores.kubernetes import KubernetesStore
 

@@ -11,7 +11,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import DecryptFailed
 from tests.repositories_app.support import OTHERS, REPOSITORY, happened, opened, people
 from tests.secrets_app.support import kinds, replace_value, row_of, share
-from tests.support.kubernetes import Json, KubernetesServer
+from tests.support.servers.kubernetes import Json, KubernetesServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kubernetes_namespace")]
 

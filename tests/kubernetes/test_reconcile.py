@@ -14,8 +14,8 @@ from repositories_app.models import RepositorySecret
 from secrets_app.actions.reconcile import values_in_use
 from secrets_app.models import Share
 from tests.secrets_app.support import new_share
-from tests.support.faulty import FaultyProxy
-from tests.support.kubernetes import Json, KubernetesServer
+from tests.support.faults.faulty import FaultyProxy
+from tests.support.servers.kubernetes import Json, KubernetesServer
 from vault_app import reconcile as reconciliation
 from vault_app.models import Installation
 from vault_app.reconcile import Report, reconcile

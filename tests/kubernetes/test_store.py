@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.faulty import FaultyProxy
-from tests.support.kubernetes import KubernetesServer
-from tests.support.stores import kubernetes_store
+from tests.support.faults.faulty import FaultyProxy
+from tests.support.in_process.stores import kubernetes_store
+from tests.support.servers.kubernetes import KubernetesServer
 from vault_app.errors import StoreUnavailable, ValueMissing
 from vault_app.models import Installation
 from vault_app.stores.kubernetes import PIECE, KubernetesStore

@@ -10,9 +10,9 @@ from kubernetes.config import incluster_config
 from pytest_django.fixtures import Settings
 
 from tests.secrets_app.support import at_once
-from tests.support.faulty import FaultyProxy
-from tests.support.kubernetes import SERVICE_TOKEN, KubernetesServer
-from tests.support.stores import kubernetes_store, set_options
+from tests.support.faults.faulty import FaultyProxy
+from tests.support.in_process.stores import kubernetes_store, set_options
+from tests.support.servers.kubernetes import SERVICE_TOKEN, KubernetesServer
 from vault_app.backends import forget
 from vault_app.errors import StoreUnavailable
 from vault_app.stores import kubernetes_api

@@ -1,6 +1,6 @@
 """Fixtures of the operators' tests."""
 
-from tests.support.fixtures import (
+from tests.support.in_process.fixtures import (
     addresses_forgotten,
     clock,
     faulty_keys,

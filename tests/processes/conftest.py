@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.parts import PostgresqlServer
-from tests.support.service import Service
+from tests.support.runner.marking import marks
+from tests.support.servers.parts import PostgresqlServer
+from tests.support.servers.service import Service
+
+_mark = marks(__file__, "processes")
 
 
 class Crowds:
@@ -68,7 +71,8 @@ def any_crowd(request: pytest.FixtureRequest, crowds: Crowds) -> Service:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Races and kills take as long as there are rounds of them."""
+    """Mark what is here; races and kills take as long as there are rounds of them."""
+    _mark(items)
     rounds = int(os.environ.get("FUGATA_TEST_ROUNDS", "30"))
     for item in items:
         if item.get_closest_marker("soak"):

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeService
-from tests.support import stored
-from tests.support.service import Service
-from tests.support.sharing import Share, create, open_share
+from tests.support.clients import stored
+from tests.support.clients.sharing import Share, create, open_share
+from tests.support.servers.service import Service
 
 LATER = "2999-01-01 00:00:00+00:00"
 Tamper = Callable[[Service, Share, Share], None]
 
 
 def _attack(service: Service, *known: str) -> str:
-    call = f"from tests.support.attacker import attack; attack(*{known!r})"
+    call = f"from tests.support.clients.attacker import attack; attack(*{known!r})"
     return service.manage("shell", "--no-imports", "-v", "0", "-c", call).stdout.strip()
 
 

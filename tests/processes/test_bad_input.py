@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.service import Service
-from tests.support.sharing import create, create_request, open_share
-from tests.support.wire import Answer, Line, chunked, exchange, request
+from tests.support.clients.sharing import create, create_request, open_share
+from tests.support.clients.wire import Answer, Line, chunked, exchange, request
+from tests.support.servers.service import Service
 
 MAX = 4096
 MIB = 2**20

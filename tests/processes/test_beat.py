@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.failing_beat import FAIL
-from tests.support.parts import wait_until
+from tests.support.faults.failing_beat import FAIL
+from tests.support.servers.parts import wait_until
 
 
 def test_beat_ends_quietly_while_it_starts(make_service: MakeService) -> None:
     service = make_service(start=False)
     command = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet", "beat"]
-    command += ["--scheduler", "tests.support.signalled:SignalledScheduler", "--pidfile="]
+    command += ["--scheduler", "tests.support.faults.signalled:SignalledScheduler", "--pidfile="]
     ended = service.run(*command)
     assert ended.returncode == 0, ended.stdout
     assert "Traceback" not in ended.stdout
@@ -27,7 +27,7 @@ def _ticked(home: Path) -> str:
 
 @pytest.mark.parametrize("redis", [False, True])
 def test_a_beat_that_fails_is_started_again(make_service: MakeService, redis: bool) -> None:
-    service = make_service(redis=redis, DJANGO_SETTINGS_MODULE="tests.support.failing_beat")
+    service = make_service(redis=redis, DJANGO_SETTINGS_MODULE="tests.support.faults.failing_beat")
     wait_until(lambda: _ticked(service.home) != "", "beat")
     before = _ticked(service.home)
     (service.home / FAIL).touch()

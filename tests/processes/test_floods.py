@@ -8,10 +8,10 @@ import psutil
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.parts import RedisServer
-from tests.support.service import Service
-from tests.support.sharing import create, open_share
-from tests.support.wire import Line, exchange, request
+from tests.support.clients.sharing import create, open_share
+from tests.support.clients.wire import Line, exchange, request
+from tests.support.servers.parts import RedisServer
+from tests.support.servers.service import Service
 
 MIB = 2**20
 FORM = "application/x-www-form-urlencoded"

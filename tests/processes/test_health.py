@@ -8,11 +8,17 @@ import httpx
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.parts import wait_until
-from tests.support.restartable import RestartablePostgresql
-from tests.support.service import Service
-from tests.support.sharing import create, create_request, delete_request, open_request, open_share
-from tests.support.wire import Line, exchange
+from tests.support.clients.sharing import (
+    create,
+    create_request,
+    delete_request,
+    open_request,
+    open_share,
+)
+from tests.support.clients.wire import Line, exchange
+from tests.support.servers.parts import wait_until
+from tests.support.servers.restartable import RestartablePostgresql
+from tests.support.servers.service import Service
 
 #: A probe's patience (contract: "timeout=5").
 TIMEOUT = 5.0

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.failing import LEAKED_ID, LEAKED_TOKEN
-from tests.support.service import Service
-from tests.support.sharing import create, create_request, open_share
-from tests.support.wire import Line, exchange, request
+from tests.support.clients.sharing import create, create_request, open_share
+from tests.support.clients.wire import Line, exchange, request
+from tests.support.faults.failing import LEAKED_ID, LEAKED_TOKEN
+from tests.support.servers.service import Service
 
 
 def lines(service: Service) -> list[dict[str, Any]]:
@@ -45,7 +45,9 @@ def test_every_line_is_an_object(make_service: MakeService, redis: bool) -> None
 def test_a_failure_is_written_with_its_request_and_without_its_secrets(
     make_service: MakeService,
 ) -> None:
-    service = make_service(LOG_FORMAT="json", VALUE_STORE="tests.support.failing.FailingStore")
+    service = make_service(
+        LOG_FORMAT="json", VALUE_STORE="tests.support.faults.failing.FailingStore"
+    )
     answer = exchange(service.port, create_request("s"))
     assert answer.status == 500
     (failure,) = [each for each in lines(service) if "exception" in each]

@@ -7,9 +7,9 @@ import psutil
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.ledger import Stream
-from tests.support.parts import wait_until
-from tests.support.service import Service
+from tests.support.load.ledger import Stream
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import Service
 
 
 def kill_a_worker(service: Service, choice: random.Random) -> None:

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.parts import wait_until
-from tests.support.service import ROOT, Service
-from tests.support.sharing import create, open_request, open_share
-from tests.support.wire import Line, exchange, request
+from tests.support.clients.sharing import create, open_request, open_share
+from tests.support.clients.wire import Line, exchange, request
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import ROOT, Service
 
 PARTS = ("gunicorn", "worker")
 

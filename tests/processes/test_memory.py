@@ -12,10 +12,10 @@ import psutil
 
 from fugata_server.processes import WEB, WORKER
 from tests.conftest import MakeService
-from tests.support.parts import free_port, wait_until
-from tests.support.service import ROOT, Service
-from tests.support.sharing import create, create_request, open_share
-from tests.support.wire import Answer, request, volley
+from tests.support.clients.sharing import create, create_request, open_share
+from tests.support.clients.wire import Answer, request, volley
+from tests.support.servers.parts import free_port, wait_until
+from tests.support.servers.service import ROOT, Service
 
 #: What no process loads that has the default settings.
 OTHERS = {"boto3", "botocore", "hvac", "kubernetes", "redis", "drf_spectacular"}
@@ -60,7 +60,7 @@ def test_the_web_loads_what_requests_use(make_service: MakeService) -> None:
     service.manage("prepare")
     made = service.manage("create_repository", "mine", "--owner", "me", "--token")
     token = {"Authorization": f"Bearer {made.stdout.strip()}"}
-    conf = ["-c", "python:tests.support.listing_web", "fugata_site.wsgi:application"]
+    conf = ["-c", "python:tests.support.servers.listing_web", "fugata_site.wsgi:application"]
     with running(service, [sys.executable, "-m", "gunicorn", *conf]):
         service.wait_until_well()
         share = create(service.port)
@@ -80,7 +80,7 @@ def test_the_web_loads_what_requests_use(make_service: MakeService) -> None:
 def test_the_worker_loads_what_tasks_use(make_service: MakeService) -> None:
     service = make_service(start=False)
     service.manage("prepare")
-    more = ["--with-beat", "--include", "tests.support.listing_worker"]
+    more = ["--with-beat", "--include", "tests.support.servers.listing_worker"]
     with running(service, [*WORKER, *more]):
         wait_until((service.home / "worker-heartbeat").exists, "a working worker")
     assert loaded(service) >= QUEUE

@@ -12,11 +12,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import MakeService
-from tests.support.parts import free_port, wait_until
-from tests.support.restartable import RestartablePostgresql
-from tests.support.service import ROOT, Service
-from tests.support.sharing import create, create_request, delete_request, open_request, open_share
-from tests.support.wire import Line, exchange, request, volley
+from tests.support.clients.sharing import (
+    create,
+    create_request,
+    delete_request,
+    open_request,
+    open_share,
+)
+from tests.support.clients.wire import Line, exchange, request, volley
+from tests.support.servers.parts import free_port, wait_until
+from tests.support.servers.restartable import RestartablePostgresql
+from tests.support.servers.service import ROOT, Service
 
 TOKEN = "a-token-of-the-scraper"
 SEND = "from secrets_app.tasks import purge_expired; purge_expired.delay()"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 PUBLIC = "https://secrets.example.com"
 APP = "https://app.example.com"

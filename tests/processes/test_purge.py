@@ -5,11 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conftest import MakeService
-from tests.support import stored
-from tests.support.ledger import Stream
-from tests.support.parts import wait_until
-from tests.support.service import Service
-from tests.support.sharing import (
+from tests.support.clients import stored
+from tests.support.clients.sharing import (
     Share,
     acknowledged,
     create,
@@ -17,7 +14,10 @@ from tests.support.sharing import (
     delete_request,
     open_share,
 )
-from tests.support.wire import exchange, request, volley
+from tests.support.clients.wire import exchange, request, volley
+from tests.support.load.ledger import Stream
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import Service
 
 PRESETS = "1s,1h"
 SEND = "from secrets_app.tasks import purge_expired; purge_expired.delay()"

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.parts import wait_until
-from tests.support.service import Service
-from tests.support.sharing import Share, acknowledged, create, create_request, open_share
-from tests.support.wire import Answer, exchange, request, volley
+from tests.support.clients.sharing import Share, acknowledged, create, create_request, open_share
+from tests.support.clients.wire import Answer, exchange, request, volley
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import Service
 
 ALICE, BOB = "192.0.2.1", "198.51.100.1"
 

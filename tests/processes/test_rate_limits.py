@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.parts import RedisServer, wait_until
-from tests.support.service import Service
-from tests.support.wire import Answer, exchange, request, volley
+from tests.support.clients.wire import Answer, exchange, request, volley
+from tests.support.servers.parts import RedisServer, wait_until
+from tests.support.servers.service import Service
 
 BURST = 10
 LIMITS = {

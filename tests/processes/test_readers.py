@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from tests.support import stored
-from tests.support.service import Service
-from tests.support.sharing import create, delete_request, open_request
-from tests.support.wire import volley
+from tests.support.clients import stored
+from tests.support.clients.sharing import create, delete_request, open_request
+from tests.support.clients.wire import volley
+from tests.support.servers.service import Service
 
 READERS = 50
 

@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.service import Service
-from tests.support.sharing import create, open_share
+from tests.support.clients.sharing import create, open_share
+from tests.support.servers.service import Service
 
 WRONG = [
     ("PORT", "http"),

@@ -8,11 +8,11 @@ import pytest
 from tests.conftest import MakeService
 from tests.processes.test_kills import kill_a_worker
 from tests.processes.test_traces import assert_no_trace, everything
-from tests.support import stored
-from tests.support.keeping import keeper
-from tests.support.secret_ledger import SecretStream
-from tests.support.service import Service
-from tests.support.wire import exchange, request, volley
+from tests.support.clients import stored
+from tests.support.clients.keeping import keeper
+from tests.support.clients.wire import exchange, request, volley
+from tests.support.load.secret_ledger import SecretStream
+from tests.support.servers.service import Service
 
 CROWD = 200
 VALUE = "Zk3-a-value-that-nobody-may-see-"

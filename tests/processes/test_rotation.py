@@ -11,15 +11,15 @@ import httpx
 import pytest
 
 from tests.conftest import MakeService
-from tests.support import stored
-from tests.support.keeping import Keeper, keeper
-from tests.support.ledger import Stream
-from tests.support.parts import wait_until
-from tests.support.secret_ledger import SecretStream
-from tests.support.service import ROOT, Service
-from tests.support.sharing import Share, acknowledged, create, create_request, open_share
-from tests.support.transit import TOKEN, TransitServer
-from tests.support.wire import volley
+from tests.support.clients import stored
+from tests.support.clients.keeping import Keeper, keeper
+from tests.support.clients.sharing import Share, acknowledged, create, create_request, open_share
+from tests.support.clients.wire import volley
+from tests.support.load.ledger import Stream
+from tests.support.load.secret_ledger import SecretStream
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import ROOT, Service
+from tests.support.servers.transit import TOKEN, TransitServer
 from vault_app.models import sealed_models
 
 SHARES = "secrets_app_share"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeService
-from tests.support import stored
-from tests.support.service import ROOT, Service
+from tests.support.clients import stored
+from tests.support.servers.service import ROOT, Service
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 

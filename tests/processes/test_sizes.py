@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.service import Service
-from tests.support.sharing import acknowledged, create_request, open_share
-from tests.support.wire import exchange, request
+from tests.support.clients.sharing import acknowledged, create_request, open_share
+from tests.support.clients.wire import exchange, request
+from tests.support.servers.service import Service
 
 MAX = 10 * 2**20
 GIB = 2**30

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.parts import wait_until
-from tests.support.service import Service
-from tests.support.sharing import Share, create, create_request, open_request, open_share
-from tests.support.wire import Line, chunked, exchange, request
+from tests.support.clients.sharing import Share, create, create_request, open_request, open_share
+from tests.support.clients.wire import Line, chunked, exchange, request
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import Service
 
 MIB = 2**20
 THREADS = 8

@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 
 def test_create_open_once(service: Service) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.conftest import MakeService
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 
 @contextlib.contextmanager

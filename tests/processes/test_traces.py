@@ -8,11 +8,11 @@ from hashlib import sha256
 import pytest
 
 from tests.conftest import MakeService
-from tests.support import stored
-from tests.support.failing import LEAKED_ID, LEAKED_TOKEN
-from tests.support.service import Service
-from tests.support.sharing import Share, create, delete_request, open_share
-from tests.support.wire import Line, exchange, request
+from tests.support.clients import stored
+from tests.support.clients.sharing import Share, create, delete_request, open_share
+from tests.support.clients.wire import Line, exchange, request
+from tests.support.faults.failing import LEAKED_ID, LEAKED_TOKEN
+from tests.support.servers.service import Service
 
 CLIENT = "203.0.113.77"
 CLIENT_6 = "2001:db8:77::beef"
@@ -159,7 +159,7 @@ def test_no_injected_failure_is_written_down(make_service: MakeService) -> None:
     service = make_service(
         ACCESS_LOG="1",
         TRUSTED_PROXIES="127.0.0.1",
-        VALUE_STORE="tests.support.failing.FailingStore",
+        VALUE_STORE="tests.support.faults.failing.FailingStore",
     )
     answer = exchange(service.port, _from_client("POST", "/secrets", _body(CONTENT)))
     assert answer.status == 500

@@ -10,8 +10,8 @@ from audit_app.models import AuditEvent
 from repositories_app.actions.secrets import set_secret
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, content, opened, token_of
-from tests.support.doubles import MemoryStore
-from tests.support.operators import Admin, person, text
+from tests.support.clients.operators import Admin, person, text
+from tests.support.in_process.doubles import MemoryStore
 from vault_app.models import StoredValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]

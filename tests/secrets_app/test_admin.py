@@ -12,7 +12,7 @@ from fugata_core import tokens
 from fugata_core.admin import confirmation, read_only
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share
-from tests.support.operators import Admin, person, text
+from tests.support.clients.operators import Admin, person, text
 from vault_app.models import KeyEncryptionKey
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.models import Share
 from tests.repositories_app.support import people, token_of
-from tests.support.keys import use_keys
+from tests.support.in_process.keys import use_keys
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from secrets_app.actions.delete import delete_share
 from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
-from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 

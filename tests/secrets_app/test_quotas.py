@@ -20,7 +20,7 @@ from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import Share
 from secrets_app.quotas import InstallationUsage
 from tests.secrets_app.support import at_once, expire, kept, row_of
-from tests.support.doubles import MemoryStore
+from tests.support.in_process.doubles import MemoryStore
 
 pytestmark = pytest.mark.django_db
 

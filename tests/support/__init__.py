@@ -1,1 +1,1 @@
-"""The real parts that tests run against."""
+"""What tests share, in folders named by what is in them."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from tests.support.fixtures import actor, faulty_keys, frozen_guesses, ours, remote_store
-from tests.support.kms import KmsServer
-from tests.support.transit import TransitServer
+from tests.support.in_process.fixtures import actor, faulty_keys, frozen_guesses, ours, remote_store
+from tests.support.servers.kms import KmsServer
+from tests.support.servers.transit import TransitServer
 
 __all__ = ["actor", "faulty_keys", "frozen_guesses", "ours", "remote_store"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.support.keys import use_keyring
+from tests.support.in_process.keys import use_keyring
 from vault_app import keycheck
 from vault_app.backends import forget
 from vault_app.keys import local

@@ -18,8 +18,8 @@ from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
-from tests.support.keys import use_keys
-from tests.support.transit import TOKEN, TransitKey, TransitServer
+from tests.support.in_process.keys import use_keys
+from tests.support.servers.transit import TOKEN, TransitKey, TransitServer
 from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
 from vault_app import keycheck, rewrap, rotation
 from vault_app.backends import forget

@@ -16,12 +16,12 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import DecryptFailed, EncryptFailed
 from secrets_app.models import Share
 from tests.secrets_app.support import kinds, share
-from tests.support import broken
-from tests.support.broken import Break, BrokenServer
-from tests.support.http_server import Handler
-from tests.support.kms import REGION, KmsServer
-from tests.support.parts import free_port
-from tests.support.transit import TOKEN, TransitServer
+from tests.support.faults import broken
+from tests.support.faults.broken import Break, BrokenServer
+from tests.support.servers.http_server import Handler
+from tests.support.servers.kms import REGION, KmsServer
+from tests.support.servers.parts import free_port
+from tests.support.servers.transit import TOKEN, TransitServer
 from vault_app import backends, keycheck
 from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys.aws import AwsKms

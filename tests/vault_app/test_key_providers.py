@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.keys import local_keyring
-from tests.support.kms import REGION, KmsServer
-from tests.support.transit import TOKEN, TransitServer
+from tests.support.in_process.keys import local_keyring
+from tests.support.servers.kms import REGION, KmsServer
+from tests.support.servers.transit import TOKEN, TransitServer
 from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys.aws import AwsKms
 from vault_app.keys.base import KeyProvider

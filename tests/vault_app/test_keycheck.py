@@ -15,7 +15,7 @@ from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
 from tests.conftest import record_the_key
 from tests.secrets_app.support import share
-from tests.support.keys import use_keyring, use_keys
+from tests.support.in_process.keys import use_keyring, use_keys
 from vault_app import keycheck
 from vault_app.keycheck import KeyCheckFailed
 from vault_app.models import KeyEncryptionKey

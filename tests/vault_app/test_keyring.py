@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
-from tests.support.keys import local_keyring, use_keyring, use_keys
+from tests.support.in_process.keys import local_keyring, use_keyring, use_keys
 from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys import local
 from vault_app.keys.local import parse

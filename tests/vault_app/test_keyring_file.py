@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.support.keys import local_keyring, use_keyring, use_keys
+from tests.support.in_process.keys import local_keyring, use_keyring, use_keys
 from tests.vault_app.support import DATA_KEY, A, B
 from vault_app.errors import KeyUnavailable
 from vault_app.keys import keyring, local

@@ -16,8 +16,8 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
 from tests.secrets_app.support import new_share, share
-from tests.support.keys import use_keys
-from tests.support.parts import wait_until
+from tests.support.in_process.keys import use_keys
+from tests.support.servers.parts import wait_until
 from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
 from vault_app import keycheck, rewrap, rotation
 from vault_app.backends import key_provider

@@ -23,7 +23,7 @@ def store(request: pytest.FixtureRequest) -> ValueStore:
     if request.param == "database":
         return DatabaseStore()
     request.getfixturevalue("kubernetes_namespace")
-    from tests.support.stores import kubernetes_store
+    from tests.support.in_process.stores import kubernetes_store
 
     return kubernetes_store()
 

@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 from fugata_core.limits import BACKENDS, WAITS
 from fugata_site.middleware import bulkhead
 from fugata_site.middleware.bulkhead import BulkheadMiddleware
-from tests.support.parts import wait_until
+from tests.support.servers.parts import wait_until
 
 THREADS = 8
 

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 #: Each starts a process of its own, whatever the database in use.
 pytestmark = pytest.mark.processes

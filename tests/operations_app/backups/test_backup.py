@@ -22,7 +22,7 @@ from secrets_app.models import Share
 from tests.operations_app.backups.conftest import Everything
 from tests.repositories_app.support import opened
 from tests.secrets_app.support import share
-from tests.support.doubles import MemoryStore
+from tests.support.in_process.doubles import MemoryStore
 from vault_app.deletion_hold import DeletionHoldLost, deletions_held, is_deletion_held
 from vault_app.models import DeletionHold, Installation
 

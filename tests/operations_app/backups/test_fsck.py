@@ -12,8 +12,8 @@ from secrets_app.models import Share
 from tests.operations_app.backups.test_backup import Fill
 from tests.repositories_app.support import row
 from tests.secrets_app.support import row_of
-from tests.support.doubles import MemoryStore
-from tests.support.keys import use_keys
+from tests.support.in_process.doubles import MemoryStore
+from tests.support.in_process.keys import use_keys
 from vault_app.models import KeyEncryptionKey, StoredValue
 
 pytestmark = pytest.mark.django_db

@@ -20,7 +20,7 @@ from repositories_app.models import AccessToken, Repository, RepositorySecret
 from secrets_app.models import Share
 from tests.repositories_app.support import OTHERS, REPOSITORY, opened, people, token_of
 from tests.secrets_app.support import expire, share
-from tests.support.operators import Admin, links, person, text
+from tests.support.clients.operators import Admin, links, person, text
 from vault_app.models import KeyEncryptionKey, Sealed, StoredValue
 
 pytestmark = pytest.mark.django_db

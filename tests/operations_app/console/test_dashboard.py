@@ -16,7 +16,7 @@ from operations_app.console.charts import HEIGHT, WIDTH, bar_chart
 from operations_app.console.dashboard import dashboard
 from operations_app.statistics import Backlog
 from tests.secrets_app.support import expire, share
-from tests.support.operators import Admin, person, text
+from tests.support.clients.operators import Admin, person, text
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.support.service import ROOT
+from tests.support.servers.service import ROOT
 
 CHECK = """
 import django

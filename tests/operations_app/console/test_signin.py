@@ -18,7 +18,7 @@ from pytest_django.fixtures import Settings
 from audit_app.models import AuditEvent, RefusalCount
 from audit_app.refusals import refusals_into_events
 from operations_app.console.sessions import SessionStore
-from tests.support.operators import PASSWORD, Admin, person, text
+from tests.support.clients.operators import PASSWORD, Admin, person, text
 
 pytestmark = pytest.mark.django_db
 

@@ -12,10 +12,10 @@ from operations_app.diagnostics import checks
 from operations_app.diagnostics.checks import Finding, Level, run_checks
 from operations_app.models import TaskSuccess
 from tests.secrets_app.support import expire, row_of, share
-from tests.support.doubles import FaultyKeys, MemoryStore
-from tests.support.keys import use_keys
-from tests.support.operators import Admin, person, text
-from tests.support.parts import RedisServer, free_port
+from tests.support.clients.operators import Admin, person, text
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.keys import use_keys
+from tests.support.servers.parts import RedisServer, free_port
 from vault_app import keycheck
 from vault_app.models import KeyEncryptionKey
 

@@ -12,8 +12,8 @@ from pytest_django.fixtures import Settings
 from operations_app.diagnostics import monitor as module
 from operations_app.diagnostics.monitor import Monitor
 from operations_app.diagnostics.parts import PARTS
-from tests.support.fixtures import Clock
-from tests.support.keys import use_keys
+from tests.support.in_process.fixtures import Clock
+from tests.support.in_process.keys import use_keys
 
 DATABASE = "Database connection failed"
 Parts = dict[str, Callable[[], None]]

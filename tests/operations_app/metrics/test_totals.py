@@ -14,8 +14,8 @@ from operations_app.metrics.totals import NOTHING, Measurement, TotalsCollector,
 from operations_app.statistics import Backlog, Total
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.models import Share
-from tests.support.fixtures import Clock
-from tests.support.parts import wait_until
+from tests.support.in_process.fixtures import Clock
+from tests.support.servers.parts import wait_until
 
 MEASURED = Measurement(Total(3, 300), Backlog(1, timedelta(seconds=60)), Total(2, 20))
 

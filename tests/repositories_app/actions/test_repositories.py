@@ -17,7 +17,7 @@ from repositories_app.actions.secrets import secret_keys, set_secret
 from repositories_app.actions.tokens import TokenScope, create_access_token, revoke_access_tokens
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of
-from tests.support.doubles import MemoryStore
+from tests.support.in_process.doubles import MemoryStore
 from vault_app.models import StoredValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]

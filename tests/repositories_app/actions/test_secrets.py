@@ -23,7 +23,7 @@ from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.models import Repository, RepositorySecret
 from repositories_app.persistence import SecretRef, secret_table
 from tests.repositories_app.support import happened, opened, row
-from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 from vault_app.models import StoredValue
 from vault_app.values import SealedValue
 

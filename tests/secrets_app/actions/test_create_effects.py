@@ -12,7 +12,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import EncryptFailed
 from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
-from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 from vault_app.models import StoredValue
 
 pytestmark = pytest.mark.django_db

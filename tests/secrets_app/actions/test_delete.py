@@ -14,7 +14,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kept, kinds, share
-from tests.support.doubles import MemoryStore
+from tests.support.in_process.doubles import MemoryStore
 
 pytestmark = pytest.mark.django_db
 

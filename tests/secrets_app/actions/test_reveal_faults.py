@@ -10,8 +10,8 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import DecryptFailed, ShareNotFound
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share
-from tests.support.doubles import FaultyKeys, MemoryStore
-from tests.support.keys import use_keys
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.keys import use_keys
 from vault_app.backends import value_store
 
 pytestmark = pytest.mark.django_db

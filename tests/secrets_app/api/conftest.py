@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.support.runner.marking import marks
+
+pytest_collection_modifyitems = marks(__file__, "values")
+
 Post = Callable[..., Any]
 
 

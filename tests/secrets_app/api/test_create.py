@@ -14,7 +14,7 @@ from secrets_app.models import Share
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json
 from tests.secrets_app.support import texts
-from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from secrets_app.models import Share
 from tests.secrets_app.api.conftest import Post
 from tests.secrets_app.api.support import assert_error, assert_json, assert_unopened, body_of
 from tests.secrets_app.support import expire, kinds, share
-from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 

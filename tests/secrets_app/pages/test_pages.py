@@ -12,7 +12,7 @@ from secrets_app import ids
 from secrets_app.models import Share
 from tests.secrets_app.api.support import assert_page, assert_unopened
 from tests.secrets_app.support import expire, kinds, share
-from tests.support.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 
 pytestmark = pytest.mark.django_db
 

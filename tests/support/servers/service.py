@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.support.parts import free_port, plain_http, wait_until
+from tests.support.servers.parts import free_port, plain_http, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 #: The rate limits are out of the way unless a test is about them.
 OPEN_DOOR = dict.fromkeys(
     (

@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable
 
-from tests.support.http_server import Handler, LocalServer
+from tests.support.servers.http_server import Handler, LocalServer
 
 Break = Callable[[Handler], None]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.support.gate import Gate
-from tests.support.installation import Installation, Part
+from tests.support.faults.gate import Gate
+from tests.support.servers.installation import Installation, Part
 
 Act = Callable[[], object]
 

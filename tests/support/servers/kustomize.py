@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.kubernetes import HOW, MANIFESTS, Json, assets
+from tests.support.servers.kubernetes import HOW, MANIFESTS, Json, assets
 
 OVERLAYS = ("small", "large")
 

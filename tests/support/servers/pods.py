@@ -18,12 +18,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import yaml
 
-from tests.support.container import USER, Container
-from tests.support.image import Image
-from tests.support.kubernetes import SERVICE_TOKEN, Json, KubernetesServer
-from tests.support.kustomize import one, pods
-from tests.support.parts import free_port, plain_http, wait_until
-from tests.support.service import ROOT
+from tests.support.servers.container import USER, Container
+from tests.support.servers.image import Image
+from tests.support.servers.kubernetes import SERVICE_TOKEN, Json, KubernetesServer
+from tests.support.servers.kustomize import one, pods
+from tests.support.servers.parts import free_port, plain_http, wait_until
+from tests.support.servers.service import ROOT
 
 COMPOSE = ROOT / "deploy" / "compose.yaml"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"

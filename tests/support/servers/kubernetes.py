@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from tests.support.parts import free_port, wait_until
-from tests.support.service import ROOT
+from tests.support.servers.parts import free_port, wait_until
+from tests.support.servers.service import ROOT
 
 _MODULE = ROOT / "tests" / "kubernetes" / "assets" / "kubernetes" / "go.mod"
 MANIFESTS = ROOT / "deploy" / "kubernetes"

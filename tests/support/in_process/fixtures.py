@@ -13,8 +13,8 @@ from pytest_django.fixtures import Settings
 
 from audit_app.actors import Actor
 from fugata_site.middleware import client
-from tests.support.doubles import FaultyKeys, MemoryStore
-from tests.support.keys import use_keys
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.keys import use_keys
 from vault_app.backends import forget
 
 hypothesis.settings.register_profile(
@@ -52,7 +52,10 @@ def actor() -> Actor:
 def remote_store(settings: Settings) -> MemoryStore:
     """Values outside the database, and what becomes of them."""
     store = MemoryStore()
-    settings.VALUE_STORE = {"BACKEND": "tests.support.doubles.given", "OPTIONS": {"it": store}}
+    settings.VALUE_STORE = {
+        "BACKEND": "tests.support.in_process.doubles.given",
+        "OPTIONS": {"it": store},
+    }
     return store
 
 
@@ -60,7 +63,10 @@ def remote_store(settings: Settings) -> MemoryStore:
 def faulty_keys(settings: Settings) -> FaultyKeys:
     """A key provider that can be made to fail."""
     keys = FaultyKeys()
-    settings.KMS_PROVIDER = {"BACKEND": "tests.support.doubles.given", "OPTIONS": {"it": keys}}
+    settings.KMS_PROVIDER = {
+        "BACKEND": "tests.support.in_process.doubles.given",
+        "OPTIONS": {"it": keys},
+    }
     return keys
 
 

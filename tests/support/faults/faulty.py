@@ -8,8 +8,8 @@ from typing import Any
 
 import urllib3
 
-from tests.support.kubernetes import KubernetesServer
-from tests.support.parts import wait_until
+from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.servers.parts import wait_until
 
 
 @dataclass

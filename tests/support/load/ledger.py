@@ -7,9 +7,9 @@ from typing import Self
 
 import httpx
 
-from tests.support.parts import wait_until
-from tests.support.service import Service
-from tests.support.sharing import Share
+from tests.support.clients.sharing import Share
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import Service
 
 _TIMEOUT = 60
 

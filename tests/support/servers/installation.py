@@ -25,11 +25,11 @@ from celery import Celery
 
 from fugata_server.processes import WEB, WORKER
 from fugata_site.settings.schedule import SCHEDULE
-from tests.support.gate import Gate
-from tests.support.kubernetes import KubernetesServer
-from tests.support.parts import RedisServer, free_port, plain_http, wait_until
-from tests.support.service import ROOT, Service, kill_all
-from tests.support.standby import ReplicatedPostgresql
+from tests.support.faults.gate import Gate
+from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.servers.parts import RedisServer, free_port, plain_http, wait_until
+from tests.support.servers.service import ROOT, Service, kill_all
+from tests.support.servers.standby import ReplicatedPostgresql
 
 #: Seconds after a part's return within which all is well again (a limit of the product).
 BACK_WITHIN = 10.0

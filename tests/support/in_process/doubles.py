@@ -13,6 +13,11 @@ from vault_app.stores.base import StoredObject, ValueStore
 T = TypeVar("T")
 
 
+def backend(it: object) -> dict[str, object]:
+    """Return the setting by which `it`, made by a test, is the backend."""
+    return {"BACKEND": f"{__name__}.given", "OPTIONS": {"it": it}}
+
+
 def given(it: T, app: str = "") -> T:
     """Return the backend that a test made (backends are named by dotted path)."""
     return it

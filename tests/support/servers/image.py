@@ -12,8 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.container import Container
-from tests.support.service import ROOT
+from tests.support.servers.container import Container
+from tests.support.servers.service import ROOT
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 #: How pip is told where packages come from is the machine's own matter.

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
-from tests.support.parts import wait_until
-from tests.support.restartable import RestartablePostgresql
+from tests.support.servers.parts import wait_until
+from tests.support.servers.restartable import RestartablePostgresql
 
 
 class ReplicatedPostgresql(RestartablePostgresql):

@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from tests.support.service import Service
-from tests.support.wire import Answer, exchange, request
+from tests.support.clients.wire import Answer, exchange, request
+from tests.support.servers.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import psycopg
 import redis
 import yaml
 
-from tests.support.service import Service
+from tests.support.servers.service import Service
 
 Row = tuple[Any, ...]
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"

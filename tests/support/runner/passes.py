@@ -29,7 +29,7 @@ class Pass:
 
     def command(self, arguments: list[str]) -> list[str]:
         """Return the command that runs it."""
-        command = [sys.executable, "-m", "pytest", "-p", "tests.support.outcomes"]
+        command = [sys.executable, "-m", "pytest", "-p", "tests.support.runner.outcomes"]
         if self.workers > 1:
             command += [f"--numprocesses={self.workers}", "--dist=loadfile"]
         return [*command, "-m", self.selected, *arguments]

@@ -1,6 +1,6 @@
 """A PostgreSQL server that a test may stop and start again."""
 
-from tests.support.parts import PostgresqlServer
+from tests.support.servers.parts import PostgresqlServer
 
 
 class RestartablePostgresql(PostgresqlServer):

@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.support.http_server import Handler, LocalServer
+from tests.support.servers.http_server import Handler, LocalServer
 
 TOKEN = "hvs.TestTokenOfVault0001"
 _NONCE = 12

@@ -16,8 +16,8 @@ from typing import Self
 
 import httpx
 
-from tests.support.installation import SHORT_LIVED
-from tests.support.parts import wait_until
+from tests.support.servers.installation import SHORT_LIVED
+from tests.support.servers.parts import wait_until
 
 _TIMEOUT = 60
 #: Seconds by which a client may see a share's end differently than the service.

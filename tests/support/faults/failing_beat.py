@@ -8,7 +8,7 @@ from celery.beat import PersistentScheduler
 from fugata_site.settings import *  # noqa: F403
 from fugata_site.settings import FUGATA_HOME
 
-CELERY_BEAT_SCHEDULER = "tests.support.failing_beat:FailingScheduler"
+CELERY_BEAT_SCHEDULER = "tests.support.faults.failing_beat:FailingScheduler"
 #: Beat fails once this file is there, which it takes away.
 FAIL = "beat-is-to-fail"
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from tests.support.wire import Answer, exchange, request
+from tests.support.clients.wire import Answer, exchange, request
 
 
 @dataclass(frozen=True, slots=True)

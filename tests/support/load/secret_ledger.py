@@ -7,9 +7,9 @@ from typing import Self
 
 import httpx
 
-from tests.support.keeping import Keeper
-from tests.support.parts import wait_until
-from tests.support.service import Service
+from tests.support.clients.keeping import Keeper
+from tests.support.servers.parts import wait_until
+from tests.support.servers.service import Service
 
 
 @dataclass

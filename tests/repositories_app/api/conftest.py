@@ -1,0 +1,5 @@
+"""The API of repositories, over every value store."""
+
+from tests.support.runner.marking import marks
+
+pytest_collection_modifyitems = marks(__file__, "values")

@@ -1,0 +1,1 @@
+"""For tests without processes: fixtures, settings, backends that fail."""

@@ -1,0 +1,1 @@
+"""What tests run: real servers, the service itself, its image and its pods."""
