@@ -13,6 +13,7 @@ from tests.support.clients import stored
 from tests.support.servers.service import ROOT, Service
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
+CONFIGURATION = ROOT / "tests" / "contract" / "schemathesis.toml"
 
 
 @pytest.fixture
@@ -28,11 +29,12 @@ def tried(make_service: MakeService) -> Iterator[Service]:
 
 
 def _try(service: Service, tag: str, *options: str, **more: str) -> None:
-    command = [str(SCHEMATHESIS), "--config-file", "tests/contract/schemathesis.toml", "run"]
+    command = [str(SCHEMATHESIS), "--config-file", str(CONFIGURATION), "run"]
     command += [f"{service.url}/openapi.json", "--include-tag", tag, "--checks", "all"]
     command += ["--max-examples", "30", "--seed", "1", *options]
-    env = os.environ | {"NO_COLOR": "1"} | more
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    env = os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)} | more
+    # It leaves a cache where it runs.
+    done = subprocess.run(command, cwd=service.home, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
 
 
