@@ -1,4 +1,4 @@
-"""Guessing: well-formed but wrong tokens are counted per client, 30 in five minutes (design.md).
+"""Guessing: well-formed but wrong tokens are counted per client, 30 in five minutes (docs/api.md).
 
 Attempts to sign in to the admin are counted per client, and per account as well.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong, with its status and its sentence (contract: "Error Responses").
+"""What can go wrong, with its status and its sentence (docs/api.md: "Everywhere").
 
 No sentence ever holds a value, an id or a token.
 """
@@ -29,14 +29,14 @@ class FugataError(Exception):
 
 
 class InternalError(FugataError):
-    """Nobody foresaw it, or a value store or key provider failed (contract: 500)."""
+    """Nobody foresaw it, or a value store or key provider failed (docs/api.md: 500)."""
 
     title = "That did not work just now"
     for_people = "Something failed on our side. Nothing was used up: try again in a minute."
 
 
 class BadRequest(FugataError):
-    """The input is not usable (contract: 400)."""
+    """The input is not usable (docs/api.md: 400)."""
 
     status = 400
     title = "That can't be used"
@@ -71,7 +71,7 @@ class BodyTooSlow(FugataError):
 
 
 class Unauthorized(FugataError):
-    """No, or a wrong, deletion token (contract: 401)."""
+    """No, or a wrong, deletion token (docs/api.md: 401)."""
 
     status = 401
     title = "Not allowed"
@@ -108,7 +108,7 @@ class MethodNotAllowed(FugataError):
 
 
 class SecretTooLarge(FugataError):
-    """The content is over MAX_SECRET_SIZE bytes of UTF-8 (contract: 413)."""
+    """The content is over MAX_SECRET_SIZE bytes of UTF-8 (docs/api.md: 413)."""
 
     status = 413
     title = "Too large"
@@ -128,7 +128,7 @@ class UnsupportedMediaType(FugataError):
 
 
 class RateLimited(FugataError):
-    """Too many requests (contract: 429)."""
+    """Too many requests (docs/api.md: 429)."""
 
     status = 429
     title = "Too many requests"
@@ -147,7 +147,7 @@ class TooManySignIns(RateLimited):
 
 
 class DatabaseUnavailable(FugataError):
-    """The database can't be reached (contract: 503)."""
+    """The database can't be reached (docs/api.md: 503)."""
 
     status = 503
     title = "Back in a moment"

@@ -24,6 +24,6 @@ def random_letters(count: int) -> str:
 def digest(text: str) -> bytes:
     """Return the SHA-256 (32 bytes) that is kept of an id or a token.
 
-    They have at least 128 random bits, so a slow hash would add nothing (design.md).
+    They have at least 128 random bits, so a slow hash would add nothing (docs/design.md).
     """
     return hashlib.sha256(text.encode()).digest()

@@ -18,7 +18,7 @@ from fugata_core.limits import DISCARDS, bulkhead
 _STEP = 2**18
 #: Seconds without a byte after which a sender is given up.
 IDLE = 30.0
-#: Bounds on what is thrown away so that the sender gets to see the answer (design.md).
+#: Bounds on what is thrown away so that the sender gets to see the answer.
 DISCARD_MOST = 128 * 2**20
 DISCARD_SECONDS = 10.0
 

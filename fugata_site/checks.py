@@ -55,7 +55,7 @@ def _unusable(name: str, make: Callable[[], object]) -> CheckMessage | None:
     except Exception as error:  # whatever an import or a constructor raises
         return Error(
             f"{name}: the backend can't be used: {error}",
-            hint=f"{name} takes a built-in name (README.md lists them) or a dotted path.",
+            hint=f"{name} takes a built-in name (docs/settings.md lists them) or a dotted path.",
             id=_IDS[name],
         )
     return None

@@ -61,7 +61,7 @@ _scrapes: list[socket.socket] = []
 def on_starting(server: Any) -> None:
     """Refuse to start what can't work, before a request is served."""
     if server.cfg.workers > 1 and not settings.REDIS_URL:
-        sys.exit("WEB_CONCURRENCY: several web processes need REDIS_URL. See README.md.")
+        sys.exit("WEB_CONCURRENCY: several web processes need REDIS_URL. See docs/settings.md.")
     if not os.environ.get(PREPARED):
         _check()
     if settings.METRICS_PORT:

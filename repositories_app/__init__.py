@@ -1,1 +1,1 @@
-"""The secrets of repositories, behind bearer tokens (contract: repository-secrets-api.md)."""
+"""The secrets of repositories, behind bearer tokens (docs/api.md)."""

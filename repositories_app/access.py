@@ -1,4 +1,4 @@
-"""Who may do what: seen at all, and then allowed (design: "who may do what")."""
+"""Who may do what: seen at all, and then allowed (docs/api.md: "Repositories")."""
 
 from dataclasses import dataclass
 

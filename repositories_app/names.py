@@ -1,4 +1,4 @@
-"""What a repository and a secret's key may be called (design: "What the contracts leave open")."""
+"""What a repository and a secret's key may be called (docs/api.md: "Repositories")."""
 
 import re
 

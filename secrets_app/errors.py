@@ -4,14 +4,14 @@ from fugata_core.errors import Forbidden, FugataError, InternalError, NotFound
 
 
 class EncryptFailed(InternalError):
-    """The key provider or the value store failed while a share was made (contract: 500)."""
+    """The key provider or the value store failed while a share was made (docs/api.md: 500)."""
 
     sentence = "Failed to encrypt secret"
     for_people = "The secret could not be sealed just now, and nothing was kept. Try again."
 
 
 class DecryptFailed(InternalError):
-    """It failed while a share was opened; nothing was consumed (contract: 500)."""
+    """It failed while a share was opened; nothing was consumed (docs/api.md: 500)."""
 
     sentence = "Failed to decrypt secret"
     for_people = (
@@ -20,7 +20,7 @@ class DecryptFailed(InternalError):
 
 
 class ShareNotFound(NotFound):
-    """Unknown, expired, deleted or already opened: nobody can tell which (contract: 404)."""
+    """Unknown, expired, deleted or already opened: nobody can tell which (docs/api.md: 404)."""
 
     sentence = "Secret not found"
 

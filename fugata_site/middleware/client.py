@@ -1,4 +1,4 @@
-"""Who is asking: the client's address, as design.md defines it, known here and nowhere else.
+"""Who is asking: the client's address (docs/design.md: "Who asks"), known here and nowhere else.
 
 Everything behind this sees keyed hashes: `request.client_hash` (the address, for the audit trail)
 and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address), and

@@ -1,7 +1,7 @@
 """The token bucket at the door: three headers on every answer, 429 when the bucket is empty.
 
-Requests with a live access token are counted by token, all others by client (design: "rate
-limits").
+Requests with a live access token are counted by token, all others by client (docs/api.md:
+"Everywhere").
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class _Limit:
 
 
 class RateLimitMiddleware:
-    """Takes one token a request (contract: "Rate Limiting")."""
+    """Takes one token a request (docs/api.md: "Everywhere")."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

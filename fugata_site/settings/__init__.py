@@ -1,4 +1,4 @@
-"""Settings, from the environment; README.md lists them. A wrong one stops the start by name."""
+"""Settings, from the environment; docs/settings.md lists them. A wrong one stops the start."""
 
 from fugata_site.settings.home import *
 from fugata_site.settings.serving import *

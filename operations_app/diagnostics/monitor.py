@@ -1,7 +1,7 @@
 """Is the service well? A thread per process asks every two seconds; /healthz reads its answer.
 
 The one who asks is never the one who waits: a backend that hangs makes the last answer old, and an
-old answer means "unhealthy" (design: at most five seconds old).
+old answer means "unhealthy" (docs/design.md).
 """
 
 import logging

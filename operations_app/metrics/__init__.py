@@ -1,1 +1,1 @@
-"""Metrics for Prometheus: counted by every process, answered by one of them (README: "Metrics")."""
+"""Metrics for Prometheus: counted by every process, answered by one of them (docs/operating.md)."""

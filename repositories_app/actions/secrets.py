@@ -1,7 +1,7 @@
 """Set, read, list and remove a repository's secrets.
 
 The value first, then the row that points to it; an object that nothing points to any more is
-deleted after the commit (design: "The order of effects").
+deleted after the commit (docs/design.md: "The order of effects").
 """
 
 import logging
@@ -85,7 +85,7 @@ def secret_keys(repository: AuthorizedRepository) -> list[str]:
 def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> bytes:
     """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError.
 
-    A backend that fails is never a 404: tools take that to mean "deleted" (design.md).
+    A backend that fails is never a 404: tools take that to mean "deleted" (docs/api.md).
     """
     try:
         content = _followed(repository, secret_key)

@@ -1,1 +1,1 @@
-"""The repositories API (contract: repository-secrets-api.md)."""
+"""The repositories API (docs/api.md)."""

@@ -25,7 +25,7 @@ from repositories_app.authentication import BearerAuthentication
 
 
 class SecretViewSet(JsonViewSet):
-    """`/repositories/{repoID}/secrets` and one secret of it (contract: "Endpoints").
+    """`/repositories/{repoID}/secrets` and one secret of it (docs/api.md: "Repositories").
 
     First who asks (401), then what they may see (404), then what they may do (403), and only then
     the request itself.

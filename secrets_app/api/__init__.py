@@ -1,1 +1,1 @@
-"""The sharing API (contract: fugata-api.md)."""
+"""The sharing API (docs/api.md)."""

@@ -35,7 +35,7 @@ def _draft(body: CreateBody) -> Draft:
 
 
 class ShareViewSet(JsonViewSet):
-    """`/secrets` and `/secrets/{id}` (contract: "Endpoints"). Nobody signs in here."""
+    """`/secrets` and `/secrets/{id}` (docs/api.md: "Sharing"). Nobody signs in here."""
 
     parser_classes = [CreateParser]
 

@@ -20,7 +20,7 @@ from tests.support.servers.parts import wait_until
 from tests.support.servers.restartable import RestartablePostgresql
 from tests.support.servers.service import Service
 
-#: A probe's patience (contract: "timeout=5").
+#: A probe's patience: what monitors usually wait.
 TIMEOUT = 5.0
 UNHEALTHY = {"status": "unhealthy", "error": "Database connection failed"}
 

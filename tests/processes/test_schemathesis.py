@@ -34,7 +34,9 @@ def _try(service: Service, tag: str, *options: str, **more: str) -> None:
     command += ["--max-examples", "30", "--seed", "1", *options]
     env = os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)} | more
     # It leaves a cache where it runs.
-    done = subprocess.run(command, cwd=service.home, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=service.home, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
 
 

@@ -1,4 +1,4 @@
-"""The documented operations, to the letter (contract: repository-secrets-api.md)."""
+"""The documented operations, to the letter (docs/api.md)."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""POST /secrets (contract: "Create Secret")."""
+"""POST /secrets (docs/api.md: "Create")."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""DELETE /secrets/{id} (contract: "Delete Secret")."""
+"""DELETE /secrets/{id} (docs/api.md: "Delete")."""
 
 from collections.abc import Callable
 from typing import Any

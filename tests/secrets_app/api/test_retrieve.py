@@ -1,4 +1,4 @@
-"""GET and HEAD /secrets/{id} (contract: "Retrieve Secret")."""
+"""GET and HEAD /secrets/{id} (docs/api.md: "Open")."""
 
 import json
 
