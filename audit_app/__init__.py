@@ -1,1 +1,1 @@
-"""The audit trail: events, the chain that seals them, and what an auditor asks for."""
+"""The audit trail: events, the chain that seals them, and the auditor's commands."""

@@ -1,4 +1,4 @@
-"""Who did it, as far as the trail may know."""
+"""Who performed an action, as far as the trail may know."""
 
 from dataclasses import dataclass, replace
 from typing import Self, cast
@@ -12,8 +12,8 @@ from fugata_core.requests import FugataRequest
 @dataclass(frozen=True, slots=True)
 class Actor:
     """`address_hash`: keyed hash of the client's address (16 bytes), or none for the service;
-    `bucket`: the name under which its wrong guesses are counted; `username`, `token`: who signed
-    in, and the beginning of the access token that did.
+    `bucket`: the name under which its wrong guesses are counted; `username`, `token`: the
+    user, and the beginning of the access token that was used.
     """
 
     address_hash: bytes | None = None
@@ -24,22 +24,22 @@ class Actor:
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:
-        """Return who sent `request`, as the middleware found out."""
+        """Return the sender of `request`, as the middleware identified it."""
         known = cast(FugataRequest, request)
         return cls(known.client_hash, known.request_id, known.client_bucket)
 
     @classmethod
     def calling(cls, request: HttpRequest, caller: Caller) -> Self:
-        """Return who sent `request` with an access token."""
+        """Return the sender of `request`, who used an access token."""
         return replace(cls.of(request), username=caller.username, token=caller.prefix)
 
     @classmethod
     def signed_in(cls, request: HttpRequest) -> Self:
-        """Return who sent `request` from the admin."""
+        """Return the user who sent `request` from the admin."""
         return replace(cls.of(request), username=request.user.get_username())
 
 
 #: The service itself: beat's purge, a command at the terminal.
 SERVICE = Actor()
-#: Somebody at the terminal, who could do anything anyway.
+#: The operator at the terminal, who could do anything anyway.
 COMMAND_LINE = Actor(username="command line")

@@ -28,9 +28,9 @@ DEFAULT = "week"
 
 
 class TimeFilter(admin.ListFilter):
-    """A span of time that ends now, or one from a moment to another.
+    """A span of time that ends now, or one between two moments.
 
-    Unless told otherwise it is a week: that much of the trail is read quickly, however long it is.
+    The default is a week: that much is read quickly, however long the trail is.
     """
 
     title = "time"
@@ -49,11 +49,11 @@ class TimeFilter(admin.ListFilter):
         self.others = {name: values[-1] for name, values in params.items()}
 
     def has_output(self) -> bool:
-        """It is always offered."""
+        """Return True: the filter is always offered."""
         return True
 
     def expected_parameters(self) -> list[str | None]:
-        """Return the names in a list's address that are this filter's."""
+        """Return the names of this filter's query parameters."""
         return ["span", "from", "to"]
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
@@ -63,7 +63,7 @@ class TimeFilter(admin.ListFilter):
             yield {"selected": name == self.span, "query_string": address, "display": title}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[AuditEvent]:
-        """Return the events of that time."""
+        """Return the events in that span."""
         if self.span:
             length = SPANS.get(self.span, SPANS[DEFAULT])[1]
             return queryset.filter(at__gte=now() - length) if length else queryset
@@ -72,7 +72,7 @@ class TimeFilter(admin.ListFilter):
 
 
 def _moment(text: str) -> datetime:
-    """Return a moment in UTC, as a browser's field writes it."""
+    """Return the moment that a browser's field wrote, in UTC unless it has an offset."""
     try:
         moment = parse_datetime(text)
     except ValueError as error:
@@ -125,26 +125,26 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="at (UTC)")
     def moment(self, event: AuditEvent) -> str:
-        """When."""
+        """Return when it happened."""
         return second(event.at)
 
     @admin.display(description="who")
     def who(self, event: AuditEvent) -> str:
-        """The user, or else what stands for the client's address, or the service itself."""
+        """Return the user, else what stands for the client's address, else the service."""
         return event.username or self.client(event) or "the service"
 
     @admin.display(description="client")
     def client(self, event: AuditEvent) -> str:
-        """What stands for the client's address: a part of its keyed hash."""
+        """Return what stands for the client's address: a part of its keyed hash."""
         return f"client {short(event.address_hash)[:8]}" if event.address_hash else ""
 
     @admin.display(description="about")
     def about(self, event: AuditEvent) -> str:
-        """The share, by its digest, or the repository and key."""
+        """Return the share, by its digest, or the repository and key."""
         place = "/".join(filter(None, (event.repository, event.secret_key)))
         return place or short(event.share_digest)
 
     @admin.display(description="share")
     def share(self, event: AuditEvent) -> str:
-        """The digest that shares are searched by."""
+        """Return the digest that shares are searched by."""
         return short(event.share_digest)

@@ -1,6 +1,6 @@
 """The chain: an HMAC over each sealed event and all before it, under a key that no database holds.
 
-mac(n) = HMAC-SHA-256(key, mac(n-1) | event n), each field of the event behind its length.
+mac(n) = HMAC-SHA-256(key, mac(n-1) | event n), each field of the event prefixed with its length.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ def _moment(at: datetime) -> bytes:
 
 
 def follows(head: Head, event: AuditEvent) -> Head | None:
-    """Return the head behind a sealed event; None where that is not what `head` is followed by."""
+    """Return the head after a sealed event; None if that event does not follow `head`."""
     position = head.position + 1
     mac = next_mac(head.mac, position, event)
     fits = event.position == position and hmac.compare_digest(mac, bytes(event.mac or b""))
@@ -86,7 +86,7 @@ def follows(head: Head, event: AuditEvent) -> Head | None:
 
 
 def stub_proof(through: int, mac: bytes, newest_at: datetime) -> bytes:
-    """Return the HMAC that shows that a stub was made by the holder of the audit key."""
+    """Return the HMAC that proves that the holder of the audit key made a stub."""
     fields = length_prefixed(b"stub", through.to_bytes(8), mac, _moment(newest_at))
     return hmac.digest(_key(), fields, "sha256")
 
@@ -98,13 +98,13 @@ def is_genuine(stub: AuditStub) -> bool:
 
 
 def head_of_stubs() -> Head:
-    """Return where the events that are still there begin: behind the newest stub, or the start."""
+    """Return the head before the oldest remaining event: the newest stub's, or the start."""
     stub = AuditStub.objects.order_by("-through").first()
     return Head(stub.through, bytes(stub.mac)) if stub else Head(0, START)
 
 
 def head() -> Head:
-    """Return where the chain ends just now."""
+    """Return where the chain ends right now."""
     last = AuditEvent.objects.filter(position__isnull=False).order_by("-position").first()
     start = head_of_stubs()
     if last is None or int(last.position or 0) < start.position:

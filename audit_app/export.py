@@ -1,4 +1,4 @@
-"""The trail as lines of JSON, for whoever keeps it elsewhere."""
+"""The trail as lines of JSON, to be kept elsewhere."""
 
 import json
 from collections.abc import Iterator

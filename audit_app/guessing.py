@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def wrong_guess(actor: Actor, counts: bool) -> FugataError:
-    """Return what a wrong token deserves: Unauthorized, or RateLimited after too many."""
+    """Return the error for a wrong token: Unauthorized, or RateLimited after too many."""
     count_refusal(actor)
     usage = _count("guess", actor.bucket, settings.GUESS_RATE) if counts else None
     too_many = bool(usage and usage["should_limit"])
@@ -37,9 +37,9 @@ def wrong_guess(actor: Actor, counts: bool) -> FugataError:
 
 
 def refuse_many_sign_ins(actor: Actor, username: str) -> None:
-    """Count an attempt to sign in. Raises TooManySignIns, before any password is looked at.
+    """Count an attempt to sign in. Raises TooManySignIns, before any password is checked.
 
-    By account too, because a password, unlike a token, can be guessed from many addresses.
+    Per account too, because a password, unlike a token, can be guessed from many addresses.
     """
     _refuse_many("sign-in", actor.bucket, settings.SIGN_IN_RATE)
     account = salted_hmac("fugata.sign-in", username).hexdigest()
@@ -53,7 +53,7 @@ def _refuse_many(group: str, bucket: str, rate: str) -> None:
 
 
 def _count(group: str, bucket: str, rate: str) -> dict[str, int] | None:
-    """Count one more; None where the cache can't be asked, which lets it pass uncounted."""
+    """Count one attempt; return None if the cache is unavailable: it passes uncounted."""
     try:
         return get_usage(  # type: ignore[no-any-return]
             HttpRequest(),
@@ -62,6 +62,6 @@ def _count(group: str, bucket: str, rate: str) -> dict[str, int] | None:
             rate=rate,
             increment=True,
         )
-    except Exception as error:  # whatever the cache's client raises
+    except Exception as error:  # the cache's client may raise anything
         logger.warning("a wrong guess was not counted: %s", type(error).__name__)
         return None

@@ -1,4 +1,4 @@
-"""The audit trail's tables. No address is in them, but for a keyed hash."""
+"""The audit trail's tables. They hold no address, only a keyed hash."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 class AuditEvent(models.Model):
     """Something that happened, written in the transaction that made it happen.
 
-    It names what it is about by text, so that it outlives the share, the repository and the user.
+    It names what it is about as text, so that it outlives the share, the repository and the user.
     """
 
     class Kind(models.TextChoices):
@@ -42,13 +42,13 @@ class AuditEvent(models.Model):
     username = models.CharField(max_length=150, db_default="")
     #: The beginning of the access token, as lists of tokens show it.
     token = models.CharField(max_length=16, db_default="")
-    #: Whom or what an administrative act was about: a member and role, a token's beginning.
+    #: What an administrative act was about: a member and role, a token's beginning.
     subject = models.CharField(max_length=200, db_default="")
     address_hash = models.BinaryField(max_length=16, null=True)
     request_id = models.CharField(max_length=64)
-    #: How many times it happened: refusals without a token are counted by client and minute.
+    #: How many times it happened: refusals without a token are counted per client and minute.
     count = models.PositiveIntegerField(db_default=1)
-    #: The event's place in the sealed chain, and the chain's HMAC up to it; null until then.
+    #: The event's place in the sealed chain, and the chain's HMAC up to it; null until sealed.
     position = models.PositiveBigIntegerField(null=True)
     mac = models.BinaryField(max_length=32, null=True)
 
@@ -60,7 +60,7 @@ class AuditEvent(models.Model):
             )
         ]
         indexes = [
-            # Every list and count is of a span of time. It costs an insert 0.6 µs of about 100.
+            # Every list and count covers a span of time. It costs an insert 0.6 µs of about 100 µs.
             models.Index(fields=["at"], name="auditevent_at"),
             models.Index(fields=["id"], condition=Q(position=None), name="auditevent_unsealed"),
         ]

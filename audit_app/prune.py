@@ -1,4 +1,4 @@
-"""Retention: old sealed events go, and leave a stub from which the chain can still be verified."""
+"""Retention: delete old sealed events, leaving a stub from which the chain still verifies."""
 
 from datetime import timedelta
 from itertools import takewhile
@@ -17,9 +17,9 @@ class ChainBroken(Exception):
 
 
 def prune_events(retention: timedelta) -> int:
-    """Delete the oldest sealed events that are all older than `retention`; returns how many.
+    """Delete the oldest sealed events while they are older than `retention`; return how many.
 
-    Raises ChainBroken, with nothing deleted of a batch that does not verify.
+    Raises ChainBroken; nothing of a batch that does not verify is deleted.
     """
     pruned = 0
     while count := _prune_batch(retention):

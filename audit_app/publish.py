@@ -1,7 +1,7 @@
-"""Publishing heads outside the database: a log line, and if asked for a file and a webhook.
+"""Publishes heads outside the database: to the log and, if configured, a file and a webhook.
 
-Who holds a published head can tell that the trail's end was cut off, or an older database was put
-back in its place.
+A published head reveals that the trail's end was cut off, or that an older database was put back
+in its place.
 """
 
 import json
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def publish(head: Head) -> None:
-    """Publish `head`. A place that fails is logged; the next head is published there again."""
+    """Publish `head`. A failure is logged; the next head is tried there again."""
     logger.info("audit head %s", head)
     for place, send in (("AUDIT_HEAD_PATH", _append), ("AUDIT_WEBHOOK_URL", _post)):
         target: str = getattr(settings, place)

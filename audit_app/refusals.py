@@ -1,4 +1,4 @@
-"""Refusals without a valid token: counted by client and minute, so that a flood fills no disk."""
+"""Refusals without a valid token: counted per client and minute, so a flood can't fill the disk."""
 
 import time
 
@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent, RefusalCount
 
-#: Clients that are counted apart in one minute; the others are counted together.
+#: Clients that are counted separately per minute; the others are counted together.
 MOST_CLIENTS = 10_000
 _OTHERS = b"others"
 
@@ -33,7 +33,7 @@ def _counted_as(address_hash: bytes, minute: int) -> bytes:
 
 
 def refusals_into_events() -> int:
-    """Turn the counts of minutes that are over into one event each; returns how many."""
+    """Turn each count of a past minute into one event; return how many."""
     over = RefusalCount.objects.filter(minute__lt=int(time.time() // 60))
     with transaction.atomic():
         counts = list(over.select_for_update(skip_locked=True).order_by("minute", "pk")[:10_000])

@@ -13,7 +13,7 @@ from audit_app.refusals import refusals_into_events
 
 #: Events that one transaction seals.
 BATCH = 1000
-# pg_advisory_xact_lock's number; any other user of the database has to keep off it.
+# Key for pg_advisory_xact_lock; nothing else that uses the database may lock it.
 _LOCK = 0x_F06A7A_5EA1
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class AuditKeyChanged(Exception):
 def seal_events() -> Iterator[Head]:
     """Seal what is committed, yielding the head after each batch, until nothing is left.
 
-    Nothing is sealed while another sealer is at work. Raises AuditKeyChanged.
+    Nothing is sealed while another sealer is running. Raises AuditKeyChanged.
     """
     refusals_into_events()
     while (sealed := _seal_batch()) is not None:
@@ -54,7 +54,7 @@ def _alone() -> bool:
 
 
 def _refuse_another_key(head: Head) -> None:
-    """Compare the last event's HMAC: a chain goes on under the key that it began with."""
+    """Raise AuditKeyChanged unless the last event's HMAC fits: a chain keeps its first key."""
     last = AuditEvent.objects.filter(position=head.position).first()
     if last is None:
         return

@@ -1,4 +1,4 @@
-"""What the worker does with the trail."""
+"""The worker's tasks on the trail."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def seal_audit_events() -> None:
-    """Seal the trail, and publish its head where that has moved."""
+    """Seal the trail, and publish its head if it has moved."""
     deadline = time.monotonic() + SEAL_BUDGET
     try:
         heads = list(takewhile(lambda _: time.monotonic() < deadline, seal_events()))
@@ -32,7 +32,7 @@ def seal_audit_events() -> None:
 
 @shared_task
 def prune_audit_events() -> int:
-    """Delete what is older than AUDIT_RETENTION; returns how many events."""
+    """Delete events older than AUDIT_RETENTION; return how many."""
     if settings.AUDIT_RETENTION is None:
         return 0
     try:

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def event(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> AuditEvent:
-    """Return an event that is not written yet; `subject`: share_digest, or repository and key."""
+    """Return an unsaved event; `subject`: share_digest, or repository and key."""
     return AuditEvent(kind=kind, **_who(actor), **subject)
 
 
@@ -29,14 +29,14 @@ def record(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
     """Write an event, in the caller's transaction if there is one."""
     values = {"kind": str(kind), **_who(actor), **subject}
     columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
-    # By hand: the ORM would take longer to make the statement than the database to run it.
+    # Raw SQL: the ORM would take longer to build the statement than the database to run it.
     statement = f"INSERT INTO audit_app_auditevent ({columns}) VALUES ({marks})"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(statement, list(values.values()))
 
 
 def record_failure(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
-    """Write the event of something that failed anyway: an error of the database is logged."""
+    """Write the event of an action that failed anyway; a database error is only logged."""
     try:
         record(kind, actor, **subject)
     except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Verifying the chain, event by event, and against a head that was published."""
+"""Verifies the chain, event by event, and against a published head."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ STEP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`problem`: the first thing that is wrong, None for nothing; `head`: where the chain ends."""
+    """`problem`: the first thing that is wrong, or None; `head`: where the chain ends."""
 
     problem: str | None
     verified: int
@@ -49,7 +49,7 @@ def _zero() -> Head:
 def _walk(
     start: Head, published: Head | None, progress: Callable[[int], None]
 ) -> tuple[str | None, Head, int]:
-    """Return the first problem, the head up to which all is well, and how many events those are."""
+    """Return the first problem, the last good head, and how many events were verified."""
     sealed = AuditEvent.objects.filter(position__isnull=False).order_by("position")
     head, count = start, 0
     for event in sealed.iterator(chunk_size=2000):
@@ -78,7 +78,7 @@ def _next(head: Head, event: AuditEvent, published: Head | None) -> tuple[str | 
 
 
 def _missing(published: Head, head: Head, start: Head) -> str | None:
-    """Return what is wrong where the walk did not come by the published head."""
+    """Return what is wrong if the walk did not pass the published head."""
     if published.position > head.position:
         return (
             f"the trail ends at position {head.position}, and position {published.position} was"

@@ -45,7 +45,7 @@ def chosen(names: str) -> list[Scenario]:
 
 
 def set_up(servers: Servers, plan: Plan) -> dict[str, Any]:
-    """Start PostgreSQL, check that it is durable, and describe what the run stands on."""
+    """Start PostgreSQL, check that it is durable, and return a description of the environment."""
     about: dict[str, dict[str, Any]] = {
         "machine": machine.describe(servers.folder) | stores.versions(servers.postgres),
         "durability": servers.postgres.durability(),
@@ -60,7 +60,7 @@ def set_up(servers: Servers, plan: Plan) -> dict[str, Any]:
 
 
 def run(scenarios: list[Scenario], plan: Plan, servers: Servers) -> dict[str, report.Summary]:
-    """Start what is needed, measure, and write the result file."""
+    """Start the servers, measure, write the result file, and return the summaries."""
     about = set_up(servers, plan)
     for scenario in scenarios:
         servers.site(scenario.site)
@@ -71,7 +71,7 @@ def run(scenarios: list[Scenario], plan: Plan, servers: Servers) -> dict[str, re
 
 
 def main() -> None:
-    """Measure and print; errors are shown, and make no exit status."""
+    """Measure and print; errors are shown but do not change the exit status."""
     options = arguments()
     scenarios = chosen(options.only)
     plan = Plan(options.rounds, options.requests, options.warmup, options.connections)

@@ -1,4 +1,4 @@
-"""Shares by the million, put straight into PostgreSQL."""
+"""Insert shares by the million, straight into PostgreSQL."""
 
 import psycopg
 
@@ -20,7 +20,7 @@ SELECT md5(n::text), decode(repeat('bb', 229), 'hex') FROM generate_series(1, %s
 def fill(url: str, rows: int, expires: str) -> None:
     """Insert shares that expire in `expires` (an interval; "-1 hour": expired), with values.
 
-    PostgreSQL knows its tables afterwards.
+    Leaves the tables vacuumed and analyzed, after a checkpoint.
     """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_SHARES, (expires, rows))

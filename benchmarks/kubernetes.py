@@ -1,6 +1,6 @@
-"""`python -m benchmarks.kubernetes`: set and read repository secrets, beside what they need.
+"""`python -m benchmarks.kubernetes`: set and read repository secrets, compared with a limit.
 
-The limit is the sum of what a request can't do without: the raw calls to the API server, over one
+The limit is the sum of what a request can't avoid: the raw calls to the API server, over one
 keep-alive connection, and a bare Django view with one INSERT.
 """
 
@@ -35,7 +35,7 @@ RESULT = Path(__file__).parent / "results" / "kubernetes.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One size at one number of connections; requests a second, and Fugata's share of the limit."""
+    """One size and number of connections: requests per second, and Fugata's share of the limit."""
 
     size: str
     connections: int
@@ -84,11 +84,11 @@ class Fugata:
         return str(json.loads(made.stdout)["token"])
 
     def set_request(self, index: int, value: str) -> bytes:
-        """Return a set of a key of its own."""
+        """Return a request that sets a key of its own."""
         return self._request("POST", "", {"secret_key": f"k{index}", "secret_value": value})
 
     def read_request(self, index: int) -> bytes:
-        """Return a read of that key."""
+        """Return a request that reads that key."""
         return self._request("GET", f"/k{index}")
 
     def _request(self, method: str, key: str, body: object = None) -> bytes:
@@ -108,7 +108,7 @@ class Raw:
         self._path = f"/api/v1/namespaces/{VALUES}/secrets"
 
     def rate(self, connections: int, jobs: Sequence[tuple[str, str, bytes]]) -> float:
-        """Return requests a second for `jobs`: method, name, and body."""
+        """Return requests per second for `jobs`: method, name, and body."""
         queue, lock = iter(jobs), threading.Lock()
         ready = threading.Barrier(connections + 1)
 
@@ -155,7 +155,7 @@ _numbers = iter(range(10**9))
 
 
 def rate_of(site: Site, connections: int, requests: Sequence[bytes]) -> tuple[float, int]:
-    """Return requests a second, and how many went wrong."""
+    """Return requests per second, and how many failed."""
     driver = Driver(site.address)
     try:
         spread(driver, site, connections)
@@ -168,7 +168,7 @@ def rate_of(site: Site, connections: int, requests: Sequence[bytes]) -> tuple[fl
 
 @dataclass(frozen=True)
 class Sites:
-    """What is measured."""
+    """The three sites that are measured."""
 
     fugata: Fugata
     floor: Site
@@ -176,7 +176,7 @@ class Sites:
 
 
 def measure(sites: Sites, size: str, connections: int, count: int) -> Row:
-    """Measure all five, one after the other, and their ratios."""
+    """Measure all five rates in turn, and return them with their ratios."""
     fugata, floor, raw = sites.fugata, sites.floor, sites.raw
     numbers = [next(_numbers) for _ in range(count)]
     names = [f"raw-{number}" for number in numbers]
@@ -202,7 +202,7 @@ def measure(sites: Sites, size: str, connections: int, count: int) -> Row:
 
 
 def rounds_of(rows: list[Row]) -> Row:
-    """Return the medians of one size and number of connections over the rounds."""
+    """Return the medians over the rounds for one size and number of connections."""
     fields = {name: median(getattr(row, name) for row in rows) for name in asdict(rows[0])
               if name not in ("size", "connections", "errors")}  # fmt: skip
     return Row(
@@ -240,7 +240,7 @@ def _combinations(requests: int) -> Iterator[tuple[str, int, int]]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows as a table: requests a second, and shares of the limit."""
+    """Return the rows as a table: requests per second, and shares of the limit."""
     head = ("value", "connections", "raw create", "raw read", "floor", "set", "read",
             "set of limit", "read of limit", "errors")  # fmt: skip
     shown: Callable[[float], str] = lambda rate: f"{rate:,.0f}"  # noqa: E731

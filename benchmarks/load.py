@@ -1,8 +1,8 @@
-"""Load for a while, and what memory it takes: `python -m benchmarks.load`.
+"""Sustained load, and the memory it takes: `python -m benchmarks.load`.
 
-Shares are created, and opened once, over 16 and then over 256 connections: errors and p99. Then the
-same goes on for `--minutes`, and the memory of each web process is looked at after the first minute
-and at the end. 256 connections are more than the service has threads for (32): the others wait.
+Shares are created, and opened once, over 16 and then over 256 connections: errors and p99. Then
+this continues for `--minutes`, and the memory of each web process is compared after the first
+minute and at the end. The service has threads for 32 of the 256 connections: the others wait.
 """
 
 import argparse
@@ -27,7 +27,7 @@ ACTS = ("create", "open")
 
 @dataclass(frozen=True)
 class Row:
-    """One act at one number of connections: requests a second, ms, and what went wrong."""
+    """One act at one number of connections: requests per second, latencies in ms, and errors."""
 
     act: str
     connections: int
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one web process, in MiB: its own (USS) after the first minute, the most after, the end."""
+    """One web process's own memory (USS) in MiB: first minute, the peak after it, the end."""
 
     first_minute: float
     most_after: float
@@ -49,7 +49,7 @@ class Memory:
 
 
 def slice_of(site: Site, act: str, connections: int, requests: int) -> Row:
-    """Run one slice and judge every answer."""
+    """Run one slice and check every answer."""
     driver = Driver(site.address)
     try:
         spread(driver, site, connections)
@@ -63,12 +63,12 @@ def slice_of(site: Site, act: str, connections: int, requests: int) -> Row:
 
 
 def memory_of(site: Site) -> list[float]:
-    """Return the memory of each web process that is its own alone, in MiB."""
+    """Return the memory unique to each web process (USS), in MiB."""
     return [worker.memory_full_info().uss / 2**20 for worker in site.workers()]
 
 
 def soak(site: Site, minutes: float, connections: int) -> list[Memory]:
-    """Load for `minutes`, and return what each web process took."""
+    """Apply load for `minutes` and return the memory of each web process."""
     began, samples, errors, count = time.monotonic(), list[tuple[float, list[float]]](), 0, 0
     for act in _in_turns():
         errors += (done := slice_of(site, act, connections, 2000)).errors
@@ -95,7 +95,7 @@ def _judged(
 
 
 def table(rows: list[Row], memory: list[Memory]) -> str:
-    """Return both as tables."""
+    """Return both results as tables."""
     lines = ["| | connections | req/s | p50 ms | p99 ms | errors |",
              "| --- | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
     for row in rows:

@@ -1,7 +1,7 @@
 """The load generator: one process, raw sockets, one request in flight per connection.
 
 It shares the cores with what it measures, so it does as little as it can: requests are
-rendered beforehand, answers are looked at after the clock has stopped.
+rendered beforehand, and answers are checked after the clock has stopped.
 """
 
 import selectors
@@ -19,7 +19,7 @@ LOST = 0  # the "status" of a request that got no answer
 
 @dataclass
 class Slice:
-    """What came of one list of requests, in the order of that list."""
+    """The results of one list of requests, in the order of that list."""
 
     statuses: list[int]
     bodies: list[bytes]
@@ -29,14 +29,14 @@ class Slice:
     reconnects: int = 0
 
     def errors(self) -> Counter[str]:
-        """Count what is not a 2xx, by its status."""
+        """Count responses other than 2xx, by status."""
         bad = (status for status in self.statuses if not 200 <= status < 300)
         return Counter(f"status {status}" if status else "no answer" for status in bad)
 
 
 @dataclass
 class Answer:
-    """One whole HTTP response."""
+    """One complete HTTP response."""
 
     status: int
     body: bytes
@@ -44,7 +44,7 @@ class Answer:
 
 
 def dechunk(data: bytes) -> bytes | None:
-    """Join a chunked body; None while its end has not come yet."""
+    """Join a chunked body; None while it is incomplete."""
     parts: list[bytes] = []
     at = 0
     while (line_end := data.find(b"\r\n", at)) >= 0:
@@ -59,7 +59,7 @@ def dechunk(data: bytes) -> bytes | None:
 
 
 def body_of(head: bytes, rest: bytes) -> bytes | None:
-    """Cut the body out of what followed the head; None while it is incomplete."""
+    """Return the body from what follows the head; None while it is incomplete."""
     found = head.find(b"\r\ncontent-length:")
     if found >= 0:
         length = int(head[found + 17 :].split(b"\r\n", 1)[0])
@@ -82,7 +82,7 @@ def parse(data: bytes) -> Answer | None:
 
 
 class Connection:
-    """One keep-alive connection and the request that is in flight on it."""
+    """One keep-alive connection and the request in flight on it."""
 
     __slots__ = ("answered", "index", "received", "retried", "sent_at", "sock")
 
@@ -97,7 +97,7 @@ class Connection:
         self.retried = False
 
     def send(self, index: int, request: bytes) -> None:
-        """Send one request; what does not fit the socket's buffer is waited for."""
+        """Send one request; block for what does not fit the socket's buffer."""
         self.index = index
         self.received = b""
         self.sent_at = perf_counter_ns()
@@ -120,7 +120,7 @@ class Driver:
         self.next = self.busy = 0
 
     def add(self, count: int, greeting: bytes) -> None:
-        """Open more connections and have one request answered on each: then it has an owner."""
+        """Open more connections and get one answer on each, so that a worker has accepted it."""
         before, self.idle = self.idle, [self.open() for _ in range(count)]
         self.run([greeting] * count)
         self.idle += before
@@ -157,7 +157,7 @@ class Driver:
         return self.slice
 
     def advance(self, connection: Connection) -> None:
-        """Give a free connection the next request, or let it rest."""
+        """Give a free connection the next request, or mark it idle."""
         index = self.next
         if index >= len(self.requests):
             self.idle.append(connection)
@@ -168,14 +168,14 @@ class Driver:
         self.send(connection, index)
 
     def send(self, connection: Connection, index: int) -> None:
-        """Send one request; a connection that is gone counts as one that closed."""
+        """Send one request; treat a broken connection as one that closed."""
         try:
             connection.send(index, self.requests[index])
         except OSError:
             self.lost(connection)
 
     def wait(self) -> None:
-        """Take what has arrived; give up on everything after a minute of silence."""
+        """Read what has arrived; give up on every request after a minute of silence."""
         events = self.selector.select(STALL_SECONDS)
         for key, _ in events:
             self.read(key.data)
@@ -185,7 +185,7 @@ class Driver:
                 self.lost(key.data)
 
     def read(self, connection: Connection) -> None:
-        """Read what one connection has; take the next request when its answer is whole."""
+        """Read what one connection has; send its next request when the answer is complete."""
         try:
             data = connection.sock.recv(65536)
         except BlockingIOError:
@@ -201,7 +201,7 @@ class Driver:
             self.finish(connection, answer)
 
     def finish(self, connection: Connection, answer: Answer) -> None:
-        """Note one answer."""
+        """Record one answer."""
         self.slice.latencies_ns.append(perf_counter_ns() - connection.sent_at)
         self.slice.statuses[connection.index] = answer.status
         self.slice.bodies[connection.index] = answer.body
@@ -217,7 +217,7 @@ class Driver:
         return self.open()
 
     def lost(self, connection: Connection) -> None:
-        """Replace a connection that broke; repeat its request once if it was closed idle."""
+        """Replace a broken connection; retry its request once if it was closed while idle."""
         index = connection.index
         again = connection.answered and not connection.retried and not connection.received
         fresh = self.reopen(connection)

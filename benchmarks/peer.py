@@ -18,7 +18,7 @@ def locked_version(name: str) -> str:
 
 
 def install() -> Path:
-    """Return the peer's bin folder; makes the environment when the lock has changed."""
+    """Return the peer's bin folder; create the environment anew if the lock has changed."""
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if not STAMP.exists() or STAMP.read_text() != wanted:
         print("Installing SnapPass into benchmarks/.venv-peer ...", file=sys.stderr)

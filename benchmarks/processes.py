@@ -1,4 +1,4 @@
-"""Child processes: started with an environment of their own, waited for, and ended."""
+"""Child processes: start them with an environment of their own, wait for them, stop them."""
 
 import contextlib
 import http.client
@@ -17,20 +17,20 @@ STOP_SECONDS = 10.0
 
 
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that nobody listens on."""
+    """Return a TCP port on 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a child: nothing of the caller's settings gets in."""
+    """Return the environment of a child, without any of the parent's settings."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
     return {**kept, "HOME": str(home), "LANG": "C.UTF-8", **extra}
 
 
 def run_once(command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
-    """Run a command to its end in the project's folder; ends the run if it fails."""
+    """Run a command to completion in the project's folder. Raises SystemExit if it fails."""
     with log.open("ab") as output:
         code = subprocess.call(command, cwd=ROOT, env=env, stdout=output, stderr=output)
     if code:
@@ -41,7 +41,7 @@ def run_once(command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
 def running(
     command: Sequence[str], env: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server for as long as the context lasts; its output goes to `log`."""
+    """Run a server for the duration of the context, with its output in `log`."""
     with log.open("ab") as output:
         child = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True
@@ -53,7 +53,7 @@ def running(
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask a child to end, and make it after ten seconds."""
+    """Terminate a child, and kill it after ten seconds."""
     child.terminate()
     try:
         child.wait(STOP_SECONDS)
@@ -65,7 +65,7 @@ def stop(child: subprocess.Popen[bytes]) -> None:
 def wait_until_ready(
     child: subprocess.Popen[bytes], address: Address, path: str, log: Path
 ) -> None:
-    """Return when GET `path` answers 200; ends the run if it does not within a minute."""
+    """Return when GET `path` answers 200. Raises SystemExit if it does not within a minute."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         if status_of(address, path) == 200:
@@ -75,7 +75,7 @@ def wait_until_ready(
 
 
 def status_of(address: Address, path: str) -> int:
-    """Return the status of one GET, 0 when nobody answers."""
+    """Return the status of one GET; 0 without an answer."""
     connection = http.client.HTTPConnection(*address, timeout=5)
     try:
         connection.request("GET", path)
@@ -87,7 +87,7 @@ def status_of(address: Address, path: str) -> int:
 
 
 def wait_for_port(child: subprocess.Popen[bytes], address: Address, log: Path) -> None:
-    """Return when somebody listens at `address`."""
+    """Return when `address` accepts connections. Raises SystemExit after a minute."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(address, 1):

@@ -1,7 +1,7 @@
-"""How fast expired shares are purged, and what a create feels of it: `python -m benchmarks.purge`.
+"""How fast expired shares are purged, and how that slows creates: `python -m benchmarks.purge`.
 
 The limit is one plain DELETE of as many rows. The purge also deletes as many values and writes as
-many audit events, in batches that let others through.
+many audit events, in batches that let other requests through.
 """
 
 import argparse
@@ -29,7 +29,7 @@ RESULT = Path(__file__).parent / "results" / "purge.json"
 
 @dataclass(frozen=True)
 class Result:
-    """Rows per second; the p99 of a create in ms, alone and while a purge runs; sealed events."""
+    """Rows per second; p99 of creates in ms, alone and during a purge; events sealed per second."""
 
     rows: int
     delete_rows_per_second: float
@@ -43,7 +43,7 @@ class Result:
 
 
 def plain_delete(url: str) -> float:
-    """Delete the expired rows by one statement; returns the seconds. Empties the values after."""
+    """Delete the expired rows in one statement and return its seconds; then truncate the values."""
     with psycopg.connect(url, autocommit=True) as connection:
         began = time.perf_counter()
         connection.execute("DELETE FROM secrets_app_share WHERE expires_at <= now()")
@@ -71,7 +71,7 @@ def while_purging(driver: Driver, purge: subprocess.Popen[bytes]) -> tuple[list[
 
 
 def measure(servers: Servers, rows: int, connections: int, rounds: int) -> Result:
-    """Measure all three on one database."""
+    """Measure plain DELETEs, the purge and sealing on one database."""
     site = servers.site("fugata")
     url = servers.postgres.url("fugata")
     deletes = []

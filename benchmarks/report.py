@@ -1,4 +1,4 @@
-"""From slices to figures, and from figures to a table."""
+"""Turn slices into figures, and figures into a table."""
 
 import json
 import math
@@ -17,7 +17,7 @@ RESULT = Path(__file__).resolve().parent / "results" / "latest.json"
 
 @dataclass(frozen=True)
 class Figure:
-    """One scenario in one round: requests per second, latencies in ms, what went wrong.
+    """One scenario in one round: requests per second, latencies in ms, and errors.
 
     `generator` is the share of one core that the load generator itself took, 0 to 1.
     """
@@ -49,14 +49,14 @@ Rounds = list[dict[str, Figure]]
 
 
 def percentile(ordered: Sequence[int], share: float) -> float:
-    """Return the nearest-rank percentile in ms of nanoseconds in ascending order."""
+    """Return the nearest-rank percentile, in ms, of ascending nanoseconds; NaN if empty."""
     if not ordered:
         return math.nan
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] / 1e6
 
 
 def figure(timed: Slice, errors: Mapping[str, int]) -> Figure:
-    """Work out the figure of one slice."""
+    """Compute the figure of one slice."""
     ordered = sorted(timed.latencies_ns)
     return Figure(
         rate=len(ordered) / (timed.wall_ns / 1e9),
@@ -69,13 +69,13 @@ def figure(timed: Slice, errors: Mapping[str, int]) -> Figure:
 
 
 def ratio_to_floor(rounds: Rounds, name: str) -> float | None:
-    """Return the median over rounds of throughput divided by the floor's of that round."""
+    """Return the median over rounds of throughput divided by that round's floor, or None."""
     pairs = [(done[name].rate, done[FLOOR].rate) for done in rounds if FLOOR in done]
     return statistics.median(rate / floor for rate, floor in pairs) if pairs else None
 
 
 def summary(rounds: Rounds, name: str) -> Summary:
-    """Take the medians of one scenario."""
+    """Return the medians of one scenario."""
     figures = [done[name] for done in rounds]
     errors: Counter[str] = Counter()
     for each in figures:
@@ -121,7 +121,7 @@ def row(name: str, of: Summary) -> tuple[str, ...]:
 
 
 def line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Lay out one line: the first cell to the left, figures to the right."""
+    """Lay out one line: the first cell left-aligned, figures right-aligned."""
     first = cells[0].ljust(widths[0])
     rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
     return "| " + " | ".join([first, *rest]) + " |"
@@ -136,7 +136,7 @@ def table(summaries: Mapping[str, Summary]) -> str:
 
 
 def notes(summaries: Mapping[str, Summary]) -> list[str]:
-    """Say which connections were closed by the server: the balance over workers is then gone."""
+    """Report connections that the server closed, which upsets the balance over workers."""
     return [
         f"NOTE {name}: {each.reconnects} reconnects"
         for name, each in summaries.items()
@@ -145,7 +145,7 @@ def notes(summaries: Mapping[str, Summary]) -> list[str]:
 
 
 def complaints(summaries: Mapping[str, Summary]) -> list[str]:
-    """Say what went wrong, scenario by scenario."""
+    """Report the errors of each scenario."""
     return [f"{name}: {each.errors}" for name, each in summaries.items() if each.errors]
 
 

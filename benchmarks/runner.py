@@ -1,4 +1,4 @@
-"""Rounds of slices: every scenario once a round, the order moved on by one each round."""
+"""Rounds of slices: every scenario once per round, in an order rotated by one each round."""
 
 import contextlib
 import sys
@@ -25,13 +25,13 @@ class Plan:
 
 
 def rotated(scenarios: Sequence[Scenario], by: int) -> list[Scenario]:
-    """Return the scenarios, beginning with another one each round."""
+    """Return the scenarios, rotated left by `by`."""
     start = by % len(scenarios)
     return [*scenarios[start:], *scenarios[:start]]
 
 
 def right(work: Work, index: int, body: bytes) -> bool:
-    """Say whether a 2xx carries what it should; a body that can't be read does not."""
+    """Return whether a 2xx has the right body; one that can't be parsed does not."""
     try:
         return work.is_right(index, body)
     except (ValueError, KeyError, TypeError):
@@ -39,7 +39,7 @@ def right(work: Work, index: int, body: bytes) -> bool:
 
 
 def mistakes(work: Work, done: Slice, offset: int) -> Counter[str]:
-    """Count answers that are not a 2xx, and those that are but say the wrong thing."""
+    """Count answers that are not a 2xx, and those that are but have the wrong body."""
     errors = done.errors()
     for index, (status, body) in enumerate(zip(done.statuses, done.bodies, strict=True)):
         if 200 <= status < 300 and not right(work, offset + index, body):
@@ -48,10 +48,10 @@ def mistakes(work: Work, done: Slice, offset: int) -> Counter[str]:
 
 
 def spread(driver: Driver, site: Site, connections: int) -> None:
-    """Open the connections so that each worker has its equal share.
+    """Open the connections so that each worker gets an equal share.
 
-    Left to chance, one of two workers often takes all of them, and a core stands idle: that
-    would measure luck. So each worker in turn takes its share while the others are paused.
+    Left to chance, one of two workers often accepts all of them and a core stays idle: that would
+    measure luck. So each worker in turn accepts its share while the others are paused.
     """
     workers = site.workers()
     for number, worker in enumerate(workers):
@@ -62,7 +62,7 @@ def spread(driver: Driver, site: Site, connections: int) -> None:
 
 @contextlib.contextmanager
 def paused(workers: Sequence[psutil.Process]) -> Iterator[None]:
-    """Stop processes for a moment."""
+    """Suspend processes for the duration of the context."""
     for worker in workers:
         worker.suspend()
     try:
@@ -88,7 +88,7 @@ def measure(scenario: Scenario, servers: Servers, plan: Plan) -> Figure:
 
 
 def say(text: str) -> None:
-    """Show progress, apart from the result."""
+    """Print progress to stderr, apart from the result."""
     print(text, file=sys.stderr, flush=True)
 
 

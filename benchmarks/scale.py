@@ -1,7 +1,7 @@
 """What many live shares cost: `python -m benchmarks.scale`.
 
-Two installations on one PostgreSQL server, alike but for the number of shares that wait in them.
-Their rounds take turns, and "times" is the median over the rounds of the ratio of their p50.
+Two installations on one PostgreSQL server, identical except for the number of live shares. They
+take turns in every round, and "times" is the median over the rounds of the ratio of their p50.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Row:
 
 
 def scenarios() -> list[Scenario]:
-    """Return creating and opening, for each of the two installations."""
+    """Return the create and open scenarios for each of the two installations."""
     acts = [SCENARIOS["create"], SCENARIOS["open"]]
     return [
         replace(act, name=f"{act.name}-{site}", site=site) for act in acts for site in (FEW, MANY)
@@ -49,7 +49,7 @@ def scenarios() -> list[Scenario]:
 
 
 def row(act: str, rounds: Sequence[dict[str, Figure]]) -> Row:
-    """Take the medians of one act."""
+    """Return the medians of one act."""
     pairs = [(done[f"{act}-{FEW}"], done[f"{act}-{MANY}"]) for done in rounds]
     return Row(
         act=act,
@@ -63,7 +63,7 @@ def row(act: str, rounds: Sequence[dict[str, Figure]]) -> Row:
 
 
 def measure(servers: Servers, counts: dict[str, int], plan: Plan) -> list[Row]:
-    """Fill both installations, and measure them in turns."""
+    """Fill both installations, and measure them alternately."""
     for name, count in counts.items():
         STARTERS[name] = partial(start_fugata, name=name)
         servers.site(name)
@@ -84,7 +84,7 @@ SELECT pg_table_size('secrets_app_share') / {0}, pg_indexes_size('secrets_app_sh
 
 
 def sizes(url: str, rows: int) -> str:
-    """Say how many bytes PostgreSQL takes for each share: row, indexes, value with its index."""
+    """Return how many bytes PostgreSQL uses per share: row, indexes, value with its index."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM")
         found = connection.execute(_SIZES.format(rows).encode()).fetchone()

@@ -1,4 +1,4 @@
-"""What is measured. A new scenario is one function and one line in `SCENARIOS`."""
+"""The scenarios to measure. A new one is one function and one line in `SCENARIOS`."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class Work:
-    """The requests of one slice, and what makes the answer to request `index` a right one."""
+    """The requests of one slice, and the check of the answer to request `index`."""
 
     requests: list[bytes]
     is_right: Callable[[int, bytes], bool]
@@ -24,8 +24,8 @@ class Work:
 class Scenario:
     """One row of the table.
 
-    `prepare` is not timed. It may send requests itself (through the driver) and returns as
-    many requests as it is asked for.
+    `prepare` is not timed. It may send requests itself (through the driver) and returns the number
+    of requests that it is asked for.
     """
 
     name: str
@@ -60,13 +60,13 @@ def create_request(index: int) -> bytes:
 
 
 def set_request(index: int) -> bytes:
-    """Return SnapPass's form, asking for JSON: the page that it saves is a gift to the peer."""
+    """Return SnapPass's form, asking for JSON: not rendering a page favours the peer."""
     form = urlencode({"password": content(index), "ttl": "Hour"})
     return render("POST", "/", form, FORM_TYPE, JSON_TYPE)
 
 
 def beforehand(driver: Driver, requests: Sequence[bytes]) -> list[bytes]:
-    """Send what a slice needs to exist and return the answers; ends the run on an error."""
+    """Send the requests that set a slice up, and return the bodies. Raises SystemExit on errors."""
     done = driver.run(requests)
     if done.errors():
         raise SystemExit(f"Preparing a slice failed: {dict(done.errors())}")
@@ -74,7 +74,7 @@ def beforehand(driver: Driver, requests: Sequence[bytes]) -> list[bytes]:
 
 
 def floor(driver: Driver, count: int) -> Work:
-    """The same body as a create, into one row."""
+    """Insert the body of a create as one row, `count` times."""
     return Work([create_request(i) for i in range(count)], lambda i, body: b'"id"' in body)
 
 
@@ -88,7 +88,7 @@ def create(driver: Driver, count: int) -> Work:
 
 
 def open_once(driver: Driver, count: int) -> Work:
-    """Open `count` one-time shares that were made beforehand, each once."""
+    """Open `count` one-time shares that were created beforehand, each once."""
     made = beforehand(driver, [create_request(i) for i in range(count)])
     return Work(
         [render("GET", f"/secrets/{json.loads(body)['id']}") for body in made],

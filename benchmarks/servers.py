@@ -1,4 +1,4 @@
-"""The servers that are measured, each started once, when a scenario first needs it."""
+"""The servers under test, each started once, when a scenario first needs it."""
 
 import contextlib
 import sys
@@ -23,7 +23,7 @@ from benchmarks.processes import (
 WORKERS, THREADS = 2, 16
 BIN = Path(sys.executable).parent
 
-# The same for all: given on the command line, these win over a configuration file.
+# The same for all: on the command line, these override a configuration file.
 GUNICORN = {
     "--worker-class": "gthread",
     "--workers": str(WORKERS),
@@ -34,7 +34,7 @@ GUNICORN = {
     "--max-requests": "0",
     "--timeout": "60",
 }
-#: Fugata's worker does more than gunicorn's: it is measured as it is served.
+#: Fugata's worker does more than gunicorn's: it is measured as it runs in production.
 OWN_WORKER = {"--worker-class": "fugata_server.worker.Worker"}
 
 
@@ -47,7 +47,7 @@ class Site:
     ready: str
 
     def workers(self) -> list[psutil.Process]:
-        """Return the worker processes; ends the run when they are not as many as asked for."""
+        """Return the worker processes. Raises SystemExit if there are not exactly WORKERS."""
         found: list[psutil.Process] = psutil.Process(self.pid).children()
         if len(found) != WORKERS:
             raise SystemExit(f"Expected {WORKERS} workers on {self.address}, found {len(found)}")
@@ -73,7 +73,7 @@ class Servers:
         return self.stack.enter_context(stores.redis(self.folder, name))
 
     def site(self, name: str) -> Site:
-        """Return a site; starts it on first use."""
+        """Return a site, started on first use."""
         if name not in self.sites:
             self.sites[name] = STARTERS[name](self)
         return self.sites[name]
@@ -91,7 +91,7 @@ class Servers:
         return tail(self.log(name))
 
     def home(self, name: str) -> Path:
-        """Make a folder for what one site keeps."""
+        """Create a home folder for one site and return it."""
         home = self.folder / f"{name}-home"
         home.mkdir(mode=0o700)
         return home
@@ -104,7 +104,7 @@ class Servers:
         ready: str,
         own: dict[str, str] | None = None,
     ) -> Site:
-        """Run gunicorn with the common settings, and its `own`, until the end of the run."""
+        """Run gunicorn with the common options, and its `own`, until the end of the run."""
         address = ("127.0.0.1", int(env["PORT"]))
         self.environments[name] = env
         common = [word for option in (GUNICORN | (own or {})).items() for word in option]
@@ -126,7 +126,7 @@ def start_floor(servers: Servers) -> Site:
 
 
 def start_fugata(servers: Servers, name: str = "fugata") -> Site:
-    """Start Fugata as it runs in production, with a rate limit that nobody reaches."""
+    """Start Fugata as it runs in production, with a rate limit that is never reached."""
     home = servers.home(name)
     settings = {
         "FUGATA_HOME": str(home),
@@ -146,7 +146,7 @@ def start_fugata(servers: Servers, name: str = "fugata") -> Site:
 
 
 def start_snappass(servers: Servers) -> Site:
-    """Start SnapPass over a Redis of its own."""
+    """Start SnapPass with a Redis of its own."""
     bin_folder = peer.install()
     extra = {"REDIS_URL": servers.redis("snappass-redis"), "NO_SSL": "True"}
     env = environment(servers.home("snappass"), {**extra, "PORT": str(free_port())})

@@ -1,4 +1,4 @@
-"""How soon the embedded service answers, and what it takes: `python -m benchmarks.start`.
+"""How soon the embedded service answers, and its memory: `python -m benchmarks.start`.
 
 The clock runs from `manage.py serve` (which `make run` becomes) to the first page that arrives.
 Memory is the proportional set size (PSS) of every process, after mixed requests.
@@ -24,9 +24,9 @@ from benchmarks.runner import say
 from benchmarks.scenarios import JSON_TYPE, beforehand, create_request, render
 
 RESULT = Path(__file__).parent / "results" / "start.json"
-#: Kinds of requests that take turns, creates twice; each gets an equal part of them.
+#: Kinds of requests, with creates counted twice; each is an equal part of the total.
 KINDS = 7
-#: Requests at a time.
+#: Concurrent requests.
 CONNECTIONS = 4
 _PATIENCE = 60.0
 _LOOK_EVERY = 0.005
@@ -34,7 +34,7 @@ _LOOK_EVERY = 0.005
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds to the first page, on an empty home and later; MiB of each process."""
+    """Seconds to the first page, on an empty home and later; MiB (PSS) of each process."""
 
     first: list[float]
     later: list[float]
@@ -44,7 +44,7 @@ class Result:
 
     @property
     def total(self) -> float:
-        """MiB of all processes together."""
+        """MiB (PSS) of all processes together."""
         return sum(self.mib.values())
 
 
@@ -68,12 +68,12 @@ class Installation:
 
     @contextlib.contextmanager
     def started(self) -> Iterator[tuple[float, psutil.Process]]:
-        """Run the service; yields the seconds to its first page, and the parent of all."""
+        """Run the service; yield the seconds to its first page, and its parent process."""
         began = time.perf_counter()
         with running([sys.executable, "manage.py", "serve"], self._env, self._log) as parent:
             self._wait_for("/", parent, began)
             seconds = time.perf_counter() - began
-            self._wait_for("/healthz", parent, began)  # which is asked a moment after the start
+            self._wait_for("/healthz", parent, began)  # not necessarily healthy yet
             yield seconds, psutil.Process(parent.pid)
 
     def _wait_for(self, path: str, parent: subprocess.Popen[bytes], began: float) -> None:
@@ -83,7 +83,7 @@ class Installation:
             time.sleep(_LOOK_EVERY)
 
     def token(self) -> str:
-        """Make a repository `bench`, and return a token for it."""
+        """Create a repository `bench` and return a token for it."""
         command = [sys.executable, "manage.py", "create_repository", "bench", "--owner", "bench"]
         made = subprocess.run(
             [*command, "--token", "--json"],
@@ -96,7 +96,7 @@ class Installation:
 
 
 def starts(rounds: int) -> tuple[list[float], list[float]]:
-    """Return the seconds of first starts, and of starts after those."""
+    """Return the seconds of first starts, and of later starts."""
     first: list[float] = []
     later: list[float] = []
     for number in range(rounds):
@@ -110,9 +110,9 @@ def starts(rounds: int) -> tuple[list[float], list[float]]:
 
 
 def mixed(driver: Driver, token: str, count: int) -> list[bytes]:
-    """Return creates, opens, three pages that are read most, health, and repository secrets.
+    """Create shares; return secret sets, share pages, opens, form pages and health checks.
 
-    A share whose page is shown is not opened: on another connection that could be sooner.
+    A share whose page is requested is not opened: another connection might open it first.
     """
     each = count // KINDS
     ids = [json.loads(body)["id"] for body in beforehand(driver, _creates(2 * each))]
@@ -140,7 +140,7 @@ def _with(request: bytes, headers: list[str]) -> bytes:
 
 
 def memory(requests: int) -> tuple[dict[str, float], dict[str, int]]:
-    """Return the MiB of each process after so many requests, and how those failed that did."""
+    """Return the MiB (PSS) of each process after so many requests, and errors by status."""
     with tempfile.TemporaryDirectory(prefix="fugata-bench-") as folder:
         installation = Installation(Path(folder))
         with installation.started() as (_, parent):

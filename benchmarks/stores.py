@@ -41,7 +41,7 @@ class Postgres:
         return str(row[0]) if row else ""
 
     def durability(self) -> dict[str, str]:
-        """Return the settings that make a commit durable; ends the run if one is off."""
+        """Return the settings that make a commit durable. Raises SystemExit if one is off."""
         found = {name: self.show(name) for name in DURABLE}
         if found != DURABLE:
             raise SystemExit(f"PostgreSQL is not durable here: {found}")
@@ -50,7 +50,7 @@ class Postgres:
 
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """Run PostgreSQL over a fresh data directory inside `folder`."""
+    """Run PostgreSQL with a fresh data directory inside `folder`."""
     server = Postgres(folder / "postgres")
     try:
         yield server
@@ -71,7 +71,7 @@ def redis_version() -> str:
 
 @contextlib.contextmanager
 def redis(folder: Path, name: str) -> Iterator[str]:
-    """Run one Redis with its default settings on a port of its own; gives its URL."""
+    """Run one Redis with its default settings on a port of its own; yield its URL."""
     home, port, log = folder / name, free_port(), folder / f"{name}.log"
     home.mkdir()
     listen = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)]

@@ -1,5 +1,5 @@
-"""What everybody stands on and nobody owns: errors, clock, tokens, limits, bodies, answers.
+"""The base of all other packages: errors, clock, tokens, limits, bodies, responses.
 
-It imports nothing of the other packages, and this file nothing at all: the supervisor and the
-probes load parts of it without Django.
+It imports none of the other packages, and this file imports nothing at all: the supervisor and
+the probes load parts of it without Django.
 """

@@ -1,7 +1,7 @@
-"""Access tokens: made, recognised, and looked up by digest.
+"""Access tokens: how they are made and recognised.
 
-`fgt_` and 36 characters from a 62-letter alphabet. Lists show the beginning, which leaves more
-than 170 random bits to guess.
+`fgt_` and 36 characters from a 62-letter alphabet. Lists show only the beginning, which leaves
+more than 170 random bits to guess.
 """
 
 import re
@@ -19,7 +19,7 @@ def new_access_token() -> str:
 
 
 def is_access_token(text: str) -> bool:
-    """Return whether `text` could be an access token; what could not is never looked up."""
+    """Return whether `text` could be an access token; anything else is never looked up."""
     return _TOKEN.fullmatch(text) is not None
 
 

@@ -1,11 +1,11 @@
-"""Who asks, once an access token has said so."""
+"""The caller that an access token identifies."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A live access token and whose it is; `narrowed`: good for its own repositories alone."""
+    """A live access token and its user; `narrowed`: valid only for the token's own repositories."""
 
     token_id: int
     user_id: int

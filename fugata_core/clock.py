@@ -1,7 +1,7 @@
 """The time, by the database's clock, so that all processes agree on when a share expires.
 
-Reading it costs a query, so it is read every few seconds and carried on by a clock that no
-administrator can set. On SQLite the database's clock is this machine's.
+Reading it costs a query, so it is read every few seconds and advanced by a monotonic clock, which
+no administrator can set. On SQLite the database's clock is this machine's.
 """
 
 import math
@@ -14,12 +14,12 @@ RENEW = 5.0
 
 
 def _steady() -> float:
-    """Seconds on a clock that never jumps and, where the system has one, counts sleep too."""
+    """Return seconds on a monotonic clock that, where the system has one, counts sleep too."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class DatabaseClock:
-    """The database's time, at most `RENEW` seconds after it was last asked for."""
+    """The database's time, read again after `RENEW` seconds."""
 
     def __init__(self) -> None:
         self._reading: tuple[float, float] | None = None  # (steady, Unix) seconds

@@ -1,4 +1,4 @@
-"""How commands speak: a line for people, or one JSON object with --json; progress at a terminal."""
+"""Output of commands: a line of text, or one JSON object with --json; progress at a terminal."""
 
 import json
 from typing import Any
@@ -13,11 +13,11 @@ class OperatorCommand(BaseCommand):
     """A command with `--json`; a subclass does its work in `perform`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add what the command takes; a subclass calls this too."""
+        """Add the command's arguments; a subclass calls this too."""
         parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
-        """Raises CommandError with one sentence."""
+        """Run the command. Raises CommandError with one sentence."""
         try:
             said, result = self.perform(options)
         except FugataError as error:
@@ -25,7 +25,7 @@ class OperatorCommand(BaseCommand):
         self.stdout.write(_json(result) if json else said)
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Do it; returns what to tell a person, and the JSON object. Raises FugataError."""
+        """Do the work; return the line of text and the JSON object. Raises FugataError."""
         raise NotImplementedError
 
 
@@ -34,16 +34,16 @@ def _json(result: dict[str, Any]) -> str:
 
 
 class Progress:
-    """One line that is written over; nothing where nobody watches.
+    """A line that overwrites itself; nothing where the output is not a terminal.
 
-    Call it with what is counted and how far; `done` ends the line.
+    Call it with what is counted and the count; `done` ends the line.
     """
 
     def __init__(self, stream: OutputWrapper, every: int = 100) -> None:
         self._stream, self._every, self._shown = stream, every, False
 
     def __call__(self, what: str, count: int) -> None:
-        """Show the count, once in a while."""
+        """Show the count, if it is a multiple of `every`."""
         if self._stream.isatty() and count % self._every == 0:
             self._stream.write(f"\r{count} {what} …   ", ending="")
             self._shown = True

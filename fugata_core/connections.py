@@ -1,7 +1,7 @@
-"""Persistent database connections that died while idle are noticed before they are used.
+"""Detects persistent database connections that died while idle, before they are used.
 
-Django's own health check asks the database at each request. A connection that PostgreSQL closed
-has an end-of-file waiting to be read, which costs a system call to see.
+Django's own health check queries the database at each request. A connection that PostgreSQL closed
+has an end-of-file waiting to be read, which takes one system call to detect.
 """
 
 import select
@@ -14,7 +14,7 @@ from django.db import connections
 def drop_dead(**_: Any) -> None:
     """Close this thread's connection if the server has closed its end, so that a new one is made.
 
-    Whatever else makes an idle connection readable is rare and costs a reconnection.
+    Anything else that makes an idle connection readable is rare, and costs a reconnection.
     """
     connection = connections["default"]
     live = connection.connection
@@ -31,5 +31,5 @@ def _readable(descriptor: int) -> bool:
 
 
 def watch() -> None:
-    """Look at the connection at the start of each request."""
+    """Check the connection at the start of each request."""
     request_started.connect(drop_dead, dispatch_uid="fugata.drop_dead")

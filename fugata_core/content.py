@@ -1,4 +1,4 @@
-"""What may be kept as a secret, whoever keeps it."""
+"""Validation of a secret's content, for both apps."""
 
 from django.conf import settings
 
@@ -6,7 +6,7 @@ from fugata_core.errors import BadRequest, SecretTooLarge
 
 
 def checked_content(text: str, field: str) -> bytes:
-    """Return the secret of that field as UTF-8. Raises BadRequest, SecretTooLarge."""
+    """Return `text`, the secret in `field`, as UTF-8. Raises BadRequest, SecretTooLarge."""
     if not text:
         raise BadRequest(f"Invalid {field}: must not be empty")
     if len(text) > settings.MAX_SECRET_SIZE:

@@ -7,7 +7,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def duration(text: str) -> timedelta | None:
-    """Return the duration that `text` writes, of at most 999,999 days; None for anything else."""
+    """Return the duration that `text` denotes, at most 999,999 days; None for anything else."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text, re.ASCII)
     if match is None or (match[2] == "d" and len(match[1]) > 6):
         return None

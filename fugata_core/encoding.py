@@ -1,6 +1,6 @@
-"""Bytes of several parts, so that none runs into another."""
+"""Unambiguous encoding of several byte strings as one."""
 
 
 def length_prefixed(*parts: bytes) -> bytes:
-    """Return the parts in a row, each behind its length, so that none runs into another."""
+    """Return the parts joined, each prefixed with its length, so that none runs into another."""
     return b"".join(len(part).to_bytes(4) + part for part in parts)

@@ -1,6 +1,6 @@
-"""What can go wrong, with its status and its sentence (docs/api.md: "Everywhere").
+"""The errors that clients see, each with its status and sentence (docs/api.md: "Common rules").
 
-No sentence ever holds a value, an id or a token.
+No sentence ever contains a value, an id or a token.
 """
 
 import logging
@@ -12,14 +12,14 @@ logger = logging.getLogger(__name__)
 
 
 class FugataError(Exception):
-    """An error that the client is told: `status` and one `sentence`; `title` heads a page."""
+    """An error shown to the client: `status` and one `sentence`; `title` is a page's heading."""
 
     status = 500
     #: What metrics count it as; None: by its status, as refused or failed.
     outcome: str | None = None
     title = "Something went wrong"
     sentence = "Internal server error"
-    #: The same for a person who looks at a page, where the API's sentence is too terse.
+    #: The sentence shown on a page, where the API's is too terse.
     for_people: str | None = None
 
     def __init__(self, sentence: str | None = None, headers: dict[str, str] | None = None) -> None:
@@ -29,7 +29,7 @@ class FugataError(Exception):
 
 
 class InternalError(FugataError):
-    """Nobody foresaw it, or a value store or key provider failed (docs/api.md: 500)."""
+    """An unexpected error, or a value store or key provider failed (docs/api.md: 500)."""
 
     title = "That did not work just now"
     for_people = "Something failed on our side. Nothing was used up: try again in a minute."
@@ -71,7 +71,7 @@ class BodyTooSlow(FugataError):
 
 
 class Unauthorized(FugataError):
-    """No, or a wrong, deletion token (docs/api.md: 401)."""
+    """The deletion token is missing or wrong (docs/api.md: 401)."""
 
     status = 401
     title = "Not allowed"
@@ -118,7 +118,7 @@ class SecretTooLarge(FugataError):
 
 
 class BodyTooLarge(SecretTooLarge):
-    """The body can't hold an allowed secret, however it is escaped (the same answer)."""
+    """The body is too large for any allowed secret, however it is escaped (the same response)."""
 
 
 class UnsupportedMediaType(FugataError):
@@ -159,7 +159,7 @@ class DatabaseUnavailable(FugataError):
 
 
 class Overloaded(FugataError):
-    """No place in time: backends hang, or too many large bodies wait."""
+    """No place was free in time: backends hang, or too many large bodies wait."""
 
     status = 503
     title = "Back in a moment"
@@ -171,17 +171,17 @@ class Overloaded(FugataError):
 
 
 def database_unavailable(error: Exception) -> DatabaseUnavailable:
-    """Return what the client is told of a database that failed; log it, and free what it holds."""
+    """Return the error for a database that failed; log it, and free what its frames hold."""
     logger.error("the database failed: %s", type(error).__name__)
     let_go(error)
     return DatabaseUnavailable()
 
 
 def let_go(error: BaseException | None) -> None:
-    """Free what the frames of a failure hold.
+    """Free what an exception's frames hold.
 
-    A failed connection lives in a cycle with its exception until the garbage collector comes by;
-    meanwhile its socket becomes a session of the database that has come back.
+    A failed connection is in a reference cycle with its exception until the garbage collector runs;
+    meanwhile its socket would take up a session of the database once that is back.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)

@@ -1,4 +1,4 @@
-"""JSON bodies: decoded straight into the fields asked for, so that nothing else takes memory."""
+"""JSON bodies: decoded straight into the expected fields, so that nothing else takes memory."""
 
 import codecs
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class JsonDecoder(Generic[T]):
-    """Decodes bodies of one shape; fields it does not know are passed over.
+    """Decodes bodies of one shape; unknown fields are ignored.
 
-    `rules`: what is said of each field that is wrong; the first is the one that holds the secret.
+    `rules`: the error sentence for each field; the first field is the one that holds the secret.
     """
 
     def __init__(self, shape: type[T], rules: dict[str, str]) -> None:
@@ -50,7 +50,7 @@ class JsonDecoder(Generic[T]):
 
 
 def _check_utf8(body: bytes) -> None:
-    """Raise UnicodeDecodeError; what msgspec passes over it does not look at."""
+    """Raise UnicodeDecodeError for invalid UTF-8: msgspec does not check what it skips."""
     if body.isascii():
         return
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -60,7 +60,7 @@ def _check_utf8(body: bytes) -> None:
 
 
 class JsonParser(BaseParser, Generic[T]):
-    """DRF's parser of such bodies; a subclass names its decoder."""
+    """DRF parser for such bodies; a subclass sets its decoder."""
 
     media_type = "application/json"
     decoder: JsonDecoder[T]

@@ -1,7 +1,7 @@
-"""Who may hold how many threads of a web process, for how long, and why: the whole table.
+"""How many threads of a web process each kind of work may hold, for how long, and why.
 
-A process has WEB_THREADS threads for requests. Whatever may keep one waiting gets a part of them,
-so that others are answered meanwhile. Health has a thread of its own, beside them.
+A process has WEB_THREADS threads for requests. Work that may block gets only a part of them, so
+that other requests are answered meanwhile. Health checks have a separate thread.
 """
 
 import threading
@@ -26,22 +26,22 @@ class Limit:
     patience: float
 
     def places(self, threads: int) -> int:
-        """Return how many of `threads` that is, one at least."""
+        """Return how many of `threads` that is, at least one."""
         return max(int(threads * self.part), 1)
 
 
 #: Requests that need a database, a value store or a key provider: any of these may hang.
 BACKENDS = Limit("backends", 1 / 2, patience=1.0)
-#: Answers that a reader does not take at once: it may be as slow as `client_socket` allows.
+#: Responses that a client does not read at once: it may be as slow as `client_socket` allows.
 READERS = Limit("readers", 1 / 2, patience=1.0)
-#: Bodies that were not all there when the request got its thread. They wait without a thread.
+#: Bodies that had not fully arrived when the request got its thread. They wait without one.
 LARGE_BODIES = Limit("large_bodies", 1 / 4, patience=60.0)
-#: Refused bodies that are read to their end, so that the sender sees why; they do not wait.
+#: Refused bodies that are read to their end, so that the client sees why; they do not wait.
 DISCARDS = Limit("discards", 1 / 4, patience=0.0)
 
-#: Of the large bodies those over HUGE bytes, at a time: what is in memory, not who has a thread.
+#: At most HUGE_BODIES large bodies over HUGE bytes at a time: a limit on memory, not threads.
 HUGE, HUGE_BODIES = 2**20, 2
-#: Requests with large bodies that wait in line at most.
+#: Maximum number of requests with large bodies in the queue.
 QUEUED = 64
 
 WAITS = Histogram(
@@ -57,8 +57,8 @@ for _each in (BACKENDS, READERS, LARGE_BODIES, DISCARDS):
 class Bulkhead:
     """The places of one limit.
 
-    A request waits for as long as the limit says. When nobody left a place meanwhile, those who
-    hold them hang, and the next requests are refused at once until somebody leaves.
+    A request waits for as long as the limit says. If no place was freed meanwhile, their holders
+    hang, and further requests are refused at once until one is freed.
     """
 
     def __init__(self, limit: Limit, threads: int) -> None:
@@ -70,7 +70,7 @@ class Bulkhead:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place while the block runs. Raises Overloaded when there is none in time."""
+        """Hold a place while the block runs. Raises Overloaded when none is free in time."""
         if not self.enter():
             raise Overloaded()
         try:
@@ -79,7 +79,7 @@ class Bulkhead:
             self.leave()
 
     def enter(self) -> bool:
-        """Take a place; False when there is none in time."""
+        """Take a place; return False when none is free in time."""
         if self._places.acquire(blocking=False):
             self._waits.observe(0.0)
             return True
@@ -110,5 +110,5 @@ def _bulkhead(limit: Limit, threads: int) -> Bulkhead:
 
 
 def bulkhead(limit: Limit) -> Bulkhead:
-    """Return this process's one bulkhead for that limit."""
+    """Return this process's bulkhead for that limit."""
     return _bulkhead(limit, settings.WEB_THREADS)

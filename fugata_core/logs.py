@@ -1,6 +1,6 @@
-"""Logs that tell what happened and to nobody's harm: no id, token, or client address.
+"""Log formatters that redact: no id, token, or client address.
 
-As text, or as JSON, one object a line (LOG_FORMAT), with the request's or the task's id. The
+As text, or as JSON, one object per line (LOG_FORMAT), with the request's or the task's id. The
 supervisor writes through these too, so nothing here loads Django, Celery or gunicorn.
 """
 
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from fugata_core.routes import PRIVATE
 
-#: The X-Request-ID of the request that this thread answers, while it does.
+#: The X-Request-ID of the request that this thread is handling, if any.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
@@ -24,7 +24,7 @@ _REQUEST = re.compile(r"Error handling request .*")
 
 
 def redacted(text: str) -> str:
-    """Return `text` with share ids, tokens, places and what gunicorn quotes taken out."""
+    """Return `text` without share ids, tokens, private paths and what gunicorn quotes."""
     text = _REFUSED.sub("Invalid request refused", text)
     text = _REQUEST.sub("Error handling a request", text)
     text = _PLACES.sub(r"\1/[redacted]", text)
@@ -48,7 +48,7 @@ class JsonFormatter(logging.Formatter):
         super().__init__("%(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        # As a whole: what is said of a message may hold for the traceback under it too.
+        # Redacted as a whole: a match in the message may extend into the traceback.
         whole, message = redacted(super().format(record)), redacted(record.getMessage())
         traceback = whole.removeprefix(message).strip("\n")
         fields = {
@@ -63,8 +63,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def _task() -> dict[str, str]:
-    """Return name and id of the Celery task that is being run, if any."""
-    celery = sys.modules.get("celery")  # what has not loaded it runs no task
+    """Return the name and id of the Celery task that is running, if any."""
+    celery = sys.modules.get("celery")  # if it is not loaded, no task is running
     task = celery.current_task if celery else None
     if not task or not task.request.id:
         return {}

@@ -1,4 +1,4 @@
-"""Which methods a page takes."""
+"""Which HTTP methods a page allows."""
 
 from collections.abc import Callable
 from functools import wraps

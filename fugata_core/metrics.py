@@ -1,4 +1,4 @@
-"""Counting what happens, by what came of it."""
+"""Counters of events, by outcome."""
 
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def events(name: str, text: str, kinds: Iterable[str]) -> Counter:
-    """Return a counter by `event`, in which every kind begins at zero: alerts see the first one."""
+    """Return a counter by `event`; every kind starts at zero, so that alerts see the first one."""
     counter = Counter(name, text, ["event"])
     for kind in kinds:
         counter.labels(kind)
@@ -21,7 +21,7 @@ def events(name: str, text: str, kinds: Iterable[str]) -> Counter:
 
 
 def counted(counter: Counter, done: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Count each call of a function by what came of it: `done`, or what its error stands for."""
+    """Count each call of a function by outcome: `done`, or the outcome of its error."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)

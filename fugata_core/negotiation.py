@@ -1,4 +1,4 @@
-"""Who gets JSON, and who gets a page: programs the one, people the other."""
+"""Content negotiation: JSON for programs, pages for people."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def prefers_html(request: HttpRequest) -> bool:
         return False
     try:
         accepted_types = request.accepted_types  # by quality, the more specific first
-    except ValueError:  # RFC 2231 with a charset that nobody knows
+    except ValueError:  # RFC 2231 with an unknown charset
         return False
     kinds = ((each.main_type.lower(), each.sub_type.lower()) for each in accepted_types)
     return next((kind in _HTML for kind in kinds if kind in _HTML | _JSON), False)

@@ -1,4 +1,4 @@
-"""The request, with what the middleware has found out about its sender."""
+"""The request, with what the middleware has found out about the client."""
 
 from django.http import HttpRequest
 
@@ -7,16 +7,16 @@ from fugata_core.errors import FugataError
 
 
 class FugataRequest(HttpRequest):
-    """Every request behind the middleware; addresses are in it as keyed hashes alone."""
+    """A request behind the middleware; it holds addresses only as keyed hashes."""
 
     #: The client's X-Request-ID if it is well-formed, else a new one.
     request_id: str
-    #: What stands for the client's address (16 bytes), and what is counted together with it.
+    #: Keyed hash of the client's address (16 bytes), and the name of its rate-limit bucket.
     client_hash: bytes
     client_bucket: str
     #: Whether CREATE_ALLOWED_FROM lets the address create shares.
     may_create: bool
-    #: Whose access token came along, where one may; None without a live one.
+    #: The caller, where an access token is accepted; None without a live one.
     caller: Caller | None
-    #: What kept us from finding out; it is the answer once the request was counted.
+    #: Why the caller could not be looked up; it is the response once the request was counted.
     refusal: FugataError | None

@@ -1,4 +1,4 @@
-"""JSON answers that hold a secret: a large one goes out piece by piece."""
+"""JSON responses that hold a secret: large ones are streamed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated
@@ -20,7 +20,7 @@ _PIECE = 64 * 1024
 def secret_answer(
     field: str, content: bytes, rest: Mapping[str, object] | None = None
 ) -> HttpResponseBase:
-    """Return a JSON object of `content` (UTF-8) in `field`, and then the fields of `rest`."""
+    """Return a JSON object with `content` (UTF-8) in `field`, then the fields of `rest`."""
     pieces = _json(field, content, rest or {})
     if len(content) <= _PIECE:
         return HttpResponse(b"".join(pieces), content_type=JSON)
@@ -35,7 +35,7 @@ def _json(field: str, content: bytes, rest: Mapping[str, object]) -> Iterator[by
 
 
 def _pieces(content: bytes) -> Iterator[str]:
-    """Yield UTF-8 as text of about 64 KiB a piece, cut between characters."""
+    """Yield UTF-8 as text in pieces of about 64 KiB, cut between characters."""
     start = 0
     while start < len(content):
         end = min(start + _PIECE, len(content))

@@ -1,42 +1,42 @@
-"""Which path is whose: for what is decided before a view is found, and for what logs show."""
+"""The service's paths, for decisions made before a view is resolved, and for redacting logs."""
 
-#: The two APIs; what they answer is JSON.
+#: The two APIs, which respond with JSON.
 SHARES, REPOSITORIES = "/secrets", "/repositories"
-#: The form that makes a share, and the pages of one.
+#: The form that creates a share, and a share's pages.
 NEW_SHARE, SHARE_PAGES = "/", "/s/"
 #: The operators' console, and where they sign in.
 CONSOLE, SIGN_IN = "/admin/", "/admin/login/"
-#: Below these come ids, names and keys, which no log shows.
+#: Paths below these contain ids, names and keys, which no log shows.
 PRIVATE = (SHARES, "/s", REPOSITORIES)
-#: Probes and scrapes, which send an address as Host and are no clients.
+#: For probes and scrapers, which send an IP address as Host and do not count as clients.
 HEALTH, LIVENESS, METRICS = "/healthz", "/livez", "/metrics"
 
 
 def is_api(path: str) -> bool:
-    """Return whether programs are answered there, whatever they accept."""
+    """Return whether the path is for programs, whatever Accept says."""
     return path.startswith((SHARES, REPOSITORIES))
 
 
 def is_page(path: str) -> bool:
-    """Return whether people are answered there, whatever they accept."""
+    """Return whether the path is for people, whatever Accept says."""
     return path == NEW_SHARE or path.startswith((SHARE_PAGES, CONSOLE))
 
 
 def is_console(path: str) -> bool:
-    """Return whether operators are answered there."""
+    """Return whether the path belongs to the operators' console."""
     return path.startswith(CONSOLE)
 
 
 def makes_share(method: str | None, path: str) -> bool:
-    """Return whether a request creates a share by the API."""
+    """Return whether a request creates a share through the API."""
     return (method, path) == ("POST", SHARES)
 
 
 def submits_form(method: str | None, path: str) -> bool:
-    """Return whether a request creates a share by the form."""
+    """Return whether a request creates a share through the form."""
     return (method, path) == ("POST", NEW_SHARE)
 
 
 def wants_token(path: str) -> bool:
-    """Return whether nothing is answered there without an access token."""
+    """Return whether the path requires an access token."""
     return path.startswith(f"{REPOSITORIES}/")

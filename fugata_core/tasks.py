@@ -1,4 +1,4 @@
-"""Tasks that Celery's worker runs, sent to the application that the settings name."""
+"""Celery's `shared_task`, for tasks of the Celery application that the settings name."""
 
 from importlib import import_module
 

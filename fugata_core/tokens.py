@@ -1,4 +1,4 @@
-"""Random letters for ids and tokens, and the digest that is kept of them.
+"""Random letters for ids and tokens, and the digest that is stored of them.
 
 The alphabet has 62 letters: 22 of them are 131 random bits.
 """
@@ -8,7 +8,7 @@ import secrets
 import string
 
 _ALPHABET = string.digits + string.ascii_letters
-# A byte stands for a letter; those from 248 = 4 x 62 on would favour the first ones.
+# Each byte maps to a letter; bytes from 248 = 4 x 62 on would favour the first letters.
 _LETTER_OF = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))
 _UNFAIR = bytes(range(256 - 256 % len(_ALPHABET), 256))
 
@@ -22,7 +22,7 @@ def random_letters(count: int) -> str:
 
 
 def digest(text: str) -> bytes:
-    """Return the SHA-256 (32 bytes) that is kept of an id or a token.
+    """Return the SHA-256 (32 bytes) that is stored of an id or a token.
 
     They have at least 128 random bits, so a slow hash would add nothing (docs/design.md).
     """

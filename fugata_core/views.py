@@ -1,4 +1,4 @@
-"""What a view says of itself, for what is decided before it is called."""
+"""Attributes of a view that are needed before it is called: its permission, its refusal page."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ from django.urls import Resolver404, resolve
 from fugata_core.errors import FugataError
 from fugata_core.requests import FugataRequest
 
-#: Raises what refuses a request; or returns an answer in the view's place, or None.
+#: Raises the error that refuses a request; or returns a response instead of the view's, or None.
 Permission = Callable[[FugataRequest], HttpResponse | None]
 #: Returns the page that shows why a request was refused, or None for the usual one.
 RefusalPage = Callable[[HttpRequest, FugataError], HttpResponse | None]
@@ -18,7 +18,7 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def requires(permission: Permission) -> Callable[[V], V]:
-    """Have `permission` asked before the body of a request to this view is read."""
+    """Have `permission` checked before the body of a request to this view is read."""
 
     def mark(view: V) -> V:
         setattr(view, "permission", permission)  # noqa: B010  # functions have no such attribute
@@ -28,7 +28,7 @@ def requires(permission: Permission) -> Callable[[V], V]:
 
 
 def refused_by(page: RefusalPage) -> Callable[[V], V]:
-    """Have `page` show what refuses a request to this view, wherever that was decided."""
+    """Have `page` show why a request to this view was refused, wherever that was decided."""
 
     def mark(view: V) -> V:
         setattr(view, "refusal_page", page)  # noqa: B010
@@ -43,7 +43,7 @@ def permission_at(path: str) -> Permission | None:
 
 
 def refusal_page_at(path: str) -> RefusalPage | None:
-    """Return how the view at `path` shows refusals, if it has a way of its own."""
+    """Return the refusal page of the view at `path`, if it has one of its own."""
     return getattr(_view_at(path), "refusal_page", None)
 
 

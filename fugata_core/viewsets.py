@@ -1,4 +1,4 @@
-"""What both APIs' viewsets have in common: as little of DRF as makes them viewsets."""
+"""The base of both APIs' viewsets: as little of DRF as they need."""
 
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
@@ -7,16 +7,16 @@ from rest_framework.viewsets import ViewSet
 class JsonViewSet(ViewSet):
     """Dispatch by method, parsers, authentication and the exception handler are DRF's.
 
-    Taken out: serializers (msgspec checks the fields), renderers and content negotiation (it is
-    JSON in and JSON out), versions, throttles, metadata, and Allow on every answer. As it comes,
-    DRF takes 181 µs for a create that takes 36 µs here, without what the action does.
+    Left out: serializers (msgspec checks the fields), renderers and content negotiation (it is
+    JSON in and JSON out), versions, throttles, metadata, and Allow on every response. Unmodified,
+    DRF takes 181 µs for a create that takes 36 µs here, not counting the action itself.
     """
 
     http_method_names = ["get", "head", "post", "delete"]
-    #: DRF would name the allowed methods on every answer; a 405 names them where it matters.
+    #: DRF would name the allowed methods on every response; a 405 names them where it matters.
     default_response_headers: dict[str, str] = {}
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        """Find out who asks; views that nobody signs in to have nobody to find."""
+        """Authenticate the caller, unless the view needs no authentication."""
         if self.authentication_classes:
             self.perform_authentication(request)

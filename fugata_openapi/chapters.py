@@ -34,7 +34,7 @@ class _Reader:
         return cast(Description, self._components[kind][name])
 
     def operation(self, path: str, method: str, operation: Description) -> Description:
-        """Return what the page says of an operation."""
+        """Return what the page shows of an operation."""
         schemes = [name for way in operation["security"] for name in way]
         return {
             "id": operation["operationId"],
@@ -61,7 +61,7 @@ class _Reader:
         }
 
     def _media(self, part: Description) -> Description | None:
-        """Return fields and examples of a JSON body, or None where there is none."""
+        """Return the fields and examples of a JSON body, or None where there is none."""
         media = part.get("content", {}).get("application/json")
         if media is None:
             return None

@@ -1,7 +1,7 @@
-"""The words that both APIs are described with (OpenAPI 3.1): schemas, errors and headers.
+"""Building blocks of both APIs' descriptions (OpenAPI 3.1): schemas, errors and headers.
 
 Bodies come from the msgspec structs that decode them, refusals from the errors that are raised.
-Nothing here runs while a request is answered, but for /openapi.json itself.
+Nothing here runs while a request is answered, except for /openapi.json and /docs.
 """
 
 from copy import deepcopy
@@ -25,9 +25,9 @@ from fugata_core.errors import (
 Description = dict[str, Any]
 JSON = "application/json"
 
-#: What may come back from every address of the API.
+#: Errors that every endpoint of the API may return.
 ANYWHERE: list[FugataError] = [RateLimited(retry_after=1), DatabaseUnavailable(), Overloaded()]
-#: And from every one that takes a body.
+#: And those of every endpoint that takes a body.
 WITH_BODY: list[FugataError] = [BodyTooSlow(), UnsupportedMediaType()]
 
 
@@ -46,9 +46,9 @@ def schemas(*shapes: type[msgspec.Struct]) -> Description:
 
 
 def limited(field: Description) -> None:
-    """Put the size that is configured into the description of a secret."""
+    """Put the configured maximum size into the description of a secret."""
     most = settings.MAX_SECRET_SIZE
-    field["maxLength"] = most  # characters: as many bytes at least
+    field["maxLength"] = most  # characters, of at least one byte each
     field["description"] = field["description"].replace("MAX_SECRET_SIZE", f"{most:,} bytes")
 
 
@@ -65,15 +65,15 @@ def body(shape: type[msgspec.Struct], **examples: object) -> Description:
 def answer(
     description: str, schema: Description | None = None, *headers: str, **examples: Any
 ) -> Description:
-    """Return an answer that succeeded; no `schema`: it has no body."""
+    """Return a successful response; no `schema`: it has no body."""
     described: Description = {"description": description, "headers": _headers(*headers)}
     return described | ({"content": _json(schema, examples)} if schema else {})
 
 
 def refusals(*errors: FugataError, bodiless: bool = False) -> dict[str, Description]:
-    """Return an answer for each status among `errors`, with an example for each sentence.
+    """Return a response for each status among `errors`, with an example for each sentence.
 
-    `bodiless`: as a HEAD gets them.
+    `bodiless`: as a HEAD request gets them.
     """
     ordered = sorted(errors, key=lambda error: error.status)
     by_status = groupby(ordered, lambda error: error.status)
@@ -91,9 +91,9 @@ def _refusal(status: int, errors: list[FugataError], bodiless: bool) -> Descript
 
 
 class _Schema(AutoSchema):
-    """drf-spectacular's view of a viewset, whose operations are written down by method and action.
+    """drf-spectacular's schema of a viewset whose operations are described by method and action.
 
-    One that is not written down is a KeyError: no address goes undescribed.
+    A missing description is a KeyError: no endpoint goes undocumented.
     """
 
     def __init__(self, operations: dict[str, Description]) -> None:
@@ -101,7 +101,7 @@ class _Schema(AutoSchema):
         self._operations = operations
 
     def get_operation(self, path: str, *args: Any) -> Description:
-        """Return what is written down of the method and action at hand."""
+        """Return the description of the method and action at hand."""
         view: Any = self.view
         return deepcopy(self._operations[f"{args[2]} {view.action}"])
 

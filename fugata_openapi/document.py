@@ -1,4 +1,4 @@
-"""Both APIs in OpenAPI 3.1, gathered from the addresses that there are and from API_SCHEMAS."""
+"""Both APIs in OpenAPI 3.1, gathered from the URL patterns and from API_SCHEMAS."""
 
 from functools import reduce
 from importlib import import_module
@@ -11,7 +11,7 @@ from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from fugata_core.routes import HEALTH, LIVENESS
 from fugata_openapi.describe import HEADERS, Description
 
-#: The contract's names of what stands in a path.
+#: The API contract's names of path parameters.
 _NAMES = {"share_id": "id", "repository": "repoID", "secret_key": "secretKey"}
 
 _ORDER = ["post", "get", "head", "delete"]

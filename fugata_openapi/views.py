@@ -1,4 +1,4 @@
-"""/openapi.json and /docs: what fugata_openapi.document gathers, to programs and to people."""
+"""/openapi.json and /docs: what fugata_openapi.document gathers, for programs and for people."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from fugata_core.methods import allow_methods
 
 Description = dict[str, Any]
 
-# drf-spectacular swaps the classes of views while it looks at them: one look at a time.
+# drf-spectacular swaps the classes of views while it inspects them: one thread at a time.
 _looking = threading.Lock()
 
 
@@ -40,7 +40,7 @@ def _chapters() -> list[Description]:
 
 
 def document() -> tuple[bytes, str]:
-    """Return the description as JSON, made once a process, and its entity tag."""
+    """Return the description as JSON, built once per process, and its entity tag."""
     with _looking:
         return _document()
 
@@ -56,7 +56,7 @@ setting_changed.connect(_forget)  # tests change settings
 @allow_methods("GET", "HEAD")
 @condition(etag_func=lambda request: document()[1])
 def openapi(request: HttpRequest) -> HttpResponse:
-    """/openapi.json: no secret, and it may be cached."""
+    """Serve /openapi.json: it is not secret, and may be cached."""
     response = HttpResponse(document()[0], content_type="application/json")
     response.headers["Cache-Control"] = "public, max-age=300"
     return response
@@ -64,7 +64,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 
 @allow_methods("GET", "HEAD")
 def docs(request: HttpRequest) -> HttpResponse:
-    """/docs: the same to read, without a script."""
+    """Serve /docs: the same as a page, without JavaScript."""
     with _looking:
         chapters = _chapters()
     return render(request, "docs.html", {"chapters": chapters})

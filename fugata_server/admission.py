@@ -1,4 +1,4 @@
-"""Requests with large bodies: a few of them have a thread, the others wait in line without one."""
+"""Requests with large bodies: a few of them have a thread, the others queue without one."""
 
 import time
 from collections import deque
@@ -11,7 +11,7 @@ _waits = WAITS.labels(LARGE_BODIES.name)
 
 
 class Sender(Protocol):
-    """A connection on which a large body comes in; `since`: when it joined the line."""
+    """A connection on which a large body is arriving; `since`: when it joined the queue."""
 
     is_huge: bool
     since: float
@@ -22,9 +22,9 @@ S = TypeVar("S", bound=Sender)
 
 
 class Admission(Generic[S]):
-    """The line, and the places: so many for large bodies, of which a few may be huge.
+    """The queue, and the places for large bodies, of which a few may be huge.
 
-    Used by one thread, the poller's.
+    Used only by the poller's thread.
     """
 
     def __init__(self, threads: int) -> None:
@@ -33,7 +33,7 @@ class Admission(Generic[S]):
         self._line: deque[S] = deque()
 
     def join(self, sender: S) -> bool:
-        """Put a request at the end of the line; False when that is too long."""
+        """Append a request to the queue; return False when that is full."""
         if len(self._line) >= QUEUED:
             return False
         sender.since = time.monotonic()
@@ -42,7 +42,7 @@ class Admission(Generic[S]):
         return True
 
     def next(self) -> S | None:
-        """Take the first in line for whom there is a place; None where there is none."""
+        """Remove and return the first request that there is a place for; None if there is none."""
         for sender in self._line:
             if self._places and (self._huge_places or not sender.is_huge):
                 self._line.remove(sender)
@@ -52,11 +52,11 @@ class Admission(Generic[S]):
         return None
 
     def leave(self, sender: S) -> None:
-        """Give the place of an answered request back."""
+        """Give back the place of an answered request."""
         self._count(sender, 1)
 
     def late(self, now: float) -> Iterator[S]:
-        """Take out and yield those who waited too long."""
+        """Remove and yield those that have waited too long."""
         while self._line and self._line[0].deadline <= now:
             late = self._line.popleft()
             _waits.observe(now - late.since)

@@ -1,7 +1,7 @@
-"""What has come in of a request, and whether it is enough for a thread to work on.
+"""How much of a request has arrived, and whether it is enough for a thread to work on.
 
-Framing only (RFC 9112, sections 2.2, 6 and 7.1). What is malformed counts as arrived: gunicorn's
-parser refuses it without waiting for more.
+Framing only (RFC 9112, sections 2.2, 6 and 7.1). A malformed request counts as arrived:
+gunicorn's parser refuses it without waiting for more.
 """
 
 import re
@@ -10,11 +10,11 @@ from enum import Enum, auto
 from fugata_core.limits import HUGE
 from fugata_core.routes import HEALTH, LIVENESS
 
-#: Bytes of a request's head, at most; gunicorn's own limits on lines and fields lie below.
+#: Maximum bytes of a request's head; gunicorn's own limits on lines and fields are lower.
 LONGEST_HEAD = 64 * 1024
-#: Bytes of a body that are awaited before a thread sees the request.
+#: Bytes of a body that must arrive before a thread gets the request.
 SMALL = 64 * 1024
-#: gunicorn's limit of a request line, and what it needs to see of a longer one.
+#: gunicorn's limit on a request line, and what it must see of a longer one to refuse it.
 _LINE = 8190 + 4
 
 _FRAMING = re.compile(
@@ -27,34 +27,34 @@ _PROBES = tuple(
 
 
 class ArrivalState(Enum):
-    """How far a request has come in."""
+    """How much of a request has arrived."""
 
     #: Nothing, or a part of the head.
     HEAD = auto()
-    #: The head, and less of the body than a thread wants to see.
+    #: The head, and less of the body than a thread needs.
     BODY = auto()
     #: All of it.
     WHOLE = auto()
     #: The head and the first `SMALL` bytes of a larger body.
     LARGE = auto()
-    #: More than a head may have.
+    #: A head over the limit.
     TOO_LONG = auto()
 
 
 class Arrival:
-    """The bytes of one request as they come in, with whatever follows it on the connection."""
+    """The bytes of one request as they arrive, with whatever follows it on the connection."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.state = ArrivalState.HEAD
-        #: Whether the sender waits for "100 Continue" before it sends the body.
+        #: Whether the client waits for "100 Continue" before it sends the body.
         self.expects = False
         self._scanned = 0
         self._body = 0
         self._length: int | None = 0  # None: chunked
 
     def add(self, data: bytes) -> ArrivalState:
-        """Add what came in and return how far the request has come."""
+        """Add what was received and return how much of the request has arrived."""
         self.data += data
         if self.state is ArrivalState.HEAD:
             self.state = self._head()
@@ -67,7 +67,7 @@ class Arrival:
         return self.state is ArrivalState.WHOLE and self.data.startswith(_PROBES)
 
     def is_huge(self) -> bool:
-        """Return whether its body is over HUGE bytes, or may be: nobody knows of a chunked one."""
+        """Return whether its body is over HUGE bytes, or may be: a chunked one may be any size."""
         return self._length is None or self._length > HUGE
 
     def _head(self) -> ArrivalState:
@@ -80,14 +80,14 @@ class Arrival:
         return ArrivalState.WHOLE if self._is_refused() else ArrivalState.HEAD
 
     def _is_refused(self) -> bool:
-        """Return whether gunicorn refuses the beginning of a head: a bare LF, too long a line."""
+        """Return whether gunicorn refuses the beginning of a head: a bare LF, an overlong line."""
         start, self._scanned = max(self._scanned - 1, 0), len(self.data)
         if _BARE_LF.search(self.data, start):
             return True
         return len(self.data) > _LINE and self.data.find(b"\r\n", 2, _LINE) < 0
 
     def _frame(self, end: int) -> None:
-        """Find out how long the body is."""
+        """Determine the body's length, and whether the client expects "100 Continue"."""
         fields: dict[bytes, list[bytes]] = {}
         for name, value in _FRAMING.findall(self.data[:end]):
             fields.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
@@ -108,7 +108,7 @@ class Arrival:
         return ArrivalState.LARGE if here >= SMALL else ArrivalState.BODY
 
     def _chunks_ended(self) -> bool:
-        """Return whether the last chunk is there, or one that gunicorn refuses."""
+        """Return whether the last chunk has arrived, or one that gunicorn refuses."""
         while (line_end := self.data.find(b"\r\n", self._scanned)) >= 0:
             size = _chunk_size(self.data[self._scanned : line_end])
             if not size:
@@ -126,7 +126,7 @@ class Arrival:
 
 
 def _length(fields: dict[bytes, list[bytes]]) -> int | None:
-    """Return the body's bytes; None for a chunked body; 0 for what gunicorn refuses by its head."""
+    """Return the body's size in bytes; None for a chunked body; 0 if gunicorn refuses the head."""
     lengths = fields.get(b"content-length", [])
     coding = b",".join(fields.get(b"transfer-encoding", [])).lower()
     if coding:
@@ -137,7 +137,7 @@ def _length(fields: dict[bytes, list[bytes]]) -> int | None:
 
 
 def _chunk_size(line: bytes | bytearray) -> int | None:
-    """Return a chunk's bytes; None where the line is malformed."""
+    """Return a chunk's size in bytes; None where the line is malformed."""
     digits = line.partition(b";")[0].rstrip(b" \t")
     if not re.fullmatch(rb"[0-9A-Fa-f]{1,16}", digits):
         return None

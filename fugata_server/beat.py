@@ -1,4 +1,4 @@
-"""Beat as a thread of the worker, where one process does the work of both (`worker --with-beat`).
+"""Beat as a thread of the worker, so that one process does the work of both (`worker --with-beat`).
 
 Celery's own `worker -B` forks a second process of the same size.
 """
@@ -12,16 +12,16 @@ from celery.beat import Service
 from celery.platforms import EX_FAILURE
 from celery.worker import state
 
-#: Seconds between two looks at the schedule; a worker that ends waits for one.
+#: Seconds between two checks of the schedule; a worker that shuts down waits for one.
 INTERVAL = 0.25
-#: Seconds that it waits at most, where beat waits for the broker.
+#: Maximum seconds of that wait, in case beat itself is waiting for the broker.
 PATIENCE = 2.0
 
 logger = logging.getLogger(__name__)
 
 
 class BeatThread(threading.Thread):
-    """Sends what is due. When it ends by itself the worker ends too, to be started again."""
+    """Sends the tasks that are due. If it ends by itself, the worker ends too, to be restarted."""
 
     def __init__(self, app: Celery) -> None:
         super().__init__(name="beat", daemon=True)
@@ -33,7 +33,7 @@ class BeatThread(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
-        """Look at the schedule until `stop`."""
+        """Run the schedule until `stop`."""
         try:
             self._service.start()
         except Exception:
@@ -44,7 +44,7 @@ class BeatThread(threading.Thread):
                 setattr(state, "should_stop", EX_FAILURE)  # noqa: B010  # typed as None alone
 
     def stop(self) -> None:
-        """Keep the schedule and end."""
+        """Save the schedule and end."""
         self._stopping = True
         self._service.stop()
         self.join(PATIENCE)
@@ -58,9 +58,9 @@ class BeatBesideWorker(bootsteps.StartStopStep):
         self.enabled = with_beat
 
     def include_if(self, worker: Any) -> bool:
-        """Return whether there is such a thread."""
+        """Return whether to run the thread."""
         return self.enabled
 
     def create(self, worker: Any) -> BeatThread:  # type: ignore[override]
-        """Return it."""
+        """Return the thread."""
         return BeatThread(worker.app)

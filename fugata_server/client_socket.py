@@ -1,7 +1,7 @@
 """A client's connection, on which no thread waits for long, and few threads wait at all.
 
-Reading has a deadline. Writing has one too, by the bytes that the reader takes; and a thread that
-waits for a reader needs one of half the threads' places.
+Reading has a deadline. So has writing, extended by the bytes that the client takes; and a thread
+may wait for a slow reader only if it gets a place, of which there are half as many as threads.
 """
 
 import errno
@@ -33,15 +33,15 @@ class ClientSocket(socket.socket):
         """Take over a connection that was just accepted."""
         family, kind, protocol = accepted.family, accepted.type, accepted.proto
         connection = cls(family, kind, protocol, fileno=accepted.detach())
-        # For good: waiting is done here, and switching back and forth costs system calls.
+        # Always non-blocking: waiting is done here, and switching modes costs system calls.
         socket.socket.setblocking(connection, False)
         return connection
 
     def setblocking(self, flag: bool) -> None:
-        """Change nothing: the kernel's side never blocks, and `recv` waits within bounds."""
+        """Do nothing: the socket is always non-blocking, and `recv` waits within its timeout."""
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set how long `recv` waits; there is no "for ever"."""
+        """Set how long `recv` waits, in seconds; None stands for `IDLE`, not for ever."""
         self._patience = IDLE if seconds is None else seconds
 
     def gettimeout(self) -> float:
@@ -49,11 +49,11 @@ class ClientSocket(socket.socket):
         return self._patience
 
     def read_now(self, size: int) -> bytes:
-        """Return what has come in, up to `size` bytes. Raises BlockingIOError where nothing has."""
+        """Return what has arrived, up to `size` bytes. Raises BlockingIOError if nothing has."""
         return os.read(self.fileno(), size)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what comes in, up to `size` bytes. Raises TimeoutError."""
+        """Wait for data and return up to `size` bytes of it. Raises TimeoutError."""
         while True:
             try:
                 return self.read_now(size)
@@ -62,7 +62,7 @@ class ClientSocket(socket.socket):
                     raise TimeoutError("nothing came in") from None
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
-        """Send all, at once where the kernel has room. Raises BrokenPipeError for a slow reader."""
+        """Send all, at once if the kernel has room. Raises BrokenPipeError for a slow reader."""
         with memoryview(data) as whole:
             sent = 0
             while sent < len(whole):
@@ -75,7 +75,7 @@ class ClientSocket(socket.socket):
                 self._deadline += step / SLOWEST
 
     def reserve(self) -> bool:
-        """Hold a place for a reader who may be slow, until `answered`; False when there is none."""
+        """Hold a place for a slow reader until `answered`; return False when there is none."""
         if not self._holds:
             self._holds = bulkhead(READERS).enter()
             self._deadline = time.monotonic() + IDLE
@@ -100,6 +100,6 @@ class ClientSocket(socket.socket):
         return bool(poll.poll(seconds * 1000))
 
     def _abort(self) -> None:
-        """Give the reader up, and with it what the kernel still keeps for it."""
+        """Abort the connection, and drop what the kernel still buffers for it."""
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         raise BrokenPipeError(errno.EPIPE, "the reader is too slow")

@@ -1,4 +1,4 @@
-"""Kombu's queue in a folder, for a worker that ends when it is told to."""
+"""Kombu's queue in a folder, for a worker that shuts down promptly."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from kombu.transport import filesystem
 
 
 class FolderTransport(filesystem.Transport):
-    """Looks into the folder once a call.
+    """Polls the folder once per call.
 
-    Celery asks for two seconds of looking, and looks at its orders to end in between: twice that
-    was more than half of the time that the worker has to end in.
+    Celery asks for two seconds of polling, and checks for shutdown only in between: twice that
+    was more than half of the time that the worker has to shut down.
     """
 
     def drain_events(  # type: ignore[override]  # the bases differ
         self, connection: Any, timeout: float | None = None
     ) -> None:
-        """Take a message. Raises TimeoutError where there is none."""
+        """Take a message. Raises TimeoutError if there is none."""
         super().drain_events(connection, self.polling_interval if timeout else timeout)

@@ -1,6 +1,6 @@
-"""A sign of life of the Celery worker, which listens on no port: a file whose time moves on.
+"""Heartbeat of the Celery worker, which listens on no port: a file that it keeps touching.
 
-`python -m fugata_server.heartbeat` is the probe: it fails where the file is older than `OLDEST`.
+`python -m fugata_server.heartbeat` is the probe: it fails if the file is older than `OLDEST`.
 """
 
 import os
@@ -11,10 +11,10 @@ from typing import Any
 
 from celery import bootsteps
 
-#: Seconds between two signs.
+#: Seconds between two heartbeats.
 PERIOD = 10.0
-#: Seconds after which a worker is given up. While a task runs there is no sign, and the longest
-#: (reconciliation) takes minutes.
+#: Seconds after which a worker is considered dead. There is no heartbeat while a task runs, and the
+#: longest (reconciliation) takes minutes.
 OLDEST = 1800.0
 
 
@@ -23,7 +23,7 @@ def _file() -> Path:
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """Touches the file for as long as the worker's loop turns and has its broker."""
+    """Touches the file as long as the worker's loop runs and is connected to the broker."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -43,7 +43,7 @@ def _touch() -> None:
 
 
 def main() -> int:
-    """Return 0 where the worker has given a sign of life lately, else 1."""
+    """Return 0 if the heartbeat is recent, else 1."""
     try:
         age = time.time() - _file().stat().st_mtime
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""gunicorn's own log, written as everything else is; its access log names nobody."""
+"""gunicorn's own logs, formatted like all others; the access log identifies nobody."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 
 def _known_place(environ: dict[str, Any]) -> str:
-    """Return the path where it is one of ours: what follows a body may look like a request."""
+    """Return the path if it is one of ours: what follows a body may look like a request."""
     path: str = environ.get("PATH_INFO", "")
     if not _KNOWN.fullmatch(path):
         return "[unknown]"
@@ -34,7 +34,7 @@ class GunicornLogger(glogging.Logger):  # type: ignore[misc]
             handler.setFormatter(formatter(settings.LOG_FORMAT))
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Log an answer under the id that it went out with."""
+        """Log a response under the X-Request-ID that it was sent with."""
         headers = {str(name).lower(): str(value) for name, value in resp.headers}
         token = request_id.set(headers.get("x-request-id", ""))
         try:

@@ -1,7 +1,7 @@
 """The processes of the service on one machine. `python -m fugata_server.processes` is their parent.
 
 `manage.py serve` becomes that parent when all is prepared. It loads neither Django nor the
-settings, which would be ten times its memory.
+settings, which would take ten times its memory.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import NoReturn
 from fugata_core import logs
 from fugata_server.supervisor import ENDING, Child, supervise
 
-#: Set for children: the settings fit together, the database is migrated, and the keys are right.
+#: Set for children: the settings are consistent, the database is migrated, the keys are right.
 PREPARED = "FUGATA_PREPARED"
 
 WEB = [sys.executable, "-m", "gunicorn", "-c", "python:fugata_site.gunicorn_conf"]
@@ -24,14 +24,14 @@ WORKER += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 
 def children() -> list[Child]:
-    """Return what runs: the web processes, without which there is no service, and the worker."""
+    """Return what to run: the web processes, without which there is no service, and the worker."""
     return [Child("web", WEB, essential=True), Child("worker", [*WORKER, "--with-beat"])]
 
 
 def become_parent(patience: float, log_format: str) -> NoReturn:
-    """Replace this process by the parent of all; children get `patience` seconds to end in.
+    """Replace this process with the parent; children get `patience` seconds to shut down.
 
-    A signal that comes meanwhile is kept until the parent can hear it.
+    A signal that arrives meanwhile stays pending until the parent can handle it.
     """
     os.environ[PREPARED] = "1"
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
@@ -40,7 +40,7 @@ def become_parent(patience: float, log_format: str) -> NoReturn:
 
 
 def main(patience: str, log_format: str) -> int:
-    """Run the children; returns the exit status."""
+    """Run the children; return the exit status."""
     console = logging.StreamHandler()
     console.setFormatter(logs.formatter(log_format))
     logging.basicConfig(level=logging.INFO, handlers=[console])

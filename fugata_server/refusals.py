@@ -1,4 +1,4 @@
-"""What the worker itself answers, before there is a request that Django could see."""
+"""Responses of the worker itself, before there is a request that Django could see."""
 
 import json
 from http import HTTPStatus
@@ -21,7 +21,7 @@ class HeadTooSlow(FugataError):
 
 
 def as_bytes(error: FugataError) -> bytes:
-    """Return the whole answer that refuses a request, after which the connection is closed."""
+    """Return the whole response that refuses a request, after which the connection is closed."""
     body = json.dumps({"error": error.sentence}).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     fields |= {"Connection": "close", "Cache-Control": "no-store"} | error.headers

@@ -1,7 +1,7 @@
-"""Reading a request's body: bounded, whole, never on disk; and throwing one away.
+"""Reading a request's body: bounded, whole, never on disk; and discarding one.
 
 Django reads a body only by its Content-Length. Here a chunked one is read too (gunicorn marks its
-end). How many large ones are read at a time is for `admission` to say, before there is a thread.
+end). How many large ones are read at a time is decided by `admission`, before there is a thread.
 """
 
 import socket
@@ -16,13 +16,13 @@ from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overload
 from fugata_core.limits import DISCARDS, bulkhead
 
 _STEP = 2**18
-#: Seconds without a byte after which a sender is given up.
+#: Seconds without a byte after which a client is given up.
 IDLE = 30.0
-#: Bounds on what is thrown away so that the sender gets to see the answer.
+#: Bounds, in bytes and seconds, on what is discarded so that the client sees the response.
 DISCARD_MOST = 128 * 2**20
 DISCARD_SECONDS = 10.0
 
-#: Bytes a second that a sender must manage on the whole, after the first `IDLE` seconds.
+#: Bytes a second that a client must average, after the first `IDLE` seconds.
 SLOWEST = 32 * 1024
 
 
@@ -130,7 +130,7 @@ def discard(
 
 
 def _hang_up(request: HttpRequest) -> None:
-    """Listen no more: gunicorn would wait five seconds for the rest of a body that stalls."""
+    """Stop receiving: gunicorn would wait five seconds for the rest of a body that stalls."""
     connection = request.META.get("gunicorn.socket")
     if connection is not None:
         with suppress(OSError):
@@ -138,13 +138,13 @@ def _hang_up(request: HttpRequest) -> None:
 
 
 def _discard(request: HttpRequest, most: int, seconds: float) -> bool:
-    """Return whether the body's end was reached."""
+    """Read and drop the body; return whether its end was reached."""
     stream, deadline = request.META["wsgi.input"], time.monotonic() + seconds
     while most > 0 and (left := deadline - time.monotonic()) > 0:
         _set_timeout(request, left)
         try:
             piece = stream.read(min(_STEP, most))
-        except Exception:  # the sender is gone, or too slow to be waited for
+        except Exception:  # the client is gone, or too slow
             break
         if not piece:
             _set_timeout(request, None)

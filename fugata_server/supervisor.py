@@ -1,6 +1,6 @@
 """One parent for several processes: it starts them together, restarts what dies, ends them all.
 
-Each child has a session of its own, so that Ctrl-C reaches the parent alone and the children end
+Each child has a session of its own, so that Ctrl-C reaches only the parent and the children end
 in order; if the parent is killed, the kernel ends them (Linux, PR_SET_PDEATHSIG).
 
 Nothing here loads Django: the parent stays small.
@@ -65,17 +65,17 @@ def _end_with_parent() -> None:
 def supervise(children: list[Child], patience: float) -> int:
     """Run `children` until SIGTERM or SIGINT, or until an essential one ends.
 
-    Then they have `patience` seconds to finish what they do, before they are killed.
-    Returns the exit status: 0 after a signal.
+    Then they have `patience` seconds to finish their work, before they are killed.
+    Return the exit status: 0 after a signal.
     """
-    asked: SimpleQueue[int] = SimpleQueue()  # unlike an Event it may be used by a signal handler
+    asked: SimpleQueue[int] = SimpleQueue()  # unlike Event, safe in a signal handler
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
         asked.put(number)
 
     for number in ENDING:
         signal.signal(number, ask_to_stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # whoever started this may hold them back
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # they may be inherited as blocked
     try:
         return _watch(children, asked)
     finally:

@@ -1,8 +1,8 @@
-"""gunicorn's threaded worker, with a poller that waits for slow clients in the threads' stead.
+"""gunicorn's threaded worker, with a poller that waits for slow clients so that no thread has to.
 
 A connection gets a thread when its request has arrived: the head, and the body or the first 64 KiB
-of it. Requests with larger bodies take turns for a quarter of the threads. Whoever does not send,
-or does not let go, costs one entry in the poller until its deadline; when there are too many, those
+of it. Requests with larger bodies share a quarter of the threads. A client that does not send, or
+does not close, costs one entry in the poller until its deadline; when there are too many, those
 that have been there longest are closed.
 """
 
@@ -29,13 +29,13 @@ from fugata_server.request_buffer import IDLE
 
 #: Seconds from a request's first byte to the end of its head.
 HEAD = 10.0
-#: Seconds in which a client that was told "close" closes its end (RFC 9112, section 9.6).
+#: Seconds that a client that was told "close" has to close its end (RFC 9112, section 9.6).
 LINGER = 2.0
 #: Bytes that a client may still send meanwhile.
 DRAINED = 64 * 1024
-#: Bytes of unfinished requests, of all connections together.
+#: Maximum bytes of unfinished requests, of all connections together.
 HELD = 32 * 2**20
-#: File descriptors that are left to the threads once there were none for a connection.
+#: File descriptors kept free for the threads once there was none left for a connection.
 SPARE = 16
 _STEP = 64 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -44,7 +44,7 @@ Group = dict["Connection", None]
 
 
 class Connection(TConn):  # type: ignore[misc]
-    """A connection, and what has come in on it."""
+    """A connection, and what has arrived on it."""
 
     def __init__(self, cfg: Any, accepted: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, ClientSocket.of(accepted), client, server)
@@ -56,7 +56,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.drained = 0
 
     def begin(self) -> None:
-        """Be ready for a request."""
+        """Reset for the next request."""
         self.arrival = Arrival()
         self.awaits_body = self.was_continued = False
 
@@ -66,7 +66,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: In the order in which they came: between two requests; sending; let go.
+        #: In order of arrival: between two requests; sending one; waiting for the client to close.
         self._idle: Group = {}
         self._arriving: Group = {}
         self._leaving: Group = {}
@@ -76,19 +76,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse what this worker does not do. Raises ConfigError."""
+        """Refuse what this worker does not support. Raises ConfigError."""
         if cfg.is_ssl or cfg.http2_cleartext != "off" or cfg.proxy_protocol != "off":
             raise ConfigError("Fugata's worker speaks plain HTTP/1.1: a proxy ends TLS and HTTP/2.")
 
     def init_process(self) -> None:
-        """Start; whoever asks for the service's health has a thread apart."""
+        """Start; health checks have a thread of their own."""
         self._probes = ThreadPoolExecutor(max_workers=1)
         super().init_process()
 
     # --- From the listener to a thread -----------------------------------------------------------
 
     def accept(self, listener: Any) -> None:
-        """Take a new connection, and let the oldest that waits go when there are too many."""
+        """Accept a connection; close the one that has waited longest when there are too many."""
         try:
             accepted, client = listener.accept()
         except OSError as error:
@@ -103,7 +103,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _accept_failed(self, error: OSError) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             self.log.warning("No file descriptor is left for a connection: see `ulimit -n`")
-            # From now on so many at a time: whoever is served may need files too.
+            # Lower the limit from now on: the requests being served may need files too.
             spare = min(SPARE, self.nr_conns // 2)
             self.worker_connections = max(self.nr_conns - spare, 2)
             for _ in range(spare + 1):
@@ -125,8 +125,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         group[connection] = None
 
     def _waits_no_more(self, connection: Connection) -> None:
-        """Take it out of its group. It stays watched: most send nothing before they are answered,
-        and that spares two system calls a request.
+        """Remove it from its group. It stays watched: most clients send nothing before the
+        response, and that saves two system calls per request.
         """
         if connection.group is not None:
             del connection.group[connection]
@@ -180,7 +180,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(next(iter(self._arriving)))
 
     def _continue(self, connection: Connection) -> None:
-        """Say "100 Continue" (RFC 9110, section 10.1.1) before a thread is there to say it."""
+        """Send "100 Continue" (RFC 9110, section 10.1.1) before there is a thread to send it."""
         connection.was_continued = True
         try:
             connection.sock.send(_CONTINUE)
@@ -188,7 +188,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(connection)
 
     def _ended(self, connection: Connection) -> None:
-        """The client sends nothing more. Half a body gets the answer that a thread gives it."""
+        """Handle the end of the client's data: a thread answers an incomplete body."""
         if connection.arrival.state is ArrivalState.BODY:
             self._hand_over(connection)
         else:
@@ -212,7 +212,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # --- Large bodies ----------------------------------------------------------------------------
 
     def _enqueue_large(self, connection: Connection) -> None:
-        """Hand a request with a large body over when it is its turn."""
+        """Queue a request with a large body until its turn; refuse it if the queue is full."""
         held, connection.is_huge = len(connection.arrival.data), connection.arrival.is_huge()
         if not self._large_bodies.join(connection):
             self._refuse(connection, Overloaded())
@@ -230,7 +230,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # --- From a thread back ----------------------------------------------------------------------
 
     def handle(self, conn: Connection) -> bool:
-        """Answer a request, in a thread; returns whether the connection is kept."""
+        """Answer a request, in a thread; return whether the connection is kept open."""
         reserve.set(conn.sock.reserve)
         try:
             return bool(super().handle(conn))
@@ -238,20 +238,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock.answered()
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
-        """Answer a request; "100 Continue" is said once."""
+        """Answer a request; "100 Continue" is sent only once."""
         if conn.was_continued:
             req._expected_100_continue = False
         return bool(super().handle_request(req, conn))
 
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
-        """Wait for the next request, or for the client to let go."""
+        """Wait for the next request, or for the client to close."""
         if conn.is_large:
             conn.is_large = False
             self._large_bodies.leave(conn)
             self._admit()
         try:
             kept = not fs.cancelled() and fs.result()
-        except Exception:  # as in gunicorn: whatever a thread's death left
+        except Exception:  # as in gunicorn: whatever the thread raised
             self._close(conn)
             return
         if kept:
@@ -263,7 +263,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         connection.begin()
         lingers = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
         self._wait(connection, self._idle, lingers)
-        # Requests may be sent without waiting for answers: this one's thread has read further.
+        # Requests may be pipelined: the thread may have read into the next one.
         if ahead := connection.parser.unreader.take_buffered():
             self._held += len(ahead)
             self._arrived(connection, ahead)
@@ -276,7 +276,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._let_go(connection)
 
     def _let_go(self, connection: Connection) -> None:
-        """End our side, and wait a moment for the client's: else it might miss the answer."""
+        """Close our side, and wait briefly for the client's: else it might miss the response."""
         try:
             connection.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -305,7 +305,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(min(oldest, key=lambda connection: connection.since))
 
     def murder_pending(self) -> None:
-        """End what is over its deadline; gunicorn's loop calls this each time."""
+        """Close what is past its deadline; gunicorn's loop calls this each time."""
         now = time.monotonic()
         if now - self._swept < 0.5:
             return
@@ -326,6 +326,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, HeadTooSlow())
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Stopping: whoever has sent nothing yet has until then."""
+        """Cap the deadlines of idle connections at `deadline`, when the worker stops."""
         for connection in self._idle:
             connection.deadline = min(connection.deadline, deadline)

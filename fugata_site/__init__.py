@@ -1,4 +1,4 @@
-"""The composition: settings, addresses, middleware, gunicorn's and Celery's set-up.
+"""The composition root: settings, URLs, middleware, gunicorn's and Celery's set-up.
 
-This file imports nothing: who reads a setting of the environment does without Django.
+This file imports nothing, so that settings can be read from the environment without Django.
 """

@@ -1,4 +1,4 @@
-"""The site as a Django app: it brings the commands `prepare` and `serve` and the checks."""
+"""The site as a Django app: it provides the commands `prepare` and `serve` and the checks."""
 
 import logging
 
@@ -9,7 +9,7 @@ class FugataSiteConfig(AppConfig):
     name = "fugata_site"
 
     def ready(self) -> None:
-        """Register the system checks, watch the connections, let no warning pass the log by."""
+        """Register the system checks, watch the connections, send warnings to a JSON log."""
         from django.conf import settings
 
         from fugata_core import connections

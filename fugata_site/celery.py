@@ -1,6 +1,6 @@
-"""Celery's application: the worker and beat take all else from the settings (CELERY_…).
+"""Celery's application: the worker and beat get the rest from the settings (CELERY_…).
 
-On one machine the worker has beat as a thread (`worker --with-beat`, see beat.py).
+On one machine the worker runs beat in a thread (`worker --with-beat`, see beat.py).
 """
 
 import io
@@ -24,14 +24,14 @@ from operations_app.metrics import folder
 from vault_app.errors import KeyUnavailable, StoreUnavailable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
-# Celery's Django fix-up would load all addresses for them, and ignore what they say.
+# Celery's Django fix-up would load all URLs for the checks, and ignore their results.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 logger = logging.getLogger(__name__)
 
 
 class Beat(beat.Beat):
-    """Beat that ends wherever a signal finds it.
+    """Beat that ends at a signal whatever it is doing.
 
     Celery saves the schedule inside the signal handler, which fails with a stack trace in a beat
     that is still starting. The schedule is saved at the end of the loop anyway.
@@ -51,12 +51,12 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
-    """A task. That something it needs is away is foreseen, and said in one line."""
+    """A task. An unavailable backend is an expected error, logged in one line."""
 
     throws = (OperationalError, InterfaceError, StoreUnavailable, KeyUnavailable)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it, and note for the operators that a periodic one came to its end."""
+        """Run it, and record the success of a periodic one, for the operators."""
         from django.conf import settings
 
         from operations_app import statistics
@@ -77,7 +77,7 @@ class Fugata(Celery):
     def Worker(self) -> type[worker.Worker]:  # noqa: N802  # Celery's name
         """The class that `celery worker` runs."""
         self._serves_metrics = folder.claim("worker")
-        setattr(worker, "safe_say", _say)  # noqa: B010  # which would write past the log
+        setattr(worker, "safe_say", _say)  # noqa: B010  # Celery's own bypasses the log
         return self.subclass_with_self(worker.Worker)
 
     @cached_property
@@ -98,7 +98,7 @@ app.user_options["worker"].add(
 
 @signals.worker_ready.connect
 def serve_metrics(**_: Any) -> None:
-    """Serve METRICS_PORT where no web process beside this worker does."""
+    """Serve METRICS_PORT unless a web process beside this worker does."""
     from django.conf import settings
 
     if app._serves_metrics and settings.METRICS_PORT:
@@ -109,7 +109,7 @@ def serve_metrics(**_: Any) -> None:
 
 @signals.after_setup_task_logger.connect
 def format_tasks_logs(logger: logging.Logger, **_: Any) -> None:
-    """Write what tasks log as everything else is written: redacted, in LOG_FORMAT."""
+    """Format what tasks log like all other logs: redacted, in LOG_FORMAT."""
     from django.conf import settings
 
     from fugata_core import logs
@@ -120,7 +120,7 @@ def format_tasks_logs(logger: logging.Logger, **_: Any) -> None:
 
 @signals.task_success.connect
 def count_success(sender: Any, **_: Any) -> None:
-    """Count a task that came to its end, and say when."""
+    """Count a task that succeeded, and record when."""
     from operations_app.metrics import definitions
 
     definitions.TASKS.labels(_short(sender.name), "done").inc()
@@ -129,7 +129,7 @@ def count_success(sender: Any, **_: Any) -> None:
 
 @signals.task_failure.connect
 def count_failure(sender: Any, exception: BaseException, **_: Any) -> None:
-    """Count a task that failed, and say so (Celery says all else with its traceback)."""
+    """Count a task that failed; log expected errors (Celery logs others with a traceback)."""
     from operations_app.metrics import definitions
 
     definitions.TASKS.labels(_short(sender.name), "failed").inc()
@@ -144,7 +144,7 @@ def _short(name: str) -> str:
 @signals.celeryd_init.connect
 @signals.beat_init.connect
 def refuse_unsafe_settings(**_: object) -> None:
-    """End the worker or beat where the settings do not fit together, as the web processes do."""
+    """End the worker or beat if the settings are inconsistent, as the web processes do."""
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 

@@ -1,7 +1,7 @@
-"""Start-up checks of how the settings fit together.
+"""Start-up checks that the settings are consistent.
 
-Each start runs these alone; `manage.py check` and the tests run Django's and the libraries' too,
-which look at the code and load all of it.
+A start runs only these; `manage.py check` and the tests run Django's and the libraries' too,
+which inspect the code and load all of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from fugata_core.checks import START
 
 @register(START)
 def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Refuse several web processes without Redis: each would count its clients alone."""
+    """Refuse several web processes without Redis: each would count clients separately."""
     if settings.REDIS_URL or settings.WEB_CONCURRENCY == settings.REPLICAS == 1:
         return []
     several = "REPLICAS" if settings.REPLICAS > 1 else "WEB_CONCURRENCY"
@@ -65,7 +65,7 @@ def _unusable(name: str, make: Callable[[], object]) -> CheckMessage | None:
 def keys_travel_in_the_clear(
     app_configs: Sequence[AppConfig] | None, **_: Any
 ) -> list[CheckMessage]:
-    """Warn of a key service that is asked over plain HTTP: data keys pass on that line."""
+    """Warn of a key service that is called over plain HTTP: data keys pass unencrypted."""
     return [
         CheckWarning(
             f"{setting}: data keys travel to it in the clear.",

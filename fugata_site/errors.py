@@ -1,4 +1,4 @@
-"""One place turns errors into answers: `{"error": …}` for clients, a friendly page for people."""
+"""The one place that turns errors into responses: `{"error": …}` for clients, a page for people."""
 
 import logging
 from typing import Any
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def api_exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
-    """Return the answer to an exception in an API view (DRF's EXCEPTION_HANDLER)."""
+    """Return the response to an exception in an API view (DRF's EXCEPTION_HANDLER)."""
     request = context["request"]._request
     if isinstance(error, exceptions.MethodNotAllowed):
         allowed = ", ".join(context["view"].allowed_methods)
@@ -39,7 +39,7 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> HttpResp
 
 
 def translated(error: Exception, failure: str = InternalError.sentence) -> FugataError:
-    """Return the domain error that `error` stands for; what nobody foresaw is logged."""
+    """Return the domain error that `error` stands for; log unexpected errors."""
     match error:
         case FugataError():
             return error
@@ -56,7 +56,7 @@ def translated(error: Exception, failure: str = InternalError.sentence) -> Fugat
 
 
 def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
-    """Return `error` as the view would show it, else as a page for people or as JSON."""
+    """Return the response to `error`: the view's own page, else a page for people or JSON."""
     page = refusal_page_at(request.path_info)
     shown = page(request, error) if page else None
     return shown or _usual_answer(request, error)
@@ -86,20 +86,20 @@ def _is_for_people(request: HttpRequest) -> bool:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django refuses: an unknown Host, too many form fields."""
+    """Return the response to what Django refuses: an unknown Host, too many form fields."""
     return answer(request, UnknownHost() if isinstance(exception, DisallowedHost) else BadRequest())
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what may not be done."""
+    """Return the response to a forbidden request."""
     return answer(request, Forbidden())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer an address that leads nowhere."""
+    """Return the response to an unknown path."""
     return answer(request, NotFound())
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer an error outside every view."""
+    """Return the response to an error outside every view."""
     return answer(request, InternalError())

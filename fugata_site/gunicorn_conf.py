@@ -22,7 +22,7 @@ _OTHERS = 200
 
 
 def _connections(wanted: int) -> int:
-    """Return how many connections a worker may hold; raises the limit of descriptors as needed."""
+    """Return how many connections a worker may hold; increase the descriptor limit as needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted + _OTHERS if hard == resource.RLIM_INFINITY else min(hard, wanted + _OTHERS)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -40,11 +40,11 @@ threads = settings.WEB_THREADS
 worker_connections = _connections(10_000)
 keepalive = 30
 graceful_timeout = settings.GRACEFUL_TIMEOUT
-# The worker tells the arbiter that it lives from its main loop, whatever its threads wait for.
+# The worker notifies the arbiter from its main loop, whatever its threads wait for.
 timeout = 30
-sendfile = False  # it would wait for a reader without our deadline
-limit_request_line = 8190  # ids of up to 8,000 characters get an answer of ours
-# Who may say what is decided by ClientMiddleware, from TRUSTED_PROXIES.
+sendfile = False  # it would wait for a slow reader without our deadline
+limit_request_line = 8190  # ids of up to 8,000 characters get our own response
+# ClientMiddleware decides which forwarded headers to trust, from TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
@@ -59,7 +59,7 @@ _scrapes: list[socket.socket] = []
 
 
 def on_starting(server: Any) -> None:
-    """Refuse to start what can't work, before a request is served."""
+    """Refuse to start if the service can't work, before a request is served."""
     if server.cfg.workers > 1 and not settings.REDIS_URL:
         sys.exit("WEB_CONCURRENCY: several web processes need REDIS_URL. See docs/settings.md.")
     if not os.environ.get(PREPARED):
@@ -79,7 +79,7 @@ def _check() -> None:
 
 
 def _be_ready_to_fork() -> None:
-    """Load what every request needs, and leave no connection that workers would share."""
+    """Load what every request needs, and close every connection that workers would share."""
     import gc
 
     from django.db import connections
@@ -90,7 +90,7 @@ def _be_ready_to_fork() -> None:
     _ = get_resolver().reverse_dict
     connections.close_all()
     backends.forget()
-    # The collector would write into each object that it looks at, and so unshare its page.
+    # The collector would write to each object that it visits, and so unshare its memory page.
     gc.collect()
     gc.freeze()
 
@@ -105,14 +105,12 @@ def _listen_for_scrapes() -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Drop what a worker that ended said of the present; what it counted stays counted."""
+    """Drop the live gauges of a worker that ended; its counters stay."""
     folder.forget_process(worker.pid)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start what runs beside the requests, and spare the garbage collector what was loaded for
-    good.
-    """
+    """Start what runs beside the requests, and have the garbage collector skip what was loaded."""
     import gc
 
     from operations_app.diagnostics import monitor

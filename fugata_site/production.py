@@ -1,4 +1,4 @@
-"""Start-up checks of an installation that others use: what is fit for one machine is refused."""
+"""Start-up checks for production: what is only fit for a single machine is refused."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from fugata_core.checks import START
 
 @register(START)
 def shared_state(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Refuse several replicas, or pods, whose keys or database are one machine's own."""
+    """Refuse several replicas, or pods, whose keys or database are local to one machine."""
     if settings.REPLICAS == 1 and not settings.IN_CLUSTER:
         return []
     return [*_generated_keys(), *_file_database()]
@@ -42,13 +42,13 @@ def _file_database() -> Iterator[CheckMessage]:
 
 
 def _in_production() -> bool:
-    """Return whether others than the developer reach this process."""
+    """Return whether others than the developer can reach this process."""
     return bool(settings.HTTPS or settings.IN_CLUSTER or settings.REPLICAS > 1)
 
 
 @register(START)
 def no_debugging(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Refuse DEBUG in production: its error pages show what a request held."""
+    """Refuse DEBUG in production: its error pages show what a request contained."""
     if not (settings.DEBUG and _in_production()):
         return []
     return [
@@ -63,7 +63,7 @@ def no_debugging(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
 
 @register(START)
 def named_hosts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Refuse any Host in production: links are made with it where PUBLIC_URL is not set."""
+    """Refuse ALLOWED_HOSTS=* in production: without PUBLIC_URL, links are made with the Host."""
     if "*" not in settings.ALLOWED_HOSTS or not _in_production():
         return []
     return [
@@ -93,7 +93,7 @@ def static_files_collected(app_configs: Sequence[AppConfig] | None, **_: Any) ->
 
 @register(checks.Tags.security, deploy=True)
 def trusted_proxy(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Warn of TLS that somebody else ends, and whom nobody believes."""
+    """Warn if a proxy ends TLS and TRUSTED_PROXIES is empty."""
     if not settings.HTTPS or settings.TRUSTED_PROXIES:
         return []
     return [

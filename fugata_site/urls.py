@@ -1,4 +1,4 @@
-"""Which address leads where. /healthz and /livez are answered by HealthMiddleware, before these."""
+"""The URL patterns. /healthz and /livez are answered by HealthMiddleware, before these."""
 
 from django.urls import URLResolver, include, path
 from django.urls.resolvers import RoutePattern
@@ -9,10 +9,10 @@ from fugata_site import errors
 
 
 class LazyResolver(URLResolver):
-    """Addresses of a namespace, whose module is imported when one of them is asked for."""
+    """URLs of a namespace, whose module is imported when one of them is requested."""
 
     def _populate(self) -> None:
-        """Spare what Django does ahead for names outside of a namespace: here is none."""
+        """Skip what Django precomputes for names outside of a namespace: there are none here."""
 
 
 urlpatterns = [

@@ -15,12 +15,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 
 
 class Request(FugataRequest, WSGIRequest):
-    """A request whose Content-Type can't raise, nor choose how its text is decoded: it is UTF-8."""
+    """A request whose Content-Type can neither raise nor choose its charset, which is UTF-8."""
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         try:
             header = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
-        except ValueError:  # RFC 2231 with a charset that nobody knows
+        except ValueError:  # RFC 2231 with an unknown charset
             header = ("", {})
         self.content_type, self.content_params = header
 
@@ -31,7 +31,7 @@ class Handler(WSGIHandler):
     request_class = Request
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the answer; to a HEAD its headers alone, or gunicorn warns of each body."""
+        """Return the response; for a HEAD only its headers, or gunicorn warns of each body."""
         response = super().get_response(request)
         if request.method == "HEAD" and isinstance(response, HttpResponse):
             response.headers.setdefault("Content-Length", str(len(response.content)))

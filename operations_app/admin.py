@@ -1,7 +1,7 @@
 """Accounts in the admin: superusers change them, others with permission look at them.
 
-A user is deactivated rather than deleted, which ends their tokens at once. Deleting is for who was
-made by mistake: nothing may hang on a user who is deleted.
+A user is deactivated rather than deleted, which ends their tokens at once. Deleting is for accounts
+made by mistake: nothing may depend on a user who is deleted.
 """
 
 from typing import Any, cast
@@ -30,55 +30,55 @@ def _note(request: HttpRequest, subject: str) -> None:
 
 
 class SuperusersAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Changes are for superusers alone: who may change an account may become it."""
+    """Only superusers make changes: a user who may change an account can take it over."""
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers alone."""
+        """Allow superusers only."""
         return _is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers alone."""
+        """Allow superusers only."""
         return _is_superuser(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody, unless a subclass knows better."""
+        """Allow nobody; subclasses may override this."""
         return False
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Write the change into the trail, in its transaction."""
+        """Record the change in the trail, in its transaction."""
         super().save_related(request, form, formsets, change)
         _note(request, f"{self.opts.verbose_name} {form.instance}")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Delete it, and write that into the trail."""
+        """Delete it, and record that in the trail."""
         _note(request, f"{self.opts.verbose_name} {obj}, deleted")
         super().delete_model(request, obj)
 
 
 @admin.register(User)
 class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
-    """Users: those who sign in here, and those whom tokens belong to."""
+    """Users: people who sign in here, and owners of access tokens."""
 
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave what is known of the password to those who may change it."""
+        """Hide the password's details from users who may not change it."""
         if _is_superuser(request):
             return super().get_fieldsets(request, obj)
         fields = ("username", "email", "is_active", "is_staff", "is_superuser", "groups")
         return [(None, {"fields": (*fields, "last_login", "date_joined")})]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the list's own filters alone."""
+        """Allow only the list's own filters."""
         return lookup.partition("__")[0] in self.list_filter
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers, and only whom nothing hangs on."""
-        return obj is not None and _is_superuser(request) and not _hangs_on(obj)
+        """Allow superusers to delete users that nothing depends on."""
+        return obj is not None and _is_superuser(request) and not _has_dependents(obj)
 
     def user_change_password(
         self,
@@ -86,15 +86,15 @@ class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
         id: str,  # noqa: A002  # Django's name
         form_url: str = "",
     ) -> HttpResponse:
-        """Set a password, and write that into the trail."""
+        """Set a password, and record that in the trail."""
         response = super().user_change_password(request, id, form_url)
         if request.method == "POST" and response.status_code == 302:
             _note(request, f"user {User.objects.get(pk=id)}, password")
         return response
 
 
-def _hangs_on(user: User) -> bool:
-    """Return whether tokens, roles or entries of the history would go with the user."""
+def _has_dependents(user: User) -> bool:
+    """Return whether tokens, roles or entries of the history would be deleted with the user."""
     kinds: tuple[type[Model], ...] = (AccessToken, Membership, LogEntry)
     return any(kind._base_manager.filter(user=user).exists() for kind in kinds)
 
@@ -104,5 +104,5 @@ class GroupAccountAdmin(SuperusersAdmin, GroupAdmin):
     """Groups, and what their members may do."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers, one at a time."""
+        """Allow superusers, one group at a time."""
         return obj is not None and _is_superuser(request)

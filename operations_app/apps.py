@@ -1,4 +1,4 @@
-"""What operators have, as a Django app; and Django's admin on our site."""
+"""The operators' Django app, and Django's admin on our site."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,22 +16,22 @@ class OperationsAppConfig(AppConfig):
 
 
 class FugataAdminConfig(SimpleAdminConfig):
-    """Django's admin, on our site: apps register with `django.contrib.admin` as everywhere.
+    """Django's admin, on our site: apps register with `django.contrib.admin` as usual.
 
-    They do it when the admin is first asked for (console/urls.py) or checked: most processes never
-    need what is registered.
+    They do so when the admin is first used (console/urls.py) or checked: most processes never need
+    what is registered.
     """
 
     default_site = "operations_app.console.site.FugataAdminSite"
 
     def ready(self) -> None:
-        """Have the checks run that Django's own configuration of the admin has."""
+        """Register the checks that Django's own admin configuration registers."""
         checks.register(check_dependencies, checks.Tags.admin)
         checks.register(check_admin, checks.Tags.admin)
 
 
 def check_admin(app_configs: Sequence[AppConfig] | None, **more: Any) -> list[checks.CheckMessage]:
-    """Check all that is registered with the admin, as Django does."""
+    """Check everything registered with the admin, as Django does."""
     autodiscover()
     found: list[checks.CheckMessage] = check_admin_app(app_configs, **more)
     return found

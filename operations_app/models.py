@@ -1,4 +1,4 @@
-"""What operators look at: counts by the hour, and when each task last ended well."""
+"""What operators look at: counts by the hour, and when each task last succeeded."""
 
 from django.db import models
 
@@ -19,7 +19,7 @@ class HourlyCount(models.Model):
 
 
 class TaskSuccess(models.Model):
-    """When a periodic task last ended well: proof that beat and a worker run."""
+    """When a periodic task last succeeded: proof that beat and a worker run."""
 
     task = models.CharField(max_length=100, primary_key=True)
     at = models.DateTimeField()

@@ -1,7 +1,7 @@
-"""Numbers for those who operate the service, each from a bounded query.
+"""Figures for operators, each from a bounded query.
 
-What happened is counted by the hour into `HourlyCount` while the trail is young; charts read those
-rows, and the trail itself only for the hours that are not counted yet.
+Recent events are counted by the hour into `HourlyCount`; charts read those rows, and the trail
+itself only for the hours that are not counted yet.
 """
 
 from collections import defaultdict
@@ -22,9 +22,9 @@ from vault_app.models import KeyEncryptionKey
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: How far back counts go.
 KEPT = 30 * DAY
-#: An event may be committed this long after its moment, so as many hours are counted again.
+#: An event may be committed this long after its timestamp, so this many hours are recounted.
 RECOUNTED = 2 * HOUR
-#: At most so many rows are counted where there may be any number.
+#: At most this many rows are counted where there may be any number.
 MANY = 100_000
 
 Counts = dict[datetime, dict[str, int]]
@@ -41,9 +41,9 @@ def day_of(moment: datetime) -> datetime:
 
 
 def count_hours() -> int:
-    """Count the full hours that are not counted for good yet; returns how many those were.
+    """Count the full hours whose counts are not final yet; return how many those were.
 
-    Idempotent: an hour that is counted again has its counts replaced.
+    Idempotent: recounting an hour replaces its counts.
     """
     counted = 0
     end = hour_of(now())
@@ -79,7 +79,7 @@ def _count_hour(hour: datetime) -> None:
 
 
 def _weight() -> models.Aggregate:
-    """Refusals may be gathered in one row with a count; everything else is a row each."""
+    """Return the number of events in rows: one row may count many refusals, any other is one."""
     gathered = any(field.name == "count" for field in AuditEvent._meta.get_fields())
     return Sum("count") if gathered else Count("pk")
 
@@ -100,8 +100,8 @@ def _by_hour(rows: models.QuerySet[models.Model, tuple[datetime, str, int]]) -> 
 def hourly(start: datetime) -> Counts:
     """Return what happened in each hour since `start` (a full hour within the last 30 days).
 
-    The trail is read for at most two days that are not counted yet: longer, and beat is not
-    running, which the page of what is wrong says.
+    The trail is read for at most two days that are not counted yet: if there are more, beat is
+    not running, which the health page says.
     """
     rows = HourlyCount.objects.filter(hour__gte=start).values_list("hour", "kind", "count")
     counts = _by_hour(rows)
@@ -121,14 +121,14 @@ def daily(hours: Mapping[datetime, Mapping[str, int]]) -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many rows there are just now; `size`: bytes of their content, in UTF-8 before sealing."""
+    """How many rows there are now; `size`: bytes of their content, in UTF-8 before sealing."""
 
     rows: int
     size: int
 
 
 def total(rows: models.QuerySet[models.Model]) -> Total:
-    """Return number and size of rows that have a `size`."""
+    """Return the number and total size of rows that have a `size`."""
     found = rows.aggregate(rows=Count("pk"), size=Sum("size", default=0))
     return Total(found["rows"], found["size"])
 
@@ -142,7 +142,7 @@ class Backlog:
 
 
 def backlog(most: int | None = MANY) -> Backlog:
-    """Return how far the purge is behind; at most so many shares are counted, or None for all."""
+    """Return how far behind the purge is, counting at most `most` shares (None: all)."""
     expired = Share.objects.expired()
     oldest = expired.aggregate(oldest=Min("expires_at"))["oldest"]
     lag = now() - oldest if oldest else timedelta()
@@ -156,11 +156,11 @@ def installed_at() -> datetime | None:
 
 
 def note_success(task: str) -> None:
-    """Note that a periodic task ended well just now."""
+    """Record that a periodic task has just succeeded."""
     with transaction.atomic():
         TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
 
 
 def last_success(task: str) -> datetime | None:
-    """Return when a periodic task last ended well."""
+    """Return when a periodic task last succeeded."""
     return TaskSuccess.objects.filter(task=task).values_list("at", flat=True).first()

@@ -1,4 +1,4 @@
-"""What the worker counts for operators."""
+"""The worker's tasks for operators."""
 
 from fugata_core.tasks import shared_task
 from operations_app import statistics
@@ -6,5 +6,5 @@ from operations_app import statistics
 
 @shared_task
 def count_hours() -> int:
-    """Count what happened in the hours gone by; returns how many hours."""
+    """Count what happened in past hours; return how many hours."""
     return statistics.count_hours()

@@ -1,1 +1,1 @@
-"""The secrets of repositories, behind bearer tokens (docs/api.md)."""
+"""Repository secrets, accessed with bearer tokens (docs/api.md)."""

@@ -1,4 +1,4 @@
-"""Who may do what: seen at all, and then allowed (docs/api.md: "Repositories")."""
+"""Authorization: who may see a repository, and who may write (docs/api.md: "Repositories")."""
 
 from dataclasses import dataclass
 
@@ -40,9 +40,9 @@ def writable(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
 
 
 def _seen(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRepository, str]:
-    """Return the repository and the caller's role in it.
+    """Return the repository and the caller's role in it. Raises RepositoryNotFound.
 
-    One query, whether it is missing or may not be seen: not even the time tells which.
+    One query whether it is missing or hidden: not even the timing tells which.
     """
     if not is_repository_name(name):
         raise RepositoryNotFound()

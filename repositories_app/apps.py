@@ -8,7 +8,7 @@ class RepositoriesAppConfig(AppConfig):
     verbose_name = "Repositories"
 
     def ready(self) -> None:
-        """Have repositories' values reconciled."""
+        """Register repositories' values for reconciliation."""
         from repositories_app.actions.reconcile import values_in_use
         from vault_app import reconcile
 

@@ -1,4 +1,4 @@
-"""Who asks: the access token of a request, looked up once, by its digest."""
+"""Authentication: a request's access token, looked up once, by its digest."""
 
 import hmac
 from datetime import timedelta
@@ -22,18 +22,18 @@ from fugata_core.requests import FugataRequest
 from repositories_app.models import AccessToken
 from repositories_app.persistence import KnownToken, access_table
 
-#: How old `last_used_at` may get before a request writes it.
+#: How old `last_used_at` may get before a request updates it.
 USE_NOTED_EVERY = timedelta(minutes=5)
 
 
 def find_caller(request: HttpRequest) -> Caller | None:
-    """Return who sent `request`; None without a live access token."""
+    """Return the caller of `request`; None without a live access token."""
     token = bearer_token(request)
     return caller_of(token) if token and is_access_token(token) else None
 
 
 def caller_of(token: str) -> Caller | None:
-    """Return whose token that is; None for one that is unknown, revoked or past its end."""
+    """Return the caller that `token` belongs to; None if it is unknown, revoked or expired."""
     digest = tokens.digest(token)
     known = access_table().token(digest)
     if known is None or not hmac.compare_digest(known.digest, digest):
@@ -43,7 +43,7 @@ def caller_of(token: str) -> Caller | None:
 
 
 def _note_use(token: KnownToken) -> None:
-    """Write when the token was used, unless that was done a short while ago."""
+    """Record that the token was used, unless that was done within USE_NOTED_EVERY."""
     last = token.last_used_at
     if last is None or token.now - last > USE_NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - USE_NOTED_EVERY)
@@ -51,10 +51,10 @@ def _note_use(token: KnownToken) -> None:
 
 
 class BearerAuthentication(BaseAuthentication):
-    """DRF's word for it; the middleware that counts requests by token has looked it up already."""
+    """DRF's adapter; the middleware that rate-limits by token has already looked up the caller."""
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller]:
-        """Return the caller. Raises Unauthorized, or RateLimited for a guesser."""
+        """Return the caller. Raises Unauthorized, or RateLimited for guessing."""
         caller = cast(FugataRequest, request._request).caller
         if caller is not None:
             return caller, caller

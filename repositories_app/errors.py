@@ -1,15 +1,15 @@
-"""What can go wrong with repositories, besides what the whole service knows."""
+"""Errors specific to repositories, besides those common to the whole service."""
 
 from fugata_core.errors import NotFound
 
 
 class RepositoryNotFound(NotFound):
-    """It does not exist, or the token may not see it: nobody can tell which (docs/api.md)."""
+    """It does not exist, or the token may not see it, indistinguishably (docs/api.md)."""
 
     sentence = "Repository not found"
 
 
 class SecretNotFound(NotFound):
-    """The repository has no secret of that key (docs/api.md: 404)."""
+    """The repository has no secret with that key (docs/api.md: 404)."""
 
     sentence = "Secret not found"

@@ -1,4 +1,4 @@
-"""What happens to repositories' secrets, counted: never to which one, nor by whom."""
+"""Counts of what happens to repository secrets; they never identify a secret or an actor."""
 
 from fugata_core.metrics import events
 

@@ -1,6 +1,6 @@
-"""Repositories, who may use them, the tokens that prove it, and the keys of their secrets.
+"""Repositories, their members, access tokens, and the keys of their secrets.
 
-Values are in the value store, tokens are kept as digests: neither is ever in these tables.
+Values are in the value store and tokens are kept as digests: neither is ever in these tables.
 """
 
 from datetime import datetime
@@ -60,34 +60,34 @@ class Membership(models.Model):
 
 
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
-    """The vocabulary of tokens that are good, by the database's clock."""
+    """Filters by validity, on the database's clock."""
 
     def live(self) -> Self:
-        """Tokens that are neither revoked nor past their end, of users who may sign in."""
+        """Return the tokens that are neither revoked nor expired, of active users."""
         return self.filter(
             Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, user__is_active=True
         )
 
 
 class AccessToken(models.Model):
-    """A bearer token of a user, kept as its digest; it may be narrower than its user."""
+    """A user's bearer token, kept as its digest; it may have fewer rights than its user."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens"
     )
     digest = models.BinaryField(max_length=32, unique=True)
-    #: The beginning of the token, by which people tell it from others.
+    #: The first characters of the token, by which people recognise it.
     prefix = models.CharField(max_length=16)
     label = models.CharField(max_length=200, blank=True)
     read_only = models.BooleanField(default=False)
-    #: Whether it is good for `repositories` alone. A word of its own: when the last of them is
-    #: deleted, the token is good for nothing, not for everything.
+    #: Whether it is valid for `repositories` only. A separate flag, so that when the last of them
+    #: is deleted, the token is valid for nothing, not for everything.
     narrowed = models.BooleanField(default=False)
     repositories = models.ManyToManyField(Repository, blank=True, related_name="access_tokens")
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, editable=False)
-    #: Within a few minutes: not every request writes it.
+    #: Accurate to a few minutes: not every request updates it.
     last_used_at = models.DateTimeField(null=True, editable=False)
 
     objects = AccessTokenQuerySet.as_manager()
@@ -129,5 +129,5 @@ class RepositorySecret(Sealed):
         return self.secret_key
 
     def associated_data(self) -> AssociatedData:
-        """Return what the value is sealed to."""
+        """Return the associated data that the value is sealed to."""
         return secret_associated_data(self.repository.name, self.secret_key, self.value_name)

@@ -1,4 +1,4 @@
-"""What a repository and a secret's key may be called (docs/api.md: "Repositories")."""
+"""Rules for repository ids and secret keys (docs/api.md: "Repositories")."""
 
 import re
 

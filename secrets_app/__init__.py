@@ -1,1 +1,1 @@
-"""Sharing a secret by a link that expires, and that can be opened once."""
+"""Share a secret by a link that expires and may be limited to one opening."""

@@ -8,7 +8,7 @@ class SecretsAppConfig(AppConfig):
     verbose_name = "Sharing"
 
     def ready(self) -> None:
-        """Have shares' values reconciled."""
+        """Register shares' values for reconciliation."""
         from secrets_app.actions.reconcile import values_in_use
         from vault_app import reconcile
 

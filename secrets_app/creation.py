@@ -1,7 +1,7 @@
-"""Who may create shares, where the settings leave somebody out. Opening stays open to all.
+"""Who may create shares, if the settings restrict that. Anybody may still open them.
 
-CREATE_ALLOWED_FROM: clients of some networks. CREATE_REQUIRES_LOGIN: on the page those who are
-signed in, by API those with an access token that is good for all that its user may do.
+CREATE_ALLOWED_FROM: clients in certain networks. CREATE_REQUIRES_LOGIN: on the page, signed-in
+users; by API, access tokens with all of their user's rights.
 """
 
 from collections.abc import Callable
@@ -25,13 +25,13 @@ from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCr
 
 
 def may_create_by_api(request: FugataRequest) -> None:
-    """Raise what keeps a POST of the API from creating a share."""
+    """Raise the refusal if this API request may not create a share."""
     if routes.makes_share(request.method, request.path_info):
         _check(request, _check_token)
 
 
 def may_create_by_form(request: FugataRequest) -> HttpResponse | None:
-    """Raise what keeps a person from the form, or return the way to signing in."""
+    """Raise the refusal if the form may not be used; return a redirect if signing in helps."""
     try:
         _check(request, _check_session)
     except SignInToCreate:
@@ -52,7 +52,7 @@ def _check(request: FugataRequest, check_login: Callable[[FugataRequest], None])
 
 
 def _check_session(request: FugataRequest) -> None:
-    """Read the session, without making or prolonging one."""
+    """Read the session without creating or extending one. Raises SignInToCreate."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     if not get_user(request).is_authenticated:
@@ -68,7 +68,7 @@ def _check_token(request: FugataRequest) -> None:
 
 
 def _unknown(request: FugataRequest) -> FugataError:
-    """Return what a request without a live token gets; well-formed wrong ones are counted."""
+    """Return the error for a request without a live token; count well-formed wrong tokens."""
     token = bearer_token(request)
     if token and is_access_token(token):
         refusal = wrong_guess(Actor.of(request), counts=True)

@@ -1,17 +1,17 @@
-"""What can go wrong with shares, besides what the whole service knows."""
+"""Errors specific to shares, besides those common to the whole service."""
 
 from fugata_core.errors import Forbidden, FugataError, InternalError, NotFound
 
 
 class EncryptFailed(InternalError):
-    """The key provider or the value store failed while a share was made (docs/api.md: 500)."""
+    """The key provider or the value store failed while creating a share (docs/api.md: 500)."""
 
     sentence = "Failed to encrypt secret"
     for_people = "The secret could not be sealed just now, and nothing was kept. Try again."
 
 
 class DecryptFailed(InternalError):
-    """It failed while a share was opened; nothing was consumed (docs/api.md: 500)."""
+    """Either failed while opening a share; nothing was consumed (docs/api.md: 500)."""
 
     sentence = "Failed to decrypt secret"
     for_people = (
@@ -20,19 +20,19 @@ class DecryptFailed(InternalError):
 
 
 class ShareNotFound(NotFound):
-    """Unknown, expired, deleted or already opened: nobody can tell which (docs/api.md: 404)."""
+    """Unknown, expired, deleted or already opened, indistinguishably (docs/api.md: 404)."""
 
     sentence = "Secret not found"
 
 
 class LostClaim(ShareNotFound):
-    """Somebody else opened or deleted it while this reader decrypted (the same answer)."""
+    """Another caller opened or deleted it while this one was decrypting (same response)."""
 
     outcome = "lost_claim"
 
 
 class KeyReused(FugataError):
-    """The Idempotency-Key came with another request before (draft-ietf-httpapi-idempotency-key)."""
+    """The Idempotency-Key was used for another request (draft-ietf-httpapi-idempotency-key)."""
 
     status = 422
     title = "That can't be used"
@@ -40,13 +40,13 @@ class KeyReused(FugataError):
 
 
 class ClientQuotaReached(FugataError):
-    """QUOTA_SHARES_PER_CLIENT or QUOTA_BYTES_PER_CLIENT."""
+    """QUOTA_SHARES_PER_CLIENT or QUOTA_BYTES_PER_CLIENT is reached."""
 
     status = 429
     title = "That is all for now"
 
     def __init__(self, limit: str, retry_after: int) -> None:
-        """`limit`: what may be kept; `retry_after`: seconds until something of it expires."""
+        """`limit`: what may be kept; `retry_after`: seconds until the first share expires."""
         self.for_people = (
             f"From your address {limit} may be kept here. Nothing was kept of this one: delete"
             " one that you made, or wait until one is opened or expires."
@@ -57,7 +57,7 @@ class ClientQuotaReached(FugataError):
 
 
 class InstallationFull(FugataError):
-    """QUOTA_SHARES_TOTAL or QUOTA_BYTES_TOTAL (RFC 4918, section 11.5)."""
+    """QUOTA_SHARES_TOTAL or QUOTA_BYTES_TOTAL is reached (RFC 4918, section 11.5)."""
 
     status = 507
     title = "No room just now"
@@ -71,17 +71,17 @@ class InstallationFull(FugataError):
 
 
 class CreationNotAllowed(Forbidden):
-    """CREATE_ALLOWED_FROM."""
+    """The client is outside CREATE_ALLOWED_FROM."""
 
     sentence = "Forbidden: secrets can be created from certain networks only, not from yours"
     for_people = (
-        "New secrets can be made here from certain networks only, and yours is none of them."
+        "New secrets can be made here from certain networks only, and yours is not one of them."
         " Links that were sent to you can be opened from anywhere."
     )
 
 
 class SignInToCreate(FugataError):
-    """CREATE_REQUIRES_LOGIN (RFC 6750, section 3)."""
+    """CREATE_REQUIRES_LOGIN is set (RFC 6750, section 3)."""
 
     status = 401
     title = "Please sign in"
@@ -98,7 +98,7 @@ class SignInToCreate(FugataError):
 
 
 class TokenMayNotCreate(Forbidden):
-    """CREATE_REQUIRES_LOGIN, and a token that is good for less than its user."""
+    """CREATE_REQUIRES_LOGIN is set, and the token has fewer rights than its user."""
 
     sentence = (
         "Forbidden: this access token is for reading or for some repositories only,"

@@ -1,8 +1,8 @@
-"""Idempotency keys: a client that lost an answer asks again under the same key and gets it.
+"""Idempotency keys: a client that lost a response retries under the same key and gets it.
 
-What is kept for that: a digest of the key, a MAC of the request, and the answer sealed under a key
-that is derived from the idempotency key and, for an opening, from the link. Neither is kept, so
-what is at rest opens nothing.
+Stored for that: a digest of the key, a MAC of the request, and the answer sealed under a key that
+is derived from the idempotency key and, for an opening, from the link. Neither is stored, so the
+data at rest cannot be decrypted on its own.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ _NONCE = 12
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A request that may be repeated: its key, what it is for, and what else must be the same.
+    """A request that may be retried: its key, its scope, and what else must be the same.
 
-    `scope`: which kind of request, and on what; `request`: its body; `link_secret`: the half of
-    the sealing that comes from the link.
+    `scope`: the kind of request and its target; `request`: its body; `link_secret`: the part of
+    the sealing key that comes from the link.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Idempotency:
         return hashlib.sha256(b"fugata idempotency\0" + self.scope + b"\0" + self._key()).digest()
 
     def mac(self) -> bytes:
-        """Return a MAC (32 bytes) of the request: without the key nobody can try contents by it."""
+        """Return a MAC (32 bytes) of the request: without the key, guesses can't be tested."""
         return hmac.digest(self._derive(b"request"), self.request, "sha256")
 
     def cipher(self) -> AESGCM:
@@ -68,9 +68,9 @@ class Idempotency:
 
 
 def checked_key(text: str | None) -> str | None:
-    """Return the key of an Idempotency-Key header; None without one. Raises BadRequest.
+    """Return the key in an Idempotency-Key header, or None without one. Raises BadRequest.
 
-    A short key could be guessed, and would be a second way to the answer.
+    A short key could be guessed, which would be a second way to get the answer.
     """
     if text is None or _KEY.fullmatch(text):
         return text
@@ -89,9 +89,9 @@ def for_opening(key: str, share_id: str) -> Idempotency:
 
 
 def recall(once: Idempotency) -> bytes | None:
-    """Return the answer that was given under the key; None where there is none, or no more.
+    """Return the answer given under the key, or None if there is none or it has expired.
 
-    Raises KeyReused where the key came with another request, DecryptFailed where it was edited.
+    Raises KeyReused if the key came with another request, DecryptFailed if the answer was altered.
     """
     kept = IdempotentResponse.objects.filter(digest=once.digest(), expires_at__gt=Now()).first()
     if kept is None:
@@ -107,10 +107,10 @@ def recall(once: Idempotency) -> bytes | None:
 
 
 def keep(once: Idempotency, answer: bytes, share_expires_at: datetime) -> None:
-    """Keep `answer` for the grace time, or until its share expires if that comes first.
+    """Keep `answer` for the grace period, or until its share expires if that comes first.
 
-    Call it in the transaction that the answer tells of. Raises IntegrityError where the same key
-    is answered at the same time.
+    Call it in the transaction that the answer reports on. Raises IntegrityError if a concurrent
+    request uses the same key.
     """
     ends = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
     nonce = os.urandom(_NONCE)
@@ -124,11 +124,11 @@ def keep(once: Idempotency, answer: bytes, share_expires_at: datetime) -> None:
 
 
 def forget(once: Idempotency) -> bool:
-    """Destroy a kept answer; returns whether it was there."""
+    """Destroy a kept answer and return whether there was one."""
     kept = IdempotentResponse.objects.filter(digest=once.digest(), expires_at__gt=Now())
     return bool(kept.delete()[0])
 
 
 def purge_kept_answers() -> int:
-    """Destroy the answers whose grace time is over; returns how many."""
+    """Destroy the answers whose grace period is over and return how many."""
     return IdempotentResponse.objects.filter(expires_at__lte=Now()).delete()[0]

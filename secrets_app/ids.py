@@ -1,4 +1,4 @@
-"""Share ids and deletion tokens: made, recognised, and looked up by digest.
+"""Share ids and deletion tokens: generate and recognise them; lookup is by digest.
 
 Both carry 22 characters from a 62-letter alphabet: 131 random bits.
 """
@@ -14,7 +14,7 @@ _DELETION_TOKEN = re.compile(r"tok_[0-9A-Za-z]{22,64}", re.ASCII)
 
 
 def new_share_id() -> str:
-    """Return a new share id; it is also half of the key that the share is sealed with."""
+    """Return a new share id; it is also half of the key that seals the share."""
     return "fug_" + random_letters(_RANDOM)
 
 
@@ -24,7 +24,7 @@ def new_deletion_token() -> str:
 
 
 def is_share_id(text: str) -> bool:
-    """Return whether `text` could be a share id; what could not is never looked up."""
+    """Return whether `text` could be a share id; anything else is never looked up."""
     return _SHARE_ID.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""What happens to shares, counted. Labels say what happened: never to which share, nor by whom."""
+"""Counts of what happens to shares. Labels never identify a share or an actor."""
 
 from fugata_core.metrics import events
 

@@ -1,4 +1,4 @@
-"""What the database keeps of a share, and the trail of what happened to it.
+"""What the database keeps of a share, and of answers that may be repeated.
 
 Never the id, the content or an address: the id's digest, the wrapped data key, a keyed hash.
 """
@@ -15,19 +15,19 @@ from vault_app.models import Sealed
 
 
 class ShareQuerySet(models.QuerySet["Share"]):
-    """The vocabulary of expiry, by the database's clock."""
+    """Filters by expiry, on the database's clock."""
 
     def live(self) -> Self:
-        """Shares that can still be opened."""
+        """Return the shares that can still be opened."""
         return self.filter(expires_at__gt=Now())
 
     def expired(self) -> Self:
-        """Shares that nobody can open any more and that wait for the purge."""
+        """Return the shares that can no longer be opened and are waiting to be purged."""
         return self.filter(expires_at__lte=Now())
 
 
 class Share(Sealed):
-    """A secret that waits behind a link."""
+    """A secret shared by a link."""
 
     values_of = "shares"
 
@@ -37,7 +37,7 @@ class Share(Sealed):
     one_time = models.BooleanField()
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(db_index=True)
-    #: Under which keyed hash of an address it counts; null where no quota is for clients.
+    #: The keyed hash of an address that its quota counts under; null without a client quota.
     client = models.BinaryField(max_length=16, null=True, editable=False)
 
     objects = ShareQuerySet.as_manager()
@@ -54,12 +54,12 @@ class Share(Sealed):
         return f"share {self.pk}"
 
     def associated_data(self) -> AssociatedData:
-        """Return what the content is sealed to, besides the link."""
+        """Return the associated data that the content is sealed to, besides the link."""
         return share_associated_data(bytes(self.digest), self.expires_at, self.one_time)
 
 
 class IdempotentResponse(models.Model):
-    """An answer that its client may ask for again, for a short while (see idempotency.py)."""
+    """An answer that its client may request again for a short while (see idempotency.py)."""
 
     digest = models.BinaryField(max_length=32, unique=True)
     request_mac = models.BinaryField(max_length=32)

@@ -1,10 +1,10 @@
-"""Quotas: how many live shares, of how many bytes, one client and all together may keep.
+"""Quotas: how many live shares, and how many bytes, each client and the installation may keep.
 
-Off unless set, and nothing is counted then. A client's shares are counted before each create, by
-an index that has those alone: exact but for what the same client creates at the same moment, which
-its token bucket bounds. The whole installation's are measured every few seconds in each process,
-which adds what it creates meanwhile: exact but for what is on its way while that is measured, and
-for what other processes create until then.
+Off unless set; then nothing is counted. A client's shares are counted before each create, through
+an index of shares with a client: exact except for the same client's concurrent creates, which its
+token bucket bounds. The whole installation's are measured every few seconds in each process, which
+adds its own creates in between: exact except for creates in flight during a measurement, and for
+what other processes create until the next.
 """
 
 import math
@@ -21,20 +21,20 @@ from fugata_core.clock import clock
 from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import Share
 
-#: Seconds for which a measurement of the installation is good, and one that says "full".
+#: Seconds for which a measurement of the installation is valid, and one that says "full".
 GOOD_FOR = 10.0
 FULL_FOR = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The most live shares, and the most bytes of their content; 0 is no limit."""
+    """The maximum number of live shares and of bytes of their content; 0 means no limit."""
 
     shares: int
     bytes: int
 
     def exceeded(self, shares: int, size: int) -> str | None:
-        """Return what there is too much of, or None."""
+        """Return the limit that is exceeded, in words, or None."""
         if self.shares and shares > self.shares:
             return f"{self.shares} secrets at a time"
         if self.bytes and size > self.bytes:
@@ -53,12 +53,12 @@ def of_all() -> Quota:
 
 
 def counted_client(actor: Actor) -> bytes | None:
-    """Return the keyed hash under which a share is counted: an address's, an IPv6 /64's."""
+    """Return the keyed hash of the address, or IPv6 /64, that a share counts under, or None."""
     return bytes.fromhex(actor.bucket) if per_client() != Quota(0, 0) and actor.bucket else None
 
 
 def check_quotas(actor: Actor, size: int) -> None:
-    """Refuse one more share, of `size` bytes. Raises ClientQuotaReached or InstallationFull."""
+    """Admit one more share of `size` bytes. Raises ClientQuotaReached or InstallationFull."""
     client = counted_client(actor)
     if client is not None:
         _check_client(client, size)
@@ -78,14 +78,14 @@ def _check_client(client: bytes, size: int) -> None:
 
 
 def _seconds_to(first: datetime | None) -> int:
-    """Return the seconds until the client's first share expires, a minute where it has none."""
+    """Return the seconds until the client's first share expires; 60 if it has none."""
     if first is None:
         return 60
     return max(math.ceil(first.timestamp() - clock.now()), 1)
 
 
 class InstallationUsage:
-    """What all clients keep together, as this process knows it."""
+    """What all clients keep in total, as far as this process knows."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class InstallationUsage:
         self._at = -math.inf
 
     def admits(self, size: int) -> bool:
-        """Count one more share of `size` bytes; False when it is one too many."""
+        """Count one more share of `size` bytes; return False if that exceeds the quota."""
         if self._is_old(GOOD_FOR):
             self._measure()
         if self._take(size):
@@ -116,7 +116,7 @@ class InstallationUsage:
             return True
 
     def _measure(self) -> None:
-        """Measure, unless another thread does just now: then its last result is good enough."""
+        """Measure, unless another thread is measuring: then the last result is good enough."""
         if not self._measuring.acquire(blocking=self._at == -math.inf):
             return
         try:

@@ -1,4 +1,4 @@
-"""What a share is sealed to, besides its link: its digest, its expiry, whether it opens once."""
+"""The associated data of a share: its digest, its expiry, and whether it is one-time."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ _PURPOSE = b"fugata/share"
 
 
 def share_associated_data(digest: bytes, expires_at: datetime, one_time: bool) -> AssociatedData:
-    """Return the terms of a share; its expiry counts in whole Unix seconds."""
+    """Return the associated data of a share; its expiry is in whole Unix seconds."""
     return AssociatedData(
         _PURPOSE, digest, int(expires_at.timestamp()).to_bytes(8) + bytes([one_time])
     )

@@ -1,4 +1,4 @@
-"""What Celery runs."""
+"""The Celery tasks of the sharing app."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def purge_expired() -> int:
-    """Purge expired shares; returns how many."""
+    """Purge expired shares and kept answers; return how many shares were purged."""
     purge_kept_answers()
     deadline, purged = time.monotonic() + BUDGET, 0
     for count in purge():

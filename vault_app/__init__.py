@@ -1,1 +1,1 @@
-"""How a value is sealed, with whose key, and where it is kept. Knows no HTTP and no view."""
+"""How values are sealed, under which key, and where they are kept. No HTTP and no views."""

@@ -1,19 +1,19 @@
-"""What a sealed value is bound to."""
+"""The associated data that a sealed value is bound to."""
 
 from dataclasses import dataclass
 
 from fugata_core.encoding import length_prefixed
 
-#: The sealed form's version: its first byte, and a part of what it is bound to.
+#: The sealed form's version: its first byte, and part of its associated data.
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class AssociatedData:
-    """What a ciphertext is bound to; none of it can be changed without failing to open.
+    """What a ciphertext is bound to: if any of it changes, the ciphertext no longer opens.
 
-    `purpose`: what kind of value; `subject`: whose (the share's lookup digest; repository, key and
-    object name); `details`: the rest (expiry, one-time).
+    `purpose`: what kind of value; `subject`: which one (the share's lookup digest; repository, key
+    and object name); `details`: the rest (expiry, one-time).
     """
 
     purpose: bytes
@@ -21,7 +21,7 @@ class AssociatedData:
     details: bytes = b""
 
     def as_bytes(self) -> bytes:
-        """Return the terms as bytes, each part with its length, so that none runs into another."""
+        """Return it as bytes, each part length-prefixed, so that parts can't run together."""
         return length_prefixed(bytes([FORMAT]), self.purpose, self.subject, self.details)
 
     def wrap_context(self) -> bytes:

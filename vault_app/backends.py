@@ -22,7 +22,7 @@ def load(setting: str, **more: Any) -> Any:
 
 
 def load_provider(name: str) -> KeyProvider | None:
-    """Return a new key provider of that name, as KEY_PROVIDERS sets it up; None if it does not."""
+    """Return a new key provider of that name, as KEY_PROVIDERS sets it up; None if not set up."""
     configured = settings.KEY_PROVIDERS.get(name)
     return cast(KeyProvider, _made(configured)) if configured else None
 
@@ -39,9 +39,9 @@ def value_store(app: str = "shares") -> ValueStore:
 
 
 def remote_store(app: str = "shares") -> ValueStore | None:
-    """Return the store of an app's values where it is not the database that has their rows.
+    """Return the store of an app's values unless it is the database that has their rows.
 
-    None: row and value are written and deleted by one transaction, and nobody calls the store.
+    None: row and value are written and deleted in one transaction, without calling the store.
     """
     store = value_store(app)
     return None if store.transactional else store
@@ -49,14 +49,14 @@ def remote_store(app: str = "shares") -> ValueStore | None:
 
 @cache
 def key_provider() -> KeyProviderRouter:
-    """Return this process's key providers behind one: the chosen one wraps, all of them open."""
+    """Return a router over this process's key providers: the chosen one wraps, all unwrap."""
     chosen = cast(KeyProvider, load("KMS_PROVIDER"))
     observed = metrics.observed(chosen, metrics.KEYS, metrics.KEY_OPERATIONS)
     return KeyProviderRouter(observed, _other_provider)
 
 
 def _other_provider(name: str) -> KeyProvider | None:
-    """Keys are asked for by requests: a wrong setting is theirs to survive (checks report it)."""
+    """Return the provider. A wrong setting raises KeyUnavailable here (checks report it)."""
     try:
         return load_provider(name)
     except ImproperlyConfigured as error:
@@ -64,11 +64,11 @@ def _other_provider(name: str) -> KeyProvider | None:
 
 
 def forget(**_: Any) -> None:
-    """Load all anew at their next use (tests change settings)."""
+    """Reload every backend on its next use (tests change settings)."""
     value_store.cache_clear()
     key_provider.cache_clear()
 
 
 setting_changed.connect(forget)
-# A connection must not be shared with a process that was forked.
+# A connection must not be shared with a forked process.
 os.register_at_fork(after_in_child=forget)

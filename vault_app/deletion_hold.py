@@ -1,6 +1,6 @@
-"""A hold on deletions: while a back-up is taken, no value goes from a remote store.
+"""A hold on deletions: while a back-up runs, no value is deleted from a remote store.
 
-The row goes all the same. What is left over is an orphan, and reconciliation deletes it later.
+Its row is deleted all the same. The value is then an orphan; reconciliation deletes it later.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,24 +11,24 @@ from django.db.models.functions import Now
 
 from vault_app.models import DeletionHold
 
-#: How long a hold lasts unless it is renewed: a back-up that died holds nothing up for good.
+#: How long a hold lasts unless renewed: a back-up that died does not block deletions for good.
 LENGTH = timedelta(minutes=30)
 
 
 class DeletionHoldLost(Exception):
-    """The hold ran out before it was renewed: values may have gone meanwhile."""
+    """The hold ran out before it was renewed: values may have been deleted meanwhile."""
 
 
 def is_deletion_held() -> bool:
-    """Return whether values must stay where they are just now."""
+    """Return whether values must not be deleted right now."""
     return DeletionHold.objects.filter(until__gt=Now()).exists()
 
 
 @contextmanager
 def deletions_held() -> Iterator[Callable[[], None]]:
-    """Hold deletions while the block runs; it is given a function that renews the hold.
+    """Hold deletions while the block runs, and yield a function that renews the hold.
 
-    Renew it every few minutes and at the end: that raises DeletionHoldLost where it came too late.
+    Call it every few minutes and at the end; it raises DeletionHoldLost if the hold ran out.
     """
     hold = DeletionHold.objects.create(until=Now() + LENGTH)
     mine = DeletionHold.objects.filter(pk=hold.pk)

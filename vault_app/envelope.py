@@ -1,8 +1,8 @@
-"""Envelope encryption: a value under a data key of its own, the data key under a provider's key.
+"""Envelope encryption: a value encrypted under its own data key, which a provider's key wraps.
 
 Sealed form: 1 byte format version | 12 bytes nonce | AES-256-GCM ciphertext and 16 bytes tag.
 The content key is HKDF-SHA-256 (RFC 5869) over data key | link secret, with the purpose as info:
-for a share, what is stored lacks the link's half.
+for a share, the link secret is not stored.
 """
 
 import os

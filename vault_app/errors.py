@@ -2,7 +2,7 @@
 
 
 class VaultError(Exception):
-    """Anything that keeps a value from being sealed, kept or opened."""
+    """Anything that keeps a value from being sealed, stored or opened."""
 
 
 class ValueMissing(VaultError):
@@ -10,11 +10,11 @@ class ValueMissing(VaultError):
 
 
 class StoreUnavailable(VaultError):
-    """The store could not be asked, or refused."""
+    """The store could not be reached, or refused."""
 
 
 class KeyUnavailable(VaultError):
-    """The key provider could not be asked, or has no key of that id."""
+    """The key provider could not be reached, or has no key of that id."""
 
 
 class DecryptionFailed(VaultError):

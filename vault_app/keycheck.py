@@ -1,6 +1,6 @@
 """The key check: are these the keys that the database's values were sealed under?
 
-Compared at start-up, before any request. A lost key file is an error with a remedy; a new key is
+Checked at start-up, before any request. A lost key file is an error with a remedy; a new key is
 made only for a database that has none.
 """
 
@@ -18,7 +18,7 @@ _CONTEXT = b"fugata/key-check"
 
 
 class KeyCheckFailed(Exception):
-    """The keys at hand are not the database's; the message says what to do."""
+    """The available keys are not the database's; the message says what to do."""
 
 
 def is_new() -> bool:
@@ -27,9 +27,9 @@ def is_new() -> bool:
 
 
 def verify() -> None:
-    """Raise KeyCheckFailed unless every key that the database knows is there and is the one.
+    """Raise KeyCheckFailed unless every key that the database knows is available and correct.
 
-    Records the primary key when it is new here.
+    Also records the primary key if it is new.
     """
     for record in KeyEncryptionKey.objects.all():
         _verify_one(record)
@@ -37,7 +37,7 @@ def verify() -> None:
 
 
 def holds(record: KeyEncryptionKey) -> bool:
-    """Return whether the key of that record is at hand and is the one."""
+    """Return whether the key of that record is available and correct."""
     try:
         _verify_one(record)
     except KeyCheckFailed:
@@ -59,7 +59,7 @@ def _verify_one(record: KeyEncryptionKey) -> None:
 
 
 def record(key_id: str, wrap: Callable[[bytes, bytes], bytes]) -> None:
-    """Let the database know a key, once, with a check value that `wrap` makes under it.
+    """Record a key in the database, once, with a check value that `wrap` wraps under it.
 
     Rows reference their key, so this comes before anything is wrapped under it.
     Raises KeyUnavailable.

@@ -1,4 +1,4 @@
-"""What the value store and the key provider are asked, how often that fails, how long it takes.
+"""Metrics of calls to the value store and the key provider: number, failures, duration.
 
 Labels are names of classes and methods: never a value's name, never a key's id.
 """
@@ -31,7 +31,7 @@ B = TypeVar("B")
 
 
 def observed(backend: B, part: str, operations: Iterable[str]) -> B:
-    """Return `backend`, whose `operations` are counted and timed from now on."""
+    """Return `backend` with its `operations` counted and timed from now on."""
     for operation in operations:
         if operation not in vars(backend):
             setattr(backend, operation, _observing(backend, part, operation))
@@ -39,7 +39,7 @@ def observed(backend: B, part: str, operations: Iterable[str]) -> B:
 
 
 def _observing(backend: object, part: str, operation: str) -> Callable[..., Any]:
-    """Return the method with a watch on it; a listing is timed to its end."""
+    """Return the method, instrumented; a listing is timed to its end."""
     kind = type(backend)
     labels = (part, kind.__name__, operation)
     duration = CALLS.labels(*labels)

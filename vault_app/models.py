@@ -11,7 +11,7 @@ from vault_app.associated_data import AssociatedData
 
 
 class StoredValue(models.Model):
-    """A sealed value, kept by DatabaseStore. Never changed, only made and deleted."""
+    """A sealed value, kept by DatabaseStore. Never changed, only created and deleted."""
 
     name = models.CharField(max_length=64, primary_key=True)
     sealed = models.BinaryField()
@@ -21,9 +21,9 @@ class StoredValue(models.Model):
 
 
 class Installation(models.Model):
-    """This installation: one row, made at the first need.
+    """This installation: one row, created when first needed.
 
-    `identity` labels what it keeps outside the database, so that nobody takes another's.
+    `identity` labels what it keeps outside the database, so that installations do not mix.
     """
 
     _THE_ONE = 1
@@ -41,15 +41,15 @@ class Installation(models.Model):
 
 
 class KeyEncryptionKey(models.Model):
-    """A key that data keys are wrapped under, by its id; its bytes are the key provider's alone.
+    """A key that data keys are wrapped under, by its id; only the key provider has its bytes.
 
-    `check_value`: a known constant wrapped by it, which proves at start-up that the key is it.
+    `check_value`: a known constant wrapped by it, which proves at start-up that it is the same key.
     """
 
     id = models.CharField(max_length=200, primary_key=True)
     check_value = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())
-    #: When somebody asked the worker to re-wrap every data key under the primary; null if nobody.
+    #: When the worker was asked to re-wrap every data key under the primary; null if it was not.
     rewrap_asked_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -59,13 +59,13 @@ class KeyEncryptionKey(models.Model):
 class Sealed(models.Model):
     """A row whose value is sealed under a data key of its own.
 
-    The reference to the key is the database's word that no key goes while a row needs it.
-    `values_of`: whose values they are to the value store.
+    The foreign key makes the database refuse to delete a key that a row needs.
+    `values_of`: the app that the value store keeps them for.
     """
 
     values_of: ClassVar[str]
 
-    #: The data key as the key provider wrapped it; it names the key that did.
+    #: The data key as the key provider wrapped it; it names the key that wrapped it.
     wrapped_key = models.BinaryField()
     key = models.ForeignKey(
         KeyEncryptionKey, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -80,12 +80,12 @@ class Sealed(models.Model):
         indexes = [models.Index(fields=["key"], name="%(class)s_key")]
 
     def associated_data(self) -> AssociatedData:
-        """Return what the row's value is sealed to, as the row stands."""
+        """Return what the row's value is bound to, as the row now stands."""
         raise NotImplementedError
 
 
 class DeletionHold(models.Model):
-    """While one lasts, no value is deleted from a remote store (see hold.py)."""
+    """While one lasts, no value is deleted from a remote store (see deletion_hold.py)."""
 
     until = models.DateTimeField()
 
@@ -97,5 +97,5 @@ class DeletionHold(models.Model):
 
 
 def sealed_models() -> list[type[Sealed]]:
-    """Return every table with sealed values."""
+    """Return every model with sealed values."""
     return [model for model in apps.get_models() if issubclass(model, Sealed)]

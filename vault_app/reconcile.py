@@ -1,9 +1,9 @@
-"""Reconciliation: values that no row points to are deleted, when it is certain that none will.
+"""Reconciliation: delete values that no row points to, once it is certain that none will.
 
 A value is written up to an hour before its row, so only values older than a day by the store's
-own clock count, and they are compared with the rows after they were listed. A database that was
+own clock count, and they are compared with the rows after being listed. A database that was
 copied to a second installation must not empty the first one's store: more than a tenth of what
-is there is deleted only by force.
+is there is deleted only when forced.
 """
 
 import logging
@@ -17,13 +17,13 @@ from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import StoreUnavailable
 from vault_app.stores.base import ValueStore
 
-#: Returns those of the names that a row points to.
+#: Returns the subset of the names that a row points to.
 InUse = Callable[[Collection[str]], set[str]]
 
 MIN_AGE = timedelta(hours=24)
-#: How many names are compared with the rows at once: a scan of the table for each such batch.
+#: Names compared with the rows at once: each batch costs a scan of the table.
 BATCH = 10_000
-#: Values that one run deletes at most; the next run goes on.
+#: Values that one run deletes at most; the next run continues.
 MOST = 10_000
 
 logger = logging.getLogger(__name__)
@@ -31,9 +31,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How many values there were, how many of them nobody points to, and how many were deleted.
+    """How many values there were, how many were orphans, and how many were deleted.
 
-    `refused`: it was more than a tenth, and nobody forced it, so that none was.
+    `refused`: more than a tenth were orphans, and `force` was not given, so none was deleted.
     """
 
     values: int = 0
@@ -46,7 +46,7 @@ _reconcilers: dict[str, InUse] = {}
 
 
 def register(app: str, in_use: InUse) -> None:
-    """Make an app's values reconciled (an app says so when it is ready)."""
+    """Register an app's values for reconciliation (from the app's `ready`)."""
     _reconcilers[app] = in_use
 
 
@@ -56,7 +56,7 @@ def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tup
         remote = remote_store(app)
         if remote:
             yield app, reconcile(remote, in_use, dry_run=dry_run, force=force)
-        else:  # a value goes in the transaction in which its row goes
+        else:  # a value is deleted in the same transaction as its row
             yield app, Report()
 
 
@@ -68,7 +68,7 @@ def reconcile(
     force: bool = False,
     min_age: timedelta = MIN_AGE,
 ) -> Report:
-    """Delete what nobody points to, unless it is more than a tenth and not forced.
+    """Delete orphans, unless they are more than a tenth and `force` is not given.
 
     Reads no value; holds at most BATCH names and MOST orphans. Raises StoreUnavailable.
     """
@@ -109,7 +109,7 @@ class _Survey:
 
 
 def _delete(store: ValueStore, in_use: InUse, orphans: list[str]) -> int:
-    used = in_use(orphans)  # once more, because a long listing lies between
+    used = in_use(orphans)  # again, because a long listing came in between
     names = [name for name in orphans if name not in used]
     for number, name in enumerate(names):
         try:

@@ -1,8 +1,8 @@
 """Re-wrapping: data keys move under the primary key while the service runs.
 
 Only the wrapping changes, never a value. A row is written by `UPDATE … WHERE wrapped_key = old`:
-one that was deleted meanwhile stays deleted, and one that got a new value keeps it. What is left
-to do is what the rows say, so a run that was killed is continued by the next one.
+one that was deleted meanwhile stays deleted, and one that got a new value keeps it. The rows
+themselves say what is left to do, so the next run continues one that was killed.
 """
 
 import time
@@ -21,7 +21,7 @@ from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
 #: Rows read, re-wrapped and written together, in one short transaction.
 BATCH = 200
-#: How often, and how long apart in seconds, to look again while rows still turn up under another
+#: Passes at most, and the pause between two in seconds, while rows still turn up under another
 #: key: a process that has not noticed the primary writes them.
 LOOKS, PAUSE = 20, 0.5
 #: Seconds after which every process has noticed a new primary.
@@ -44,9 +44,9 @@ class _Row:
 
 
 def other_keys(source: str | None = None) -> list[str]:
-    """Return the ids of the keys that the database knows, without the primary.
+    """Return the ids of the keys that the database knows, except the primary.
 
-    `source`: of that provider alone.
+    `source`: only those of that provider.
     """
     known = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
     return [
@@ -57,17 +57,17 @@ def other_keys(source: str | None = None) -> list[str]:
 
 
 def waiting(source: str | None = None) -> int:
-    """Return how many data keys are not under the primary; `source`: of that provider alone."""
+    """Return how many data keys are not under the primary; `source`: that provider's only."""
     keys = other_keys(source)
     return sum(_under(model, keys).count() for model in sealed_models())
 
 
 def rewrap(source: str | None = None, batch: int = BATCH, settle: float = 0.0) -> Iterator[Batch]:
-    """Re-wrap under the primary what is not, until nothing is left; yield batches.
+    """Re-wrap what is not under the primary, until nothing is left; yield batches.
 
-    `source`: only what that provider wrapped. Goes on looking for `settle` seconds, for rows of
-    processes that do not know the primary yet. Raises KeyUnavailable: what was done stays done,
-    and another call goes on.
+    `source`: only what that provider wrapped. Keeps looking for `settle` seconds, for rows
+    of processes that have not noticed the primary yet. Raises KeyUnavailable: what was done stays
+    done, and another call continues.
     """
     settled, damaged = time.monotonic() + settle, 0
     for _ in range(LOOKS):
@@ -83,7 +83,7 @@ def rewrap(source: str | None = None, batch: int = BATCH, settle: float = 0.0) -
 
 
 def rewrap_anew(batch: int = BATCH) -> Iterator[Batch]:
-    """Re-wrap everything once, also what is under the primary: a key service's key has versions."""
+    """Re-wrap everything once, even under the primary: a key service's key has versions."""
     return _once(None, batch)
 
 
@@ -103,7 +103,7 @@ def _under(model: type[Sealed], keys: Collection[str] | None) -> models.QuerySet
 
 
 def _move(model: type[Sealed], rows: list[Sealed]) -> Batch:
-    """Ask the key provider first, all rows at once, and only then hold locks."""
+    """Re-wrap rows: ask the key provider first, concurrently, and only then take locks."""
     old = [
         _Row(row.pk, row.associated_data().wrap_context(), bytes(row.wrapped_key)) for row in rows
     ]
@@ -137,15 +137,15 @@ def _rewrapped(row: _Row) -> bytes | None:
 
 
 def ask() -> None:
-    """Ask the worker to re-wrap everything under the primary; it goes on until that is done."""
+    """Ask the worker to re-wrap everything under the primary; it continues until that is done."""
     primary = KeyEncryptionKey.objects.filter(id=key_provider().primary)
-    primary.update(rewrap_asked_at=now())  # SQLite's own writing of it would not compare as text
+    primary.update(rewrap_asked_at=now())  # SQLite's own format would not compare as text
 
 
 def answer(seconds: float) -> int:
-    """Do what was asked, for about `seconds`; returns how many data keys were re-wrapped.
+    """Do what `ask` requested, for about `seconds`; return how many data keys were re-wrapped.
 
-    What is left is done by the next call. Raises KeyUnavailable.
+    The next call does the rest. Raises KeyUnavailable.
     """
     asked = KeyEncryptionKey.objects.aggregate(at=models.Max("rewrap_asked_at"))["at"]
     if asked is None:

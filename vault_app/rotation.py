@@ -1,4 +1,4 @@
-"""The life of a key-encryption key: made and put first, replaced, retired; who needs it."""
+"""The life cycle of a key-encryption key: made primary, replaced, retired; which rows need it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,14 +15,14 @@ from vault_app.keys.local import LocalKeyring
 from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, sealed_models
 
-#: Seconds after a key became primary for which processes may still wrap under the one before.
+#: Seconds for which processes may still wrap under the previous key after a new one is primary.
 GRACE = 10
 #: How long a retirement waits for rows that are being written, before it gives up.
 LOCK_WAIT = "3s"
 
 
 class KeysElsewhere(Exception):
-    """Keys are not ours to make or remove; the message says how to do it where they are."""
+    """Fugata can't make or remove these keys; the message says how to do it where they are kept."""
 
 
 class KeyInUse(Exception):
@@ -75,8 +75,8 @@ def _counts(model: type[models.Model]) -> dict[str, int]:
 def make_primary() -> str:
     """Make a new key the primary of the keyring file and return its id.
 
-    The key is in the file before the database knows it, and the database knows it before it
-    wraps: wherever this ends, every key that the database knows is there. Raises KeysElsewhere,
+    The key is in the file before the database knows it, and in the database before it wraps:
+    wherever this stops, the file has every key that the database knows. Raises KeysElsewhere,
     OSError, ImproperlyConfigured.
     """
     file = _own_file()
@@ -89,7 +89,7 @@ def make_primary() -> str:
 
 
 def _own_file() -> KeyringFile:
-    """Return the keyring file that the primary is in. Raises KeysElsewhere."""
+    """Return the keyring file that holds the primary. Raises KeysElsewhere."""
     name, file = key_provider().name, _keyring_file()
     if name == "local" and file:
         return file
@@ -116,8 +116,8 @@ def _keyring_file() -> KeyringFile | None:
 def retire(key_id: str) -> bool:
     """Forget a key that nothing needs, and return whether its bytes were in the keyring file.
 
-    The database forgets it first: if this ends in between, the file has a key too many, which
-    another call removes. Raises KeyInUse, UnknownKey, KeyUnavailable, OSError.
+    The database forgets it first: if this stops in between, the file has one key too many,
+    which another call removes. Raises KeyInUse, UnknownKey, KeyUnavailable, OSError.
     """
     file = _keyring_file() if provider_of(key_id) == "local" else None
     if file is None:
@@ -154,10 +154,10 @@ def _forget(key_id: str) -> None:
 
 
 def _wait_for_writers() -> None:
-    """Let rows that are being written be seen.
+    """Wait until rows that are being written are visible.
 
-    PostgreSQL compares references when a transaction commits; a row not yet committed is seen
-    only by waiting for it. SQLite has one writer, which this transaction is.
+    PostgreSQL checks references when a transaction commits; a row not yet committed is seen
+    only by waiting for it. SQLite has one writer: this transaction.
     """
     if connection.vendor != "postgresql":
         return
@@ -176,7 +176,7 @@ def _refuse_while_needed(key_id: str) -> None:
 
 
 def _refuse_within_grace() -> None:
-    """A process that has not noticed the primary yet may be about to write a row."""
+    """Raise KeyInUse while a process that has not noticed the primary may still write a row."""
     fresh = Now() - timedelta(seconds=GRACE)
     primary = KeyEncryptionKey.objects.filter(id=key_provider().primary)
     if primary.filter(created_at__gt=fresh).exists():

@@ -1,4 +1,4 @@
-"""What the worker does with values and keys."""
+"""The worker's tasks on values and keys."""
 
 import logging
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def reconcile_values() -> int:
-    """Delete values that nothing points to, of all apps; returns how many."""
+    """Delete orphaned values of all apps; return how many."""
     deleted = 0
     try:
         for app, report in reconcile_all():
@@ -35,9 +35,9 @@ def reconcile_values() -> int:
 
 @shared_task
 def rewrap_keys() -> int:
-    """Re-wrap data keys, where somebody asked for it; returns how many.
+    """Re-wrap data keys if that was requested; return how many.
 
-    What this run leaves, for lack of time or of a key, the next one takes up.
+    The next run does what this one leaves for lack of time or of a key.
     """
     try:
         return rewrap.answer(REWRAP_BUDGET)

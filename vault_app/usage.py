@@ -1,4 +1,4 @@
-"""Which keys the database knows, whether they are at hand, and how many rows need each."""
+"""Which keys the database knows, whether they are available, and how many rows need each."""
 
 from collections.abc import Iterable
 
@@ -22,10 +22,10 @@ def _rows(model: type[Sealed]) -> Coalesce:
 
 
 def rows_of(key: KeyEncryptionKey) -> int:
-    """Return the number of rows of a key that `with_rows` gave."""
+    """Return the row count of a key from `with_rows`."""
     return int(key.rows)  # type: ignore[attr-defined]
 
 
 def missing_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:
-    """Return the ids of those known keys that the provider can't unwrap with."""
+    """Return the ids of the known keys that the provider can't unwrap with."""
     return [key.id for key in known if not keycheck.holds(key)]

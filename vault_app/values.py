@@ -1,4 +1,4 @@
-"""Values beside their rows: sealed and kept before the row is written, deleted after it is gone."""
+"""The values of rows: sealed and stored before the row is written, deleted after it is gone."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import ValueMissing, VaultError
 
-#: Seconds that an answer waits at most for the deletion of its value.
+#: Seconds that a response waits at most for the deletion of its value.
 PATIENCE = 1.0
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SealedValue:
-    """A sealed value on its way to its row.
+    """A sealed value whose row is not written yet.
 
     `sealed` is for the caller to write in the row's transaction; None where a remote store has it.
     """
@@ -46,7 +46,7 @@ def seal_and_store(
     bound_to: Callable[[str], AssociatedData],
     link_secret: bytes = b"",
 ) -> SealedValue:
-    """Seal `content`, bound to what `bound_to` returns for its name; a remote store keeps it.
+    """Seal `content`, bound to `bound_to(name)`; put it in the remote store if there is one.
 
     Raises VaultError.
     """
@@ -80,7 +80,7 @@ def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
 def delete_quietly(name: str, app: str = "shares") -> None:
     """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
 
-    An answer never waits on it for longer than PATIENCE, nor changes because of it.
+    A response never waits longer than PATIENCE for it, nor changes because of it.
     """
     delete_all_quietly([name], app)
 
@@ -89,9 +89,9 @@ def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
     """Delete remote values whose rows are gone, up to the first that fails."""
     remote = remote_store(app)
     if remote is None:
-        return  # they went with their rows
+        return  # deleted with their rows
     if is_deletion_held():
-        return  # a back-up is taken: reconciliation deletes them later
+        return  # a back-up is running: reconciliation deletes them later
     try:
         for name in names:
             remote.delete(name, within=PATIENCE)

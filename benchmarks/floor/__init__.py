@@ -1,1 +1,1 @@
-"""The floor: the least Django that parses a create and inserts one row."""
+"""The floor: a minimal Django site that parses a create and inserts one row."""

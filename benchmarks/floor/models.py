@@ -1,4 +1,4 @@
-"""The one table of the floor."""
+"""The floor's only table."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Note(models.Model):
-    """What a create carries, as it came: nothing is sealed, nothing expires."""
+    """The fields of a create as received: nothing is sealed, nothing expires."""
 
     objects: ClassVar[models.Manager["Note"]] = models.Manager()
 

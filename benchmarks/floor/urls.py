@@ -1,4 +1,4 @@
-"""The floor's one view, and an answer that says that it is up."""
+"""The floor's one view, and a readiness check."""
 
 import json
 

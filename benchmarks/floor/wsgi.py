@@ -1,4 +1,4 @@
-"""What gunicorn serves as the floor."""
+"""The WSGI application that gunicorn serves as the floor."""
 
 import os
 

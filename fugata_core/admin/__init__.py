@@ -1,1 +1,1 @@
-"""What all pages of the console have in common."""
+"""Code shared by all pages of the console."""

@@ -1,4 +1,4 @@
-"""Adding through an action: a form of ours in the admin's frame."""
+"""Adding objects through an action: our own form within the admin's page layout."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ from fugata_core.errors import BadRequest
 
 
 class ActionFormAdmin(ReadOnlyAdmin):
-    """A model whose rows are made by an action; a subclass names its form and calls the action."""
+    """A model whose rows an action creates; a subclass sets the form and calls the action."""
 
     form_class: type[forms.Form]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the user may make one."""
+        """Return whether the user may add one."""
         return admin.ModelAdmin.has_add_permission(self, request)
 
     def make(self, request: HttpRequest, form: Any) -> HttpResponse:
-        """Make what the valid form asks for and return the answer. Raises BadRequest."""
+        """Create what the valid form asks for and return the response. Raises BadRequest."""
         raise NotImplementedError
 
     def add_view(

@@ -1,4 +1,4 @@
-"""Actions that ask first, and then call the one function for that change."""
+"""Admin actions that ask for confirmation, then call the one function for that change."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +10,9 @@ from django.template.response import TemplateResponse
 
 from fugata_core.errors import FugataError
 
-#: How many objects one press of a button acts on: a remote store may take its time for each.
+#: Maximum number of objects an action handles at once: a remote store may be slow for each.
 MOST = 500
-#: How many of them the page that asks first names.
+#: How many of them the confirmation page names.
 NAMED = 20
 
 Act = Callable[[Any, HttpRequest, list[Any]], str]
@@ -21,9 +21,9 @@ Act = Callable[[Any, HttpRequest, list[Any]], str]
 def confirmed_action(
     description: str, permission: str, warning: str
 ) -> Callable[[Act], Callable[..., HttpResponse | None]]:
-    """Make an admin action of a function that acts on objects and says what it did.
+    """Make an admin action from a function that acts on objects and returns what it did.
 
-    `warning`: what the page that asks first says. An error of ours is told, not raised.
+    `warning`: the text of the confirmation page. A FugataError is shown to the user, not raised.
     """
 
     def decorate(act: Act) -> Callable[..., HttpResponse | None]:

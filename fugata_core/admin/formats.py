@@ -1,4 +1,4 @@
-"""How the console writes digests and moments."""
+"""How the console shows digests and times."""
 
 from datetime import datetime
 

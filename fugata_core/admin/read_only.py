@@ -1,5 +1,5 @@
-"""What all our admin pages have in common: they show what is listed, and change nothing but by
-actions that ask first and then call the one function for that change.
+"""The base of all our admin pages: they show only what is listed, and change nothing except through
+actions that ask for confirmation and then call the one function for that change.
 """
 
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
-#: How many rows a list counts, and leads to by page numbers.
+#: Maximum number of rows that a list counts and its page numbers reach.
 COUNTED = 10_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no more than COUNTED rows: a filter finds what lies deeper, and a page stays fast."""
+    """Counts at most COUNTED rows, so that a page stays fast; filters reach the rows beyond."""
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are, as far as they are counted."""
+        """The number of rows, COUNTED at most."""
         rows = cast(QuerySet[Any], self.object_list)
         return len(rows[:COUNTED].values_list("pk"))
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A model to look at. What is not listed in `fields` and `list_display` is never shown.
+    """A read-only admin. What is not listed in `fields` and `list_display` is never shown.
 
-    `extra_lookups`: names that a list's address may filter by, besides its filters.
+    `extra_lookups`: names that a list's URL may filter by, besides `list_filter`.
     """
 
     extra_lookups: Sequence[str] = ()
@@ -41,19 +41,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     change_form_template = "admin/shown.html"
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody adds by hand what the service makes."""
+        """Return False: the service creates the rows, not people."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody changes it."""
+        """Return False: nobody edits a row."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody deletes a row past the action that knows what belongs to it."""
+        """Return False: rows are deleted only by the action that knows what belongs to them."""
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow what is offered: any other would be a way to ask for columns not shown."""
+        """Return whether a lookup is offered: any other could reveal columns that are not shown."""
         return lookup.removesuffix("__exact") in {
             *self.extra_lookups,
             *map(_name, self.list_filter),
@@ -62,7 +62,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list, under the name of what it lists."""
+        """Show the list, titled with the model's plural name."""
         title = {"title": capfirst(self.opts.verbose_name_plural)}
         return super().changelist_view(request, title | (extra_context or {}))
 
@@ -83,5 +83,5 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def _name(list_filter: Any) -> str:
-    """Return what a filter is called in an address: a field's name, or a filter's own."""
+    """Return a filter's name in a URL: the field's name, or the filter's own parameter."""
     return str(getattr(list_filter, "parameter_name", list_filter))

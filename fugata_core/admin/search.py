@@ -1,4 +1,4 @@
-"""Searching by what is kept as bytes."""
+"""Searching fields that are stored as bytes."""
 
 import re
 
@@ -10,7 +10,7 @@ _HEX = re.compile(r"[0-9a-f]{8,64}")
 def digest_range(field: str, term: str) -> Q:
     """Return the condition that `field` (32 bytes) begins with the hex digits of `term`.
 
-    As a range, which the field's index serves. Nothing fits a term that is no hex.
+    As a range, so that the field's index is used. A term that is not hex matches nothing.
     """
     if not _HEX.fullmatch(term):
         return Q(pk__in=[])

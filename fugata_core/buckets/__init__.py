@@ -1,4 +1,4 @@
-"""Token buckets: one for all processes in Redis, or in the memory of the only process."""
+"""Token buckets: in Redis for all processes, or in memory where there is only one process."""
 
 from django.conf import settings
 
@@ -9,10 +9,10 @@ _MINUTE = 60_000_000
 
 
 def configured(rpm: int, burst: int) -> Buckets:
-    """Return buckets of `burst` tokens and `rpm` new ones a minute, kept where the settings say."""
+    """Return buckets that hold `burst` tokens and gain `rpm` a minute, stored as configured."""
     interval = _MINUTE / rpm
     if settings.REDIS_URL:
-        from fugata_core.buckets.redis import RedisBuckets  # large, and not everybody has Redis
+        from fugata_core.buckets.redis import RedisBuckets  # large, and Redis is optional
 
         return RedisBuckets(settings.REDIS_URL, interval, burst)
     return MemoryBuckets(interval, burst)

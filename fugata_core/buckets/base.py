@@ -1,8 +1,8 @@
-"""What a token bucket is, wherever it is kept.
+"""What a token bucket is, whether it is in Redis or in memory.
 
-A bucket is kept as one number, the time at which it is full again (microseconds since 1970): the
-tokens missing are that distance times the rate. An absent bucket is a full one. All are whole
-microseconds, so that a double counts them exactly.
+A bucket is stored as one number, the time at which it is full again (microseconds since 1970): the
+missing tokens are the time until then times the rate. An absent bucket is full. Times are whole
+microseconds, which a double represents exactly.
 """
 
 import math
@@ -18,7 +18,7 @@ BUCKETS_FAILED = Counter(
 
 @dataclass(frozen=True, slots=True)
 class RateDecision:
-    """What came of asking for a token; `full_at` in Unix seconds, `retry_after` in seconds."""
+    """The outcome of asking for a token; `full_at` in Unix seconds, `retry_after` in seconds."""
 
     allowed: bool
     remaining: int
@@ -27,14 +27,14 @@ class RateDecision:
 
 
 class Buckets(Protocol):
-    """Where the buckets are kept."""
+    """A store of token buckets."""
 
     def take(self, bucket: str) -> RateDecision:
         """Take a token from `bucket`, if there is one."""
 
 
 def result(allowed: bool, now: int, full_at: int, interval: int, burst: int) -> RateDecision:
-    """Return what came of asking for a token of a bucket that is full at `full_at`."""
+    """Return the outcome of asking for a token from a bucket that is full at `full_at`."""
     missing = max(full_at - now, 0) / interval
     wait = 0 if allowed else (missing - burst + 1) * interval
     return RateDecision(

@@ -9,7 +9,7 @@ from fugata_core.buckets.base import RateDecision, result
 class MemoryBuckets:
     """The buckets of a service that is one process."""
 
-    #: Buckets that are kept at most.
+    #: Maximum number of buckets kept.
     SWEEP_AT = 100_000
 
     def __init__(self, interval: float, burst: int) -> None:
@@ -38,7 +38,7 @@ class MemoryBuckets:
         self._full_at[bucket] = full_at
 
     def _swept(self, now: int) -> dict[str, int]:
-        """Return the buckets that are not full; when too many, the half that misses most."""
+        """Return the buckets that are not full; if there are too many, the emptier half."""
         after = now
         live = sorted(at for at in self._full_at.values() if at > now)
         if len(live) >= self.SWEEP_AT:

@@ -1,4 +1,4 @@
-"""Token buckets in Redis: one for all processes. How a bucket is kept: see base.py."""
+"""Token buckets in Redis: one for all processes. How a bucket is stored: see base.py."""
 
 import hashlib
 import logging
@@ -17,7 +17,7 @@ from fugata_core.buckets.base import BUCKETS_FAILED, RateDecision, result
 logger = logging.getLogger(__name__)
 
 
-# KEYS[1]: the bucket. ARGV: microseconds a token takes to come back; the most tokens there are.
+# KEYS[1]: the bucket. ARGV: microseconds per token; the most tokens a bucket holds.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -37,9 +37,9 @@ _TAKE_SHA = hashlib.sha1(_TAKE.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisBuckets:
-    """The buckets of any number of processes. Redis being slow or down blocks nobody."""
+    """Buckets shared by any number of processes. A slow or unreachable Redis blocks no request."""
 
-    #: Seconds for which requests are spared the wait after Redis failed.
+    #: Seconds for which requests skip Redis after it failed.
     PAUSE = 2.0
 
     def __init__(self, url: str, interval: float, burst: int) -> None:
@@ -50,12 +50,12 @@ class RedisBuckets:
             socket_connect_timeout=settings.REDIS_TIMEOUT,
             retry=Retry(NoBackoff(), 0),
         )
-        # A connection a thread: half of what a command costs is the pool's bookkeeping.
+        # One connection per thread: the pool's bookkeeping would be half of a command's cost.
         self._own = threading.local()
         self._open_until = 0.0
 
     def take(self, bucket: str) -> RateDecision:
-        """Take a token from `bucket`, if there is one, or if Redis does not answer in time."""
+        """Take a token from `bucket`, if there is one; allow the request if Redis fails."""
         if time.monotonic() < self._open_until:
             return self._unlimited()
         try:
@@ -70,7 +70,7 @@ class RedisBuckets:
             connection = self._own.connection = self._pool.make_connection()
         try:
             return self._take_from(connection, key)
-        except redis.ConnectionError:  # one that died while idle says nothing about Redis
+        except redis.ConnectionError:  # it may only have died while idle: retry
             connection.disconnect()
             return self._take_from(connection, key)
 
@@ -80,7 +80,7 @@ class RedisBuckets:
         except redis.exceptions.NoScriptError:  # Redis was restarted
             return self._evaluate(connection, "EVAL", _TAKE, key)
         except Exception:
-            connection.disconnect()  # an answer that comes late must not be the next one's
+            connection.disconnect()  # a late reply must not be read as the next one
             raise
 
     def _evaluate(self, connection: Any, command: str, script: str, key: str) -> list[int]:

@@ -1,6 +1,6 @@
-"""Sessions, who is signed in, and messages: under /admin/ alone.
+"""Sessions, authentication and messages: under /admin/ only.
 
-For all paths, as Django has them, they cost 16 µs a request; and a signed-in operator who opened a
+For all paths, Django's default, they cost 16 µs a request; and a signed-in operator who opened a
 share would write a session and get a cookie on the share's page.
 """
 
@@ -19,7 +19,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class AdminMiddleware:
-    """Django's three, in one place and in their order."""
+    """Django's three middlewares, in one place and in their order."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._others = get_response

@@ -1,4 +1,4 @@
-"""What every answer carries: the request's id, and the word that it is not to be stored."""
+"""Headers of every response: X-Request-ID, and by default Cache-Control: no-store."""
 
 import re
 import secrets
@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from fugata_core import logs
 from fugata_core.requests import FugataRequest
 
-# Not an id or a token of ours: what a client sends is kept in the trail and in logs.
+# Not an id or a token of ours: what a client sends is kept in the audit trail and in logs.
 _WELL_FORMED = re.compile(r"(?!.*(?:fug|tok|fgt)_)[-._0-9A-Za-z]{8,64}")
 
 

@@ -1,4 +1,4 @@
-"""Has the body read, within its bounds, before a view sees the request."""
+"""Reads the body, within its bounds, before a view sees the request."""
 
 from collections.abc import Callable
 

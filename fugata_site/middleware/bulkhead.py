@@ -1,4 +1,4 @@
-"""A bulkhead: a backend that hangs may hold half of the threads, so that /healthz is answered."""
+"""A bulkhead: a hanging backend holds at most half of the threads, so that /healthz is answered."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from fugata_site import errors
 
 
 class BulkheadMiddleware:
-    """Lets half of the process's threads through to what needs a backend."""
+    """Lets at most half of the process's threads through to what needs a backend."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

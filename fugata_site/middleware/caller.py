@@ -1,6 +1,6 @@
-"""Who asks: the caller of the access token that a request brings, looked up once.
+"""The caller that the request's access token identifies, looked up once.
 
-Only where a token may be brought: nobody else waits for a database here.
+Only where a token is accepted: other requests do not wait for the database here.
 """
 
 from collections.abc import Callable

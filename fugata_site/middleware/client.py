@@ -1,7 +1,7 @@
-"""Who is asking: the client's address (docs/design.md: "Who asks"), known here and nowhere else.
+"""The client's address (docs/design.md: "Who asks"), which is known here and nowhere else.
 
-Everything behind this sees keyed hashes: `request.client_hash` (the address, for the audit trail)
-and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address), and
+Everything behind this sees only keyed hashes: `request.client_hash` (the address, for the audit
+trail) and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address), and
 `request.may_create` (whether CREATE_ALLOWED_FROM lets the address create shares).
 """
 
@@ -44,7 +44,7 @@ class ClientMiddleware:
 def forwarded_client(peer: str, forwarded: str) -> str:
     """Return the right-most entry of X-Forwarded-For that is not a trusted proxy.
 
-    All trusted, or one malformed on the way: the peer.
+    If all are trusted, or a malformed one comes first, return the peer.
     """
     for entry in reversed(forwarded.split(",")):
         candidate = _without_port(entry.strip())
@@ -79,7 +79,7 @@ def may_create(address: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def hashes(address: str) -> tuple[bytes, str]:
-    """Return 16 bytes that stand for the address and the name of its rate-limit bucket."""
+    """Return the address's keyed hash (16 bytes) and the name of its rate-limit bucket."""
     parsed = _parse(address)
     counted: object = parsed
     if isinstance(parsed, ipaddress.IPv6Address):

@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 
 
 class PageCSPMiddleware(CSPMiddleware):
-    """django-csp, spared where there is no page: building the policy costs a tenth of a create."""
+    """django-csp, skipped where there is no page: building the policy costs a tenth of a create."""
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase

@@ -1,7 +1,7 @@
-"""CSRF on pages that tell nobody where they are.
+"""CSRF protection for pages that send no referrer.
 
 Under `Referrer-Policy: no-referrer` a browser sends `Origin: null` with the forms of our own pages
-(Fetch, "append a request Origin header"), which Django takes for somebody else's.
+(Fetch, "append a request Origin header"), which Django takes for another site's.
 """
 
 from typing import Any
@@ -11,16 +11,16 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 
 class PageCsrfMiddleware(CsrfViewMiddleware):
-    """Django's check, for which `Origin: null` alone is no proof of another site.
+    """Django's check, except that `Origin: null` alone does not count as another site.
 
-    The token is always compared. A browser that sends Sec-Fetch-Site (over HTTPS all do) says
-    whether the form was ours, and a sandboxed frame or another site is refused by it.
+    The token is always compared. Where the browser sends Sec-Fetch-Site (over HTTPS all
+    do), a form of a sandboxed frame or of another site is refused by it.
     """
 
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> HttpResponseForbidden | None:
-        """Leave methods that no page takes to the page's 405."""
+        """Skip methods that no page allows: the page responds with 405."""
         if request.method not in ("GET", "HEAD", "POST"):
             return None
         return super().process_view(request, view, args, kwargs)

@@ -1,4 +1,4 @@
-"""The last resort of the pages: an exception becomes the answer that it stands for."""
+"""Error handling of the pages: turns an exception into its response."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ class ErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Return the answer, or None where Django's own handlers know better."""
+        """Return the response, or None to leave it to Django's own handlers."""
         if isinstance(error, (Http404, SuspiciousOperation)):
             return None
         return errors.answer(request, errors.translated(error))

@@ -1,4 +1,4 @@
-"""/healthz and /livez: before the Host check (probes send an address) and the rate limit."""
+"""/healthz and /livez: before the Host check (probes send an IP address) and the rate limit."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class HealthMiddleware:
-    """Answers the two health addresses itself and hands everything else on."""
+    """Answers the two health endpoints itself and passes everything else on."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

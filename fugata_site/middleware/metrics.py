@@ -14,7 +14,7 @@ _METHODS = {"GET", "HEAD", "POST", "DELETE"}
 
 
 class MetricsMiddleware:
-    """Before the Host check and the rate limit: a scraper sends an address, and is no client."""
+    """Before the Host check and the rate limit: a scraper sends an IP address, and is no client."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -32,7 +32,7 @@ class MetricsMiddleware:
 
 
 def _endpoint(request: HttpRequest) -> str:
-    """Return the name of what answered; `none` where a request never got as far as a view."""
+    """Return the name of the endpoint; `none` where a request never reached a view."""
     match = request.resolver_match
     if match is None:
         return "static" if request.path_info.startswith(settings.STATIC_URL) else "none"

@@ -1,4 +1,4 @@
-"""Asks the permission that a view requires, before the body of the request is read."""
+"""Checks the permission that a view requires, before the body of the request is read."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from fugata_site import errors
 
 
 class PermissionMiddleware:
-    """Refuses what the view's permission refuses, without the body's having been kept."""
+    """Refuses what the view's permission refuses, and discards the body."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

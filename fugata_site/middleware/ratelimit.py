@@ -1,7 +1,7 @@
-"""The token bucket at the door: three headers on every answer, 429 when the bucket is empty.
+"""Rate limits by token bucket: three headers on every response, 429 when the bucket is empty.
 
 Requests with a live access token are counted by token, all others by client (docs/api.md:
-"Everywhere").
+"Common rules").
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from fugata_site import errors
 from fugata_site.middleware.csrf import PageCsrfMiddleware
 from operations_app.metrics.definitions import RATE_LIMITED
 
-#: Bytes of a form that is read, and given back, though it is refused.
+#: Maximum bytes of a form that is read and shown again although it is refused.
 _FORM = 256 * 1024
 
 
@@ -34,7 +34,7 @@ class _Limit:
 
 
 class RateLimitMiddleware:
-    """Takes one token a request (docs/api.md: "Everywhere")."""
+    """Takes one token a request (docs/api.md: "Common rules")."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -72,7 +72,7 @@ class RateLimitMiddleware:
 
 
 def _is_a_filled_in_form(request: HttpRequest) -> bool:
-    """Return whether a person sends the form of a new share, of a size worth giving back."""
+    """Return whether this submits the form of a new share, of a size that may be shown again."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     is_form = routes.submits_form(request.method, request.path_info)
     return is_form and 0 < int(length) <= _FORM

@@ -1,4 +1,4 @@
-"""Settings, from the environment; docs/settings.md lists them. A wrong one stops the start."""
+"""Settings, from the environment; docs/settings.md lists them. An invalid one stops the start."""
 
 from fugata_site.settings.home import *
 from fugata_site.settings.serving import *

@@ -1,4 +1,4 @@
-"""How DRF answers, and how the APIs are described. Of DRF little is used: see JsonViewSet."""
+"""How DRF is set up, and how the APIs are described. Little of DRF is used: see JsonViewSet."""
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

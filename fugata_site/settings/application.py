@@ -1,4 +1,4 @@
-"""What Django is made of: apps, middleware, templates, static files."""
+"""Django's components: apps, middleware, templates, static files."""
 
 from fugata_site.settings import static_files
 from fugata_site.settings.environment import env, read
@@ -32,7 +32,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "fugata_site.middleware.client.ClientMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
-    # Before all that may answer with a page: 429, an unknown Host, a body that is too large.
+    # Before everything that may respond with a page: 429, an unknown Host, a body too large.
     "fugata_site.middleware.csp.PageCSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "fugata_site.middleware.caller.CallerMiddleware",

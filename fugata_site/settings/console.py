@@ -2,7 +2,7 @@
 
 from fugata_site.settings.serving import HTTPS
 
-#: Attempts to sign in, right ones too: by client, and by account from wherever.
+#: Attempts to sign in, successful ones too: per client, and per account from any client.
 SIGN_IN_RATE = "30/5m"
 ACCOUNT_RATE = "10/5m"
 SESSION_ENGINE = "operations_app.console.sessions"

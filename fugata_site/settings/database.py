@@ -25,11 +25,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         " PRAGMA secure_delete=ON;",
     }
 elif _database["ENGINE"] == "django.db.backends.postgresql":
-    # Parameters bound by the server, and statements prepared at their second use.
+    # Parameters are bound by the server, and statements prepared at their second use.
     _options.setdefault("server_side_binding", True)
     _options.setdefault("prepare_threshold", 1)
     _options.setdefault("connect_timeout", 5)
-    # A server that vanished without a word is noticed within seconds, not by the kernel's hours.
+    # A server that vanished silently is noticed within seconds, not after the kernel's hours.
     _options.setdefault("tcp_user_timeout", 10_000)
     _options |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 else:

@@ -67,7 +67,7 @@ def names(name: str, default: list[str]) -> list[str]:
 
 
 def hosts(name: str, default: list[str]) -> list[str]:
-    """Return a list of host names as a Host header has them, `.example.com` and `*` among them."""
+    """Return a list of host names as a Host header has them; `.example.com` and `*` are allowed."""
     found = names(name, default)
     if not all(re.fullmatch(r"\*|\.?[-_0-9A-Za-z.]+|\[[0-9A-Fa-f:.]+\]", entry) for entry in found):
         raise ImproperlyConfigured(
@@ -112,8 +112,8 @@ def one_of(name: str, choices: list[str]) -> str:
 
 
 def durations(name: str, default: list[str]) -> dict[str, timedelta]:
-    """Return the durations on offer by how they are written, in the order configured: `5m` is
-    five minutes; the units are s, m, h, d.
+    """Return the durations on offer by their text, in the configured order: `5m` is five minutes;
+    the units are s, m, h, d.
     """
     presets = {
         text.strip(): _duration(name, text.strip()) for text in read(name, env.list, default)
@@ -155,9 +155,9 @@ def networks(name: str) -> list[Network]:
 
 
 def generated_secret(path: Path) -> str:
-    """Return the secret kept in `path`, made (384 random bits, mode 0600) when there is none.
+    """Return the secret stored in `path`, generated (384 random bits, mode 0600) if there is none.
 
-    Written beside and then linked, so that two first starts at once agree on one secret.
+    Written to a temporary file and then linked, so that concurrent first starts agree on one.
     """
     if not path.exists():
         write_once(path, secrets.token_urlsafe(48) + "\n")
@@ -165,13 +165,13 @@ def generated_secret(path: Path) -> str:
 
 
 def long_enough(name: str, secret: str) -> None:
-    """Refuse a short secret: it could be found by trying, from any hash that it keys."""
+    """Refuse a short secret: it could be brute-forced from any hash that it keys."""
     if len(secret) < 32:
         raise ImproperlyConfigured(f"{name}: must be at least 32 random characters.")
 
 
 def write_once(path: Path, text: str) -> None:
-    """Create `path` with `text`, whole or not at all, mode 0600; an existing file stays."""
+    """Create `path` with `text`, whole or not at all, mode 0600; an existing file is kept."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Where all state of the default set-up is, and the secret that Django signs with."""
+"""Where the default set-up keeps all its state, and the secret that Django signs with."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ if not SECRET_KEY and IN_CLUSTER:
     raise ImproperlyConfigured(
         "SECRET_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
     )
-#: The secrets that this FUGATA_HOME alone has: other replicas would make others.
+#: The secrets generated in this FUGATA_HOME: other replicas would generate different ones.
 GENERATED = [] if SECRET_KEY else ["SECRET_KEY"]
 try:
     SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")

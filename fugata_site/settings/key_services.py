@@ -1,6 +1,6 @@
-"""The settings of the key services: which provider wraps, and which are set up to open.
+"""The settings of the key services: which provider wraps keys, and which may unwrap them.
 
-Vault's settings have the names that Vault's own tools know.
+Vault's settings have the names that Vault's own tools use.
 """
 
 import re
@@ -16,7 +16,7 @@ Backend = dict[str, Any]
 LOCAL = "vault_app.keys.local.LocalKeyring"
 VAULT = "vault_app.keys.vault.VaultTransit"
 AWS = "vault_app.keys.aws.AwsKms"
-#: What a key may be called in Vault, and what it is called in AWS KMS where it is no alias.
+#: Valid names of a key and a mount in Vault, and of a key in AWS KMS, aliases excluded.
 _VAULT_KEY = re.compile(r"\w(([-.\w]+)?\w)?", re.ASCII)
 _VAULT_MOUNT = re.compile(r"[-.\w]+(/[-.\w]+)*", re.ASCII)
 _AWS_KEY = re.compile(r"(arn:[-\w]+:kms:[-\w]+:[0-9]{12}:key/)?[-0-9A-Za-z]{1,128}", re.ASCII)
@@ -24,11 +24,11 @@ _ON_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 def configured(local: dict[str, Any], connections: int) -> tuple[Backend, dict[str, Backend]]:
-    """Return the chosen provider, and all that are set up by their names.
+    """Return the chosen provider, and all configured ones by name.
 
-    A provider is set up when it is the chosen one, or when its keys are named: then it opens what
-    it wrapped. `local`: the options of the local keyring; `connections`: how many threads of a
-    process may ask a provider at once.
+    A provider is configured if it is the chosen one, or if its keys are named: then it unwraps
+    what it wrapped. `local`: the options of the local keyring; `connections`: how many threads
+    of a process may call a provider at once.
     Raises ImproperlyConfigured.
     """
     chosen = read("KMS_PROVIDER", env.str, "local")
@@ -42,12 +42,12 @@ def configured(local: dict[str, Any], connections: int) -> tuple[Backend, dict[s
 
 
 def is_local(provider: Backend) -> bool:
-    """Return whether the keys are this process's own."""
+    """Return whether the provider is the local keyring."""
     return bool(provider["BACKEND"] == LOCAL)
 
 
 def in_the_clear(providers: dict[str, Backend]) -> list[str]:
-    """Return the settings by which a key service on another machine is asked over plain HTTP."""
+    """Return the settings that have a key service on another machine called over plain HTTP."""
     places = {
         "VAULT_ADDR": providers.get("vault", {}).get("OPTIONS", {}).get("address", ""),
         "AWS_KMS_ENDPOINT": providers.get("aws", {}).get("OPTIONS", {}).get("endpoint", ""),

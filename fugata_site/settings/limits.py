@@ -1,4 +1,4 @@
-"""What may be kept and asked for, and by whom."""
+"""Limits on sizes, rates and storage, and who may create shares."""
 
 from fugata_site.settings.environment import durations, env, networks, read, whole_number
 
@@ -8,11 +8,11 @@ MAX_SECRET_SIZE = whole_number("MAX_SECRET_SIZE", 10 * 2**20, 1, 2**28)
 MAX_BODY_SIZE = 6 * MAX_SECRET_SIZE + 64 * 1024
 RATE_LIMIT_RPM = whole_number("RATE_LIMIT_RPM", 60, 1, 10**9)
 RATE_LIMIT_BURST = whole_number("RATE_LIMIT_BURST", 10, 1, 10**9)
-#: For requests with a live access token, which are counted by token: agents poll.
+#: For requests with a live access token, which are counted per token: agents poll.
 TOKEN_RATE_LIMIT_RPM = whole_number("TOKEN_RATE_LIMIT_RPM", 600, 1, 10**9)
 TOKEN_RATE_LIMIT_BURST = whole_number("TOKEN_RATE_LIMIT_BURST", 100, 1, 10**9)
 IDEMPOTENCY_GRACE_SECONDS = whole_number("IDEMPOTENCY_GRACE_SECONDS", 60, 1, 3600)
-#: What may be kept at a time, by one client and by all together; 0 is no limit.
+#: What may be stored at a time, per client and in total; 0 is no limit.
 QUOTA_SHARES_PER_CLIENT = whole_number("QUOTA_SHARES_PER_CLIENT", 0, 0, 10**9)
 QUOTA_BYTES_PER_CLIENT = whole_number("QUOTA_BYTES_PER_CLIENT", 0, 0, 10**15)
 QUOTA_SHARES_TOTAL = whole_number("QUOTA_SHARES_TOTAL", 0, 0, 10**12)

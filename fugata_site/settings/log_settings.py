@@ -12,15 +12,15 @@ _CONFIGURATION = {
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # It logs whole paths, of each answer from 400 on; ErrorMiddleware logs what failed.
+        # It logs whole paths, for each response from 400 up; ErrorMiddleware logs failures.
         "django.request": {"handlers": ["nowhere"], "propagate": False},
         "django.security": {"handlers": ["nowhere"], "propagate": False},
-        "botocore": {"level": "WARNING"},  # it tells each time where it found credentials
+        "botocore": {"level": "WARNING"},  # it logs each time where it found credentials
     },
 }
 
 
 def configuration(log_format: str) -> dict[str, Any]:
-    """Return LOGGING, which writes in that format."""
+    """Return LOGGING for that format."""
     redacting = {"()": "fugata_core.logs.formatter", "log_format": log_format}
     return _CONFIGURATION | {"formatters": {"redacting": redacting}}

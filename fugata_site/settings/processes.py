@@ -20,7 +20,7 @@ if not _usable or (REDIS_URL and not _redis.scheme):
     raise ImproperlyConfigured("REDIS_URL: must be a URL such as redis://host:6379/0.")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
 WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
-#: How many machines, containers or pods there are; seconds for requests when one is to stop.
+#: Number of machines, containers or pods; seconds for requests to finish when one stops.
 REPLICAS = whole_number("REPLICAS", 1, 1, 10_000)
 GRACEFUL_TIMEOUT = whole_number("GRACEFUL_TIMEOUT", 5, 1, 3600)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
-    """Return an entry; a run that no worker took before the next one is due is dropped."""
+    """Return an entry; a run that no worker takes before the next one is due is dropped."""
     return {"task": task, "schedule": seconds, "options": {"expires": seconds - seconds / 12}}
 
 

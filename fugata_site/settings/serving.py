@@ -1,4 +1,4 @@
-"""What is served, and to whom."""
+"""Where the service listens, which hosts and proxies it trusts, and CORS."""
 
 from urllib.parse import urlsplit
 

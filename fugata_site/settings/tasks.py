@@ -19,7 +19,7 @@ _memory_cache = {
 CACHES = {"default": _redis_cache if REDIS_URL else _memory_cache}
 
 # Without Redis the task queue is a folder: Celery's in-memory transport does not reach from a
-# command to the worker, which are processes of their own.
+# command to the worker, which are separate processes.
 _QUEUE = FUGATA_HOME / "queue"
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
 if not REDIS_URL:
@@ -30,10 +30,10 @@ if not REDIS_URL:
         "data_folder_in": str(_QUEUE / "messages"),
         "data_folder_out": str(_QUEUE / "messages"),
         "control_folder": str(_QUEUE / "control"),
-        # Seconds between two looks into the folder; a worker that is to end waits for one.
+        # Seconds between two polls of the folder; a worker that shuts down waits for one.
         "polling_interval": 0.25,
     }
-#: The module that has Celery's application, for whoever sends tasks.
+#: The module of the Celery application, for all code that sends tasks.
 TASK_APPLICATION = "fugata_site.celery"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True

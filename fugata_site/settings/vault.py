@@ -1,4 +1,4 @@
-"""Where sealed values are kept, and whose keys seal them: dotted paths and options, as STORAGES."""
+"""Where sealed values are kept, and which keys seal them: dotted paths and options, as STORAGES."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fugata_site.settings.home import FUGATA_HOME, GENERATED
 from fugata_site.settings.processes import WEB_THREADS
 
 #: Values in Kubernetes: the kubeconfig (unless inside a cluster), the namespace, which holds
-#: nothing else, and the seconds that keeping, reading or deleting a value may take.
+#: nothing else, and the seconds that storing, reading or deleting a value may take.
 KUBECONFIG = read("KUBECONFIG", env.str, "")
 KUBERNETES_NAMESPACE = kubernetes_name("KUBERNETES_NAMESPACE", "fugata-values")
 KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
@@ -26,7 +26,7 @@ _STORES: dict[str, dict[str, Any]] = {
 _store = read("VALUE_STORE", env.str, "database")
 VALUE_STORE = _STORES.get(_store, {"BACKEND": _store, "OPTIONS": {}})
 
-#: KEY_PROVIDERS has every provider that is set up, to open what it wrapped, by its name.
+#: KEY_PROVIDERS has every configured provider by its name, to unwrap what it wrapped.
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
 KEYRING_FILE = FUGATA_HOME / "keyring"
 _LOCAL = {"keys": FUGATA_KEYS, "file": KEYRING_FILE}

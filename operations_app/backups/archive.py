@@ -1,6 +1,6 @@
 """The archive: a tar file with a manifest, a file of rows for each table, and each sealed value.
 
-It holds no key: what is in it opens with the keyring (and a share with its link) alone.
+It holds no key: its values open only with the keyring (and a share only with its link too).
 """
 
 import hashlib
@@ -20,12 +20,12 @@ _MANIFEST = "manifest.json"
 
 
 class BadArchive(Exception):
-    """The file is no back-up, or not the one that was written; the message says what is wrong."""
+    """The file is not a back-up, or not as it was written; the message says what is wrong."""
 
 
 @dataclass
 class Manifest:
-    """What the archive holds, and by which code it was made (`migrations`: the newest of each app).
+    """What the archive holds, and which code made it (`migrations`: the newest of each app).
 
     `digests`: SHA-256 of each file in it, by name.
     """
@@ -52,7 +52,7 @@ class Writer:
         return self
 
     def add_lines(self, name: str, lines: Iterable[str]) -> int:
-        """Add a file of lines; returns how many there were."""
+        """Add a file of lines; return how many there were."""
         count = 0
         with tempfile.TemporaryFile() as spool:
             for line in lines:
@@ -91,7 +91,7 @@ class Writer:
 
 
 class Reader:
-    """Reads an archive whose every file was compared with the manifest first."""
+    """Reads an archive; call `verify` first, to compare every file with the manifest."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -110,7 +110,7 @@ class Reader:
         self._tar.close()
 
     def verify(self) -> None:
-        """Raise BadArchive unless every file is as it was written, and none is missing or new."""
+        """Raise BadArchive unless every file is as it was written, and none is missing or extra."""
         if set(self._names) - {_MANIFEST} != set(self.manifest.digests):
             raise BadArchive("the back-up has files too few or too many")
         for name, digest in self.manifest.digests.items():
@@ -119,7 +119,7 @@ class Reader:
                 raise BadArchive(f"the back-up is damaged: {name} is not what was written")
 
     def lines(self, name: str) -> Iterator[str]:
-        """Yield the lines of a file; none where there is no such file."""
+        """Yield the lines of a file; none if there is no such file."""
         if name in self._names:
             for line in self._open(name):
                 yield line.decode()

@@ -1,4 +1,4 @@
-"""Taking a back-up: hold deletions, take the rows at one moment, then their values, let go."""
+"""Takes a back-up: hold deletions, read rows at one moment, then their values, release the hold."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class BackupSummary:
-    """How many rows and values a back-up holds; `missing`: rows whose value is nowhere."""
+    """How many rows and values a back-up holds; `missing`: rows whose value is missing."""
 
     rows: int
     values: int
@@ -33,7 +33,7 @@ class BackupSummary:
 
 
 def take_backup(target: Path, progress: Progress = lambda what, count: None) -> BackupSummary:
-    """Back everything up but keys. Raises StoreUnavailable, DeletionHoldLost, OSError."""
+    """Back up everything but the keys. Raises StoreUnavailable, DeletionHoldLost, OSError."""
     manifest = Manifest(
         made_at=iso(datetime.now(UTC)),
         migrations=snapshot.newest_migrations(),
@@ -47,7 +47,7 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
             if remote_store():
                 names = list(_value_names())
         values, missing = _values(archive, names, renew, progress)
-        renew()  # a hold that ran out takes the file with it
+        renew()  # raises if the hold ran out, which discards the file
     return BackupSummary(count, values, missing)
 
 

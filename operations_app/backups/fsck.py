@@ -1,4 +1,4 @@
-"""Checking an installation: rows and values belong together, and the keys for them are here."""
+"""Checks an installation: rows and values match, and the keys for them are available."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Inconsistency:
-    """Something that is wrong: `kind` for counting, `what` for people, which names no secret."""
+    """Something that is wrong: `kind` for counting, `what` for people, naming no secret."""
 
     kind: str
     what: str
@@ -32,8 +32,8 @@ class Inconsistency:
 def inconsistencies(progress: Progress = lambda what, count: None) -> Iterator[Inconsistency]:
     """Yield what is wrong. Reads every value. Raises StoreUnavailable.
 
-    A share's content can't be tried without its link: that its data key unwraps is all there is
-    to see. A repository's secret is opened, and dropped.
+    A share can't be opened without its link: only its data key and its size are checked. A
+    repository's secret is opened, and discarded.
     """
     count = 0
     for model in sealed_models():
@@ -92,8 +92,8 @@ def _names(model: type[Sealed]) -> Iterator[str]:
 def repair(found: list[Inconsistency]) -> Counter[str]:
     """Delete rows whose value is gone for good, and values that no row points to.
 
-    What a missing key keeps shut, and what does not open, stays: a key may come back. Returns
-    what was repaired, by kind.
+    Rows whose key is missing, or whose value does not open, stay: a key may come back. Returns
+    how many were repaired, by kind.
     """
     done: Counter[str] = Counter()
     for finding in found:

@@ -1,4 +1,4 @@
-"""Bringing a back-up back: its values first, then its rows, in one transaction."""
+"""Restores a back-up: its values first, then its rows, in one transaction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class NotEmpty(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RestoreSummary:
-    """How many rows and values came back; `closed`: one-time shares that were not let back."""
+    """How many rows and values were restored; `closed`: one-time shares that were closed."""
 
     rows: int
     values: int
@@ -40,7 +40,7 @@ def restore_backup(
     force: bool = False,
     progress: Progress = lambda what, count: None,
 ) -> RestoreSummary:
-    """Replace everything by what the back-up holds.
+    """Replace everything with what the back-up holds.
 
     One-time shares are closed unless `keep_one_time`: they may have been opened since. Raises
     BadArchive, NotEmpty, StoreUnavailable.
@@ -89,7 +89,7 @@ def _has_rows(model: rows.Model) -> bool:
 
 
 def _take_the_identity(archive: Reader) -> None:
-    """Become the installation of the back-up: its values carry its name."""
+    """Take over the identity of the back-up's installation: its values are labelled with it."""
     with transaction.atomic():
         Installation.objects.all().delete()
         rows.loaded(Installation, archive.lines(rows.file_of(Installation)))
@@ -108,7 +108,7 @@ def _put_values(archive: Reader, progress: Progress) -> int:
 def _put_rows(archive: Reader, progress: Progress) -> int:
     models = rows.tables()
     from_store = [path for path in archive.manifest.digests if path.startswith("values/")]
-    # Values that came out of a store stay where they were just put.
+    # Values from a remote store were just put into this table: keep them.
     kept = {StoredValue} if from_store and remote_store() is None else set()
     rows.emptied([model for model in models if model not in kept])
     count = 0

@@ -1,4 +1,4 @@
-"""Rows as lines of JSON, and back: whatever the database, bytes and times included."""
+"""Converts rows to lines of JSON and back, for any database, bytes and times included."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from uuid import UUID
 from django.apps import apps
 from django.db import connection, models
 
-#: What an installation makes anew, or forgets: sessions, counts of the running minute, holds.
+#: Not worth keeping, or made anew: sessions, counts of the running minute, holds.
 _LEFT_OUT = {"django_session", "audit_app_refusalcount", "vault_app_deletionhold"}
 _BATCH = 500
 
@@ -18,14 +18,14 @@ Model = type[models.Model]
 
 
 def tables() -> list[Model]:
-    """Return the models whose rows a back-up holds, those of many-to-many relations too."""
+    """Return the models whose rows a back-up holds, many-to-many tables included."""
     found = apps.get_models(include_auto_created=True)
     kept = [each for each in found if each._meta.managed and not each._meta.proxy]
     return [each for each in kept if each._meta.db_table not in _LEFT_OUT]
 
 
 def file_of(model: Model) -> str:
-    """Return the name of the archive's file with the rows of a model."""
+    """Return the name of the archive's file for a model's rows."""
     return f"rows/{model._meta.db_table}"
 
 
@@ -62,7 +62,7 @@ def _decoded(value: Any) -> Any:
 
 
 def loaded(model: Model, lines: Iterator[str]) -> int:
-    """Insert the rows as they were, primary keys too; returns how many."""
+    """Insert the rows as they were, primary keys too; return how many."""
     count, batch = 0, []
     for line in lines:
         fields = json.loads(line)
@@ -88,7 +88,7 @@ def emptied(models_: list[Model]) -> None:
 
 
 def sequences_reset(models_: list[Model]) -> None:
-    """Let the next rows get numbers behind those that were loaded."""
+    """Make the next rows get ids after those that were loaded."""
     from django.core.management.color import no_style
 
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Reading all tables as they stood at one moment, without holding writers up."""
+"""Reads all tables as they stood at one moment, without blocking writers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """Let every query of the block see the database as it was at its beginning."""
+    """Make every query in the block see the database as it was at its start."""
     if connection.vendor == "postgresql":
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 #: The box that bars are drawn in; the page stretches it.
 WIDTH, HEIGHT = 240.0, 64.0
-#: The part of a bar's room that stays free.
+#: The part of a bar's slot that stays empty.
 GAP = 0.25
-#: What is not nothing shows, however small it is beside the largest.
+#: Minimum height of a bar that is not zero, however small it is beside the largest.
 LEAST = 1.5
 
 
@@ -45,7 +45,7 @@ class Chart:
 
     @property
     def summary(self) -> str:
-        """The chart in one sentence, for those who do not see it."""
+        """The chart in one sentence, for users who can't see it."""
         if not self.total:
             return f"{self.title}: none from {self.first} to {self.last}."
         highest = next(bar.label for bar in self.bars if bar.value == self.peak)

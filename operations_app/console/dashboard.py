@@ -17,7 +17,7 @@ from secrets_app.models import Share
 
 Kind = AuditEvent.Kind
 #: The charts, in their order: kind of event and heading. A refusal is a wrong token or password, or
-#: an access token that reaches for what it may not have.
+#: an access token used beyond its rights.
 SHOWN = {
     Kind.CREATED: "Created",
     Kind.OPENED: "Opened",
@@ -25,7 +25,7 @@ SHOWN = {
     Kind.DELETED: "Deleted",
     Kind.REFUSED: "Failed guesses",
 }
-#: Seconds for which totals of whole tables are remembered.
+#: Seconds for which totals of whole tables are cached.
 REMEMBERED = 30
 
 
@@ -47,7 +47,7 @@ class Span:
 
     @property
     def headings(self) -> list[str]:
-        """What the table's columns are."""
+        """The headings of the table's columns."""
         return [chart.title for chart in self.charts]
 
     @property
@@ -86,7 +86,7 @@ class Dashboard:
 
 
 def dashboard() -> Dashboard:
-    """Return what is there and what happened, from bounded queries."""
+    """Return what is kept and what happened, from bounded queries."""
     today = statistics.day_of(now())
     hours = statistics.hourly(today - 29 * DAY)
     last_day = _span("Last 24 hours", "Hour", hours, _hours(), "%H:%M")
@@ -122,7 +122,7 @@ def _span(title: str, unit: str, counts: Counts, moments: Sequence[datetime], wr
 
 
 def _remembered(name: str, count: Callable[[], Total]) -> Total:
-    """Return totals that take a look at each row of a table: at most twice a minute."""
+    """Return totals, cached: they read each row of a table, so at most twice a minute."""
     try:
         return cast(Total, cache.get_or_set(f"dashboard:{name}", count, REMEMBERED))
     except Exception:  # Redis is down, which is when an operator looks

@@ -1,5 +1,5 @@
-"""Sessions of the admin, kept under the digest of their key: who reads the database, or a back-up
-of it, can't take over anybody's session (settings.SESSION_ENGINE).
+"""Sessions of the admin, kept under the digest of their key: reading the database, or a back-up,
+is not enough to take over a session (settings.SESSION_ENGINE).
 """
 
 import hashlib
@@ -11,11 +11,11 @@ from django.utils import timezone
 
 
 class SessionStore(db.SessionStore):
-    """Django's database sessions; the key itself is in the browser's cookie alone."""
+    """Django's database sessions; the key itself is only in the browser's cookie."""
 
     @classmethod
     def stored(cls, session_key: str) -> str:
-        """Return what the table has in place of a key: 160 bits of its SHA-256, in hex."""
+        """Return what the table stores instead of a key: 160 bits of its SHA-256, in hex."""
         return hashlib.sha256(session_key.encode()).hexdigest()[:40]
 
     def _get_session_from_db(self) -> AbstractBaseSession | None:

@@ -1,5 +1,5 @@
 """Signing in to the admin: attempts are counted by client and by account, before the password is
-looked at. What is said of a wrong one is the same whether or not the account exists.
+checked. The error for a wrong one is the same whether or not the account exists.
 """
 
 from dataclasses import replace
@@ -17,10 +17,10 @@ from operations_app.console.sessions import SessionStore
 
 
 class CountedSignInForm(AdminAuthenticationForm):
-    """Django's form, which says the same of every wrong name, password and account."""
+    """Django's form, which gives the same error for every wrong name, password and account."""
 
     def clean(self) -> dict[str, Any]:
-        """Return what was sent, once it is right. Raises ValidationError, or TooManySignIns."""
+        """Return the cleaned data, if it is right. Raises ValidationError, or TooManySignIns."""
         assert self.request is not None
         actor, username = Actor.of(self.request), self.cleaned_data.get("username", "")
         refuse_many_sign_ins(actor, username)

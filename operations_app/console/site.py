@@ -17,10 +17,10 @@ from operations_app.console.signin import CountedSignInForm
 from operations_app.diagnostics.checks import run_checks
 from secrets_app.actions.purge import count_expired, purge_now
 
-#: Who sees numbers and the state of things: whoever may look at all that they are about.
+#: Who sees the numbers and the diagnosis: users who may look at all that these are about.
 OVERVIEW = ("secrets_app.view_share", "audit_app.view_auditevent")
 PURGE = "secrets_app.purge_share"
-#: Seconds that a purge may keep its operator waiting; beat's purge takes up the rest.
+#: Seconds that a purge may keep its operator waiting; beat's purge does the rest.
 PURGE_SECONDS = 10.0
 
 
@@ -34,7 +34,7 @@ class FugataAdminSite(AdminSite):
     login_form = CountedSignInForm
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Return Django's addresses, ours before its last one, which catches all."""
+        """Return our URLs, then Django's, whose last one catches all."""
         own: list[URLResolver | URLPattern] = [
             path("health/", self.admin_view(self.health), name="health"),
             path("purge/", self.admin_view(self.purge), name="purge"),
@@ -44,14 +44,14 @@ class FugataAdminSite(AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        """The dashboard, for those who may see what it counts."""
+        """Return the overview, with the dashboard for users who may see what it counts."""
         context: dict[str, Any] = {"may_purge": request.user.has_perm(PURGE)}
         if request.user.has_perms(OVERVIEW):
             context |= {"dashboard": dashboard(), "state": run_checks()}
         return super().index(request, context | (extra_context or {}))
 
     def health(self, request: HttpRequest) -> HttpResponse:
-        """What is wrong, and what to do about it."""
+        """Return the page that says what is wrong, and what to do about it."""
         if not request.user.has_perms(OVERVIEW):
             raise PermissionDenied
         context = {
@@ -84,7 +84,7 @@ class FugataAdminSite(AdminSite):
     def i18n_javascript(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The admin's words for its scripts, which the browser may keep: each list asks for it."""
+        """Return the translations for scripts, cacheable because each list requests them."""
         response = super().i18n_javascript(request, extra_context)
         patch_cache_control(response, private=True, max_age=3600)
         return response

@@ -1,1 +1,1 @@
-"""Is the service well, and if not, what is to be done? Probes, the console and metrics ask here."""
+"""Is the service healthy, and if not, what to do? Used by probes, the console and metrics."""

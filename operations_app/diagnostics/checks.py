@@ -1,7 +1,7 @@
-"""What is wrong, and what to do about it: one function for each thing that is looked at.
+"""What is wrong, and what to do about it: one function for each check.
 
 A check returns a Finding and is added to LOCAL (the database, settings) or to remote_checks (what
-may hang: asked in threads of their own, and not waited for longer than PATIENCE).
+may hang: run in threads of their own, and not waited for longer than PATIENCE).
 """
 
 from collections.abc import Callable
@@ -25,16 +25,16 @@ from vault_app.errors import VaultError
 from vault_app.models import KeyEncryptionKey
 from vault_app.usage import missing_keys, rows_of, with_rows
 
-#: Seconds that the page waits for what is remote.
+#: Seconds that the page waits for remote checks.
 PATIENCE = 3.0
-#: Beat asks for a purge every minute; it may miss a few before anybody need look.
+#: Beat asks for a purge every minute; it may miss a few before anybody needs to look.
 BEAT_OVERDUE = timedelta(minutes=5)
 COUNTS_OVERDUE = timedelta(minutes=20)
 PURGE_BEHIND = timedelta(minutes=5)
 
 
 class Level(StrEnum):
-    """How much somebody is needed."""
+    """How urgently a finding needs attention."""
 
     GOOD = "good"
     NOTICE = "notice"
@@ -43,7 +43,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, and what to do where it is not good."""
+    """What was checked, its state, and what to do if that is not good."""
 
     subject: str
     level: Level
@@ -62,7 +62,7 @@ class Diagnosis:
 
     @property
     def problems(self) -> list[Finding]:
-        """Those that somebody should do something about."""
+        """Those that need attention."""
         return [finding for finding in self.findings if finding.level != Level.GOOD]
 
     @property
@@ -113,7 +113,7 @@ def beat() -> Finding:
 
 
 def counts() -> Finding:
-    """Are the numbers of the charts brought up to date?"""
+    """Are the numbers of the charts up to date?"""
     if not _overdue(statistics.last_success("count_hours"), COUNTS_OVERDUE):
         return _good("Charts", "The hours gone by are counted.")
     return Finding(
@@ -141,7 +141,7 @@ def purge() -> Finding:
 
 
 def retired_keys() -> Finding:
-    """Do rows still need keys that wrap no more?"""
+    """Do rows still need keys that no longer wrap?"""
     try:
         others = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
     except VaultError:
@@ -208,7 +208,7 @@ def redis() -> Finding:
 
 
 def known_keys(known: list[KeyEncryptionKey]) -> Finding:
-    """Are all keys at hand that rows may need?"""
+    """Are all keys that rows may need available?"""
     missing = missing_keys(known)
     if not missing:
         return _good("Keys", "Every key that the database knows is at hand.")
@@ -228,12 +228,12 @@ _REMEDIES = {
     "Keys": _BACKEND_REMEDY,
 }
 _ORDER = [Level.BAD, Level.NOTICE, Level.GOOD]
-# One that hangs keeps its thread; with all of them kept, the next ones are found hanging too.
+# A check that hangs keeps its thread; once none is free, further checks time out too.
 _pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="findings")
 
 
 def remote_checks() -> dict[str, Check]:
-    """Return the checks that may hang, by their subject. They never ask the database."""
+    """Return the checks that may hang, by their subject. They never query the database."""
     known = list(KeyEncryptionKey.objects.order_by("id"))
     return {
         "Value store": store,

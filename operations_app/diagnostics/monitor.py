@@ -1,7 +1,7 @@
-"""Is the service well? A thread per process asks every two seconds; /healthz reads its answer.
+"""Service health: a thread per process probes every two seconds; /healthz reads its answer.
 
-The one who asks is never the one who waits: a backend that hangs makes the last answer old, and an
-old answer means "unhealthy" (docs/design.md).
+A request never waits for a backend: one that hangs makes the last answer old, and an old
+answer means "unhealthy" (docs/design.md).
 """
 
 import logging
@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 
 def _reason(error: Exception) -> str:
-    """Return what a log may say of it: the vault's own messages hold no value and no key."""
+    """Return what may be logged of it: the vault's own messages hold no value and no key."""
     return f" ({error})" if isinstance(error, VaultError) else ""
 
 
 class Monitor:
-    """Keeps the newest answer: None for "well", else the sentence that says what is not."""
+    """Keeps the newest answer: None if healthy, else the sentence that says what is wrong."""
 
     def __init__(self) -> None:
         self._answer: str | None = None
@@ -36,7 +36,7 @@ class Monitor:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Start the probing thread, once a process."""
+        """Start the probing thread, once per process."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -60,7 +60,7 @@ class Monitor:
             self._asking = sentence
             try:
                 check()
-            except Exception as error:  # whatever a backend's client raises
+            except Exception as error:  # a backend's client may raise anything
                 let_go(error)
                 answer, reason = sentence, _reason(error)
                 break

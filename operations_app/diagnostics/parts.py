@@ -1,4 +1,4 @@
-"""The parts without which nothing is served, and how each is asked whether it is there."""
+"""The parts without which nothing is served, and a probe for each."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from vault_app.backends import key_provider, value_store
 
 
 def ask_database() -> None:
-    """Raise what the driver raises where it does not answer; the connection is dropped then."""
+    """Raise the driver's error if it does not answer, and close the connection."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -18,16 +18,16 @@ def ask_database() -> None:
 
 
 def ask_value_store() -> None:
-    """Raise StoreUnavailable unless values can be kept and read just now."""
+    """Raise StoreUnavailable unless values can be stored and read right now."""
     value_store().check()
 
 
 def ask_key_provider() -> None:
-    """Raise KeyUnavailable unless keys can be wrapped just now."""
+    """Raise KeyUnavailable unless data keys can be wrapped right now."""
     key_provider().check()
 
 
-#: By what /healthz says where one does not answer, in the order in which they are asked.
+#: Probes by what /healthz says if one fails, in the order in which they run.
 PARTS: dict[str, Callable[[], None]] = {
     "Database connection failed": ask_database,
     "Value store unavailable": ask_value_store,

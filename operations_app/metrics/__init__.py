@@ -1,1 +1,1 @@
-"""Metrics for Prometheus: counted by every process, answered by one of them (docs/operating.md)."""
+"""Metrics for Prometheus: counted by every process, served by one of them (docs/operating.md)."""

@@ -1,4 +1,4 @@
-"""What the site itself counts. Every label has a handful of values: no id, no path, no address."""
+"""Metrics of the site itself. Every label has a handful of values: no id, no path, no address."""
 
 from functools import lru_cache
 
@@ -26,5 +26,5 @@ for _kind in ("client", "token"):
 
 @lru_cache(maxsize=1024)
 def requests(endpoint: str, method: str, status: str) -> Histogram:
-    """Return the histogram of such requests; looking it up in REQUESTS takes longer."""
+    """Return the histogram of such requests, cached: looking it up in REQUESTS takes longer."""
     return REQUESTS.labels(endpoint, method, status)

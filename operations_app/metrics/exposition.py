@@ -1,4 +1,4 @@
-"""The answer to a scrape, whoever serves it: a thread of the web process or METRICS_PORT."""
+"""The answer to a scrape, on the public port or on METRICS_PORT."""
 
 import hmac
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from operations_app.metrics.totals import totals
 
 @dataclass(frozen=True, slots=True)
 class ScrapeResponse:
-    """An HTTP answer, as yet of no framework."""
+    """An HTTP response, independent of any framework."""
 
     status: int
     body: bytes
@@ -43,14 +43,14 @@ def _is_the_token(authorization: str) -> bool:
 
 
 class ProcessesCollector(MultiProcessCollector):
-    """What all processes counted."""
+    """The sums of what all processes counted."""
 
     def __init__(self, path: str) -> None:
         super().__init__(None, path)  # type: ignore[no-untyped-call]
         self._folder = Path(path)
 
     def collect(self) -> Iterable[Metric]:
-        """Return the sums. A process that is starting has files in which nothing is yet."""
+        """Return the sums, skipping the empty files of processes that are still starting."""
         files = [str(file) for file in self._folder.glob("*.db") if _has_begun(file)]
         merged: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
         return merged
@@ -67,13 +67,13 @@ class HealthCollector(Collector):
     """What /healthz says, as a number."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield 1 for well and 0 for unwell; waits for the first probe alone."""
+        """Yield 1 if healthy, else 0; wait only for the first probe."""
         text = "Whether database, value store and key provider can be used (as /healthz says)"
         yield GaugeMetricFamily("fugata_healthy", text, float(monitor.problem() is None))
 
 
 def _registry() -> CollectorRegistry:
-    """Return what counts everywhere, and what this process finds out at the time."""
+    """Return the metrics of all processes, and those that this one measures at the scrape."""
     path = folder.current()
     registry = CollectorRegistry()
     registry.register(ProcessesCollector(path) if path else REGISTRY)

@@ -9,14 +9,14 @@ import shutil
 
 from django.conf import settings
 
-#: Set for children: the folder is made, and somebody serves what is in it.
+#: Set for children: the folder is made, and a parent sees that it is served.
 _MADE = "FUGATA_METRICS_FOLDER"
 
 
 def claim(role: str) -> bool:
     """Make an empty folder for this process and its children, unless a parent has made one.
 
-    Returns whether it was made here: then METRICS_PORT is for this process to serve.
+    Returns whether it was made here: then this process has to serve METRICS_PORT.
     """
     if not settings.METRICS or os.environ.get(_MADE):
         return False
@@ -28,12 +28,12 @@ def claim(role: str) -> bool:
 
 
 def current() -> str | None:
-    """Return the folder, or None where this process counts for itself alone."""
+    """Return the folder, or None if this process counts only for itself."""
     return os.environ.get(_MADE)
 
 
 def forget_process(pid: int) -> None:
-    """Drop what a process that ended said of the present; what it counted stays."""
+    """Drop the live gauges of a process that ended; what it counted stays."""
     if current():
         from prometheus_client import multiprocess
 

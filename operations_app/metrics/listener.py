@@ -1,4 +1,4 @@
-"""METRICS_PORT: a listener beside the public one, which no request of a client can hold up.
+"""METRICS_PORT: a listener beside the public one, which no client's request can block.
 
 The socket is made before gunicorn forks; each worker has a thread that answers on it.
 """
@@ -18,7 +18,7 @@ from fugata_core import routes
 
 
 class CannotListen(Exception):
-    """METRICS_PORT is not to be had; the message says why."""
+    """METRICS_PORT can't be bound; the message says why."""
 
 
 def listen() -> socket.socket:
@@ -36,7 +36,7 @@ def listen() -> socket.socket:
 
 
 def serve(listening: socket.socket) -> None:
-    """ScrapeResponse on `listening` in a thread of its own, for as long as the process runs."""
+    """Serve scrapes on `listening` in a thread of its own, for as long as the process runs."""
     server = _Server(("", 0), _Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listening
@@ -49,21 +49,21 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A scraper that hung up is no news."""
+        """Ignore it: a scraper that hung up is no error."""
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 5  # seconds that a client may take to say what it wants
+    timeout = 5  # seconds that a client may take to send its request
 
     def address_string(self) -> str:
         return ""
 
     def log_message(self, *args: Any) -> None:
-        """No log of who asked."""
+        """Log nothing: no client is recorded."""
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """WSGI: /metrics, and nothing else."""
+    """Serve /metrics, and nothing else, as a WSGI application."""
     from operations_app.metrics.exposition import ScrapeResponse, scrape
 
     method: str = environ["REQUEST_METHOD"]

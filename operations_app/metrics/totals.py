@@ -1,7 +1,7 @@
-"""What is kept, and how far behind the purge is: asked of the database, in a thread of its own.
+"""Measures what is kept and how far behind the purge is, in a thread of its own.
 
-A scrape never waits for a database that hangs, and scrapes cost it at most a twentieth of its
-time, however large the tables are.
+A database that hangs delays a scrape by WAIT seconds at most, and scrapes take at most a twentieth
+of its time, however large the tables are.
 """
 
 import logging
@@ -21,9 +21,9 @@ from operations_app.statistics import Backlog, Total
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
 
-#: Seconds for which a measurement is good at least; a slow one is good for longer.
+#: Seconds for which a measurement is reused at least; a slow one is reused for longer.
 FRESH = 15.0
-#: Seconds after which one is no longer shown: no figure is better than a wrong one.
+#: Seconds after which one is no longer exposed: no figure is better than a wrong one.
 OLDEST = 600.0
 #: Seconds that a scrape waits for a new one.
 WAIT = 1.0
@@ -33,19 +33,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """All shares, those of them that wait for the purge, and repositories' secrets."""
+    """All shares, those that wait for the purge, and repositories' secrets."""
 
     shares: Total
     backlog: Backlog
     secrets: Total
 
 
-#: What is described before anything was measured.
+#: What `describe` yields, without measuring anything.
 NOTHING = Measurement(Total(0, 0), Backlog(0, timedelta()), Total(0, 0))
 
 
 def measure() -> Measurement:
-    """Ask the database."""
+    """Return a new measurement, from the database."""
     return Measurement(
         shares=statistics.total(Share.objects.all()),
         backlog=statistics.backlog(most=None),
@@ -54,10 +54,10 @@ def measure() -> Measurement:
 
 
 class TotalsCollector(Collector):
-    """Gives the newest measurement, and sees to the next one."""
+    """Exposes the newest measurement, and starts the next one."""
 
     def __init__(self) -> None:
-        self._newest: tuple[Measurement, float] | None = None  # and when
+        self._newest: tuple[Measurement, float] | None = None  # with its time
         self._due = 0.0
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -70,7 +70,7 @@ class TotalsCollector(Collector):
             yield from _metrics(self._newest[0])
 
     def describe(self) -> Iterator[Metric]:
-        """Yield the same without figures, so that nobody measures in order to register."""
+        """Yield the same metrics, all zero, so that registering needs no measurement."""
         yield from _metrics(NOTHING)
 
     def _renew(self) -> None:
@@ -84,7 +84,7 @@ class TotalsCollector(Collector):
         began = time.monotonic()
         try:
             self._newest = (measure(), began)
-        except Exception as error:  # whatever a database that is down raises
+        except Exception as error:  # a database that is down may raise anything
             logger.warning("metrics: what is kept was not counted: %s", type(error).__name__)
             let_go(error)
         finally:

@@ -1,1 +1,1 @@
-"""One function for each thing that changes repositories. API, admin and commands call these."""
+"""One function per operation on repositories, called by the API, the admin and commands."""

@@ -1,4 +1,4 @@
-"""Which values are repository secrets': what reconciliation asks before it deletes one."""
+"""Which values belong to repository secrets: reconciliation checks this before deleting any."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Make and delete repositories, and say who may use them. Each is an event in its actor's name."""
+"""Create and delete repositories and manage members. Each change is an audit event."""
 
 from contextlib import suppress
 
@@ -19,7 +19,7 @@ _MAX_USERNAME = 150
 
 
 def user_named(username: str) -> User:
-    """Return the user of that name, made without a password when new. Raises BadRequest."""
+    """Return the user of that name, created without a password if new. Raises BadRequest."""
     if not 0 < len(username) <= _MAX_USERNAME or "\0" in username:
         raise BadRequest(f"A user's name has 1 to {_MAX_USERNAME} characters.")
     user, made = User.objects.get_or_create(username=username)
@@ -30,7 +30,7 @@ def user_named(username: str) -> User:
 
 
 def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Repository:
-    """Make a repository with its first owner. Raises BadRequest."""
+    """Create a repository with its first owner. Raises BadRequest."""
     if not is_repository_name(name):
         raise BadRequest(f"A repository's id is {REPOSITORY_RULE}.")
     with transaction.atomic():
@@ -43,16 +43,16 @@ def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Rep
 
 
 def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
-    """Delete a repository with its secrets and their values; returns how many secrets it had.
+    """Delete a repository with its secrets and their values; return how many secrets were removed.
 
-    The secrets first, each removed as by its own request: a row is never dropped with its value
-    left behind. Raises BadRequest, also where somebody keeps setting secrets meanwhile.
+    Secrets go first, each removed as by its own request, so that no row is dropped with its value
+    left behind. Raises BadRequest, also if secrets keep being set meanwhile.
     """
     repository = repository_named(name)
     opened, removed = AuthorizedRepository(repository.pk, name), 0
     for _ in range(ATTEMPTS):
         for secret_key in secret_keys(opened):
-            with suppress(SecretNotFound):  # somebody else removed it just now
+            with suppress(SecretNotFound):  # removed concurrently
                 remove_secret(opened, secret_key, actor)
                 removed += 1
         if _delete_empty(repository, actor):
@@ -61,11 +61,11 @@ def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
 
 
 def _delete_empty(repository: Repository, actor: Actor) -> bool:
-    """Delete a repository that has no secret any more; False where it has got one."""
+    """Delete a repository that has no secrets left; return False if one was added."""
     try:
         with transaction.atomic():
             record(AuditEvent.Kind.REPO_DELETED, actor, repository=repository.name)
-            # Members go with it; a token narrowed to it alone is good for nothing from now on.
+            # Memberships go with it; a token narrowed to it alone is useless from now on.
             Repository.objects.filter(pk=repository.pk).delete()
     except IntegrityError:  # ProtectedError is one too
         return False
@@ -73,7 +73,7 @@ def _delete_empty(repository: Repository, actor: Actor) -> bool:
 
 
 def set_member(name: str, username: str, role: str, actor: Actor = COMMAND_LINE) -> Membership:
-    """Give a user (made when new) a role in a repository. Raises BadRequest."""
+    """Give a user (created if new) a role in a repository. Raises BadRequest."""
     with transaction.atomic():
         membership, _ = Membership.objects.update_or_create(
             repository=repository_named(name), user=user_named(username), defaults={"role": role}
@@ -83,7 +83,7 @@ def set_member(name: str, username: str, role: str, actor: Actor = COMMAND_LINE)
 
 
 def remove_member(name: str, username: str, actor: Actor = COMMAND_LINE) -> None:
-    """Take a user's role in a repository away. Raises BadRequest where there is none."""
+    """Remove a member of a repository. Raises BadRequest if there is none."""
     with transaction.atomic():
         members = Membership.objects.filter(
             repository=repository_named(name), user__username=username
@@ -98,7 +98,7 @@ def _record(kind: AuditEvent.Kind, actor: Actor, repository: str, subject: str) 
 
 
 def repository_named(name: str) -> Repository:
-    """Return the repository of that id. Raises BadRequest."""
+    """Return the repository with that id. Raises BadRequest."""
     repository = Repository.objects.filter(name=name).first() if is_repository_name(name) else None
     if repository is None:
         raise BadRequest(f"There is no repository {name!r}.")

@@ -1,7 +1,7 @@
 """Set, read, list and remove a repository's secrets.
 
-The value first, then the row that points to it; an object that nothing points to any more is
-deleted after the commit (docs/design.md: "The order of effects").
+The value is written first, then the row that points to it; a value that no row points to any
+more is deleted after the commit (docs/design.md: "The order of effects").
 """
 
 import logging
@@ -27,9 +27,9 @@ from vault_app.errors import ValueMissing, VaultError
 from vault_app.values import SealedValue, delete_quietly, fetch, seal_and_store
 
 APP = "repositories"
-#: How often a reader follows a pointer that was moved under it.
+#: How many times a reader follows a pointer that concurrent writers move.
 ATTEMPTS = 4
-#: Seconds in which a writer begins anew while others make and remove the same row.
+#: Seconds for which a writer retries while others create and remove the same row.
 PATIENCE = 10.0
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, actor: Actor) -> None:
     """Create or replace a secret; readers see the whole old or the whole new value.
 
-    Raises BadRequest, SecretTooLarge, RepositoryNotFound (deleted just now), InternalError.
+    Raises BadRequest, SecretTooLarge, RepositoryNotFound (deleted meanwhile), InternalError.
     """
     if not is_secret_key(secret_key):
         raise BadRequest(f"Invalid secret_key: must be {KEY_RULE}")
@@ -58,12 +58,12 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
 def _point_to(
     repository: AuthorizedRepository, secret_key: str, value: SealedValue, actor: Actor
 ) -> str | None:
-    """Make the row point to `value`; returns the name of the value that it replaces."""
+    """Make the row point to `value` and return the name of the value that it replaces."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return secret_table().write(_ref(repository, secret_key), value, actor)
-        except IntegrityError:  # another writer made the row, or the repository is gone
+        except IntegrityError:  # another writer created the row, or the repository is gone
             if not Repository.objects.filter(pk=repository.id).exists():
                 raise RepositoryNotFound() from None
             if time.monotonic() > deadline:
@@ -85,7 +85,7 @@ def secret_keys(repository: AuthorizedRepository) -> list[str]:
 def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> bytes:
     """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError.
 
-    A backend that fails is never a 404: tools take that to mean "deleted" (docs/api.md).
+    A failing backend is never a 404: tools take that to mean "deleted" (docs/api.md).
     """
     try:
         content = _followed(repository, secret_key)
@@ -98,7 +98,7 @@ def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor)
 
 
 def _followed(repository: AuthorizedRepository, secret_key: str) -> bytes:
-    """Return the value that the row points to, also while writers move the pointer."""
+    """Return the value that the row points to, even while writers move the pointer."""
     missed: str | None = None
     for _ in range(ATTEMPTS):
         secret = _loaded(repository, secret_key)

@@ -1,4 +1,4 @@
-"""Make and revoke access tokens."""
+"""Create and revoke access tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from repositories_app.models import AccessToken
 
 @dataclass(frozen=True, slots=True)
 class TokenScope:
-    """How far a token reaches; without `repositories` to all of its user's, without end too."""
+    """A token's scope; no `repositories` means all of its user's, no `lifetime` no expiry."""
 
     repositories: Sequence[str] = ()
     read_only: bool = False
@@ -32,7 +32,7 @@ class TokenScope:
 def create_access_token(
     username: str, scope: TokenScope, actor: Actor = COMMAND_LINE
 ) -> tuple[str, AccessToken]:
-    """Make a token of a user; returns it for the only time, and its row. Raises BadRequest."""
+    """Create a token for a user; return it, this once, and its row. Raises BadRequest."""
     user = User.objects.filter(username=username).first()
     if user is None:
         raise BadRequest(f"There is no user {username!r}.")
@@ -54,7 +54,7 @@ def create_access_token(
 
 
 def revoke_access_tokens(numbers: Sequence[int], actor: Actor = COMMAND_LINE) -> int:
-    """Revoke the tokens of those ids for good; returns how many were not revoked before."""
+    """Revoke the tokens with those ids for good; return how many were not revoked before."""
     with transaction.atomic():
         tokens = AccessToken.objects.select_for_update(of=("self",)).select_related("user")
         live = list(tokens.filter(pk__in=numbers, revoked_at=None))

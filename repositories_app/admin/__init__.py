@@ -1,4 +1,4 @@
-"""What operators see and do with repositories, their members, their secrets' keys, and tokens."""
+"""The admin of repositories, their members, the keys of their secrets, and access tokens."""
 
 from repositories_app.admin import repositories, secrets, tokens
 

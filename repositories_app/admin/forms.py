@@ -1,4 +1,4 @@
-"""The admin's forms: what they ask for is what the actions take."""
+"""The admin's forms; their fields are what the actions take."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class NewRepositoryForm(forms.Form):
 
 
 class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A user's role; who is already a member changes the role alone."""
+    """A user's role; for an existing member only the role can change."""
 
     username = _text(150, label="User", help_text=_NEW_USERS)
 
@@ -36,7 +36,7 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The columns' headings are no labels to a screen reader.
+        # To a screen reader, the column headings are not labels.
         self.fields["username"].widget.attrs["aria-label"] = "User"
         self.fields["role"].widget.attrs["aria-label"] = "Role"
         if self.instance.pk:
@@ -48,14 +48,14 @@ class MembersFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     """The members of one repository."""
 
     def add_fields(self, form: Any, index: int | None) -> None:
-        """Add what takes a row away, with a name that a screen reader can say."""
+        """Add the deletion checkbox, labelled for screen readers."""
         super().add_fields(form, index)
         if "DELETE" in form.fields:
             form.fields["DELETE"].widget.attrs["aria-label"] = "Delete"
 
 
 class NewTokenForm(forms.Form):
-    """Whose token, and how far it reaches."""
+    """A new token's user and scope."""
 
     user = forms.ModelChoiceField(
         User.objects.filter(is_active=True).order_by("username"),
@@ -76,14 +76,14 @@ class NewTokenForm(forms.Form):
     )
 
     def clean_expires(self) -> str:
-        """Return the duration as it was written. Raises ValidationError."""
+        """Return the duration as it was typed. Raises ValidationError."""
         text: str = self.cleaned_data["expires"]
         if text and duration(text) is None:
             raise forms.ValidationError("Write a whole number and s, m, h or d, for instance 90d.")
         return text
 
     def scope(self) -> TokenScope:
-        """Return what was asked for, once the form is valid."""
+        """Return the scope that the valid form describes."""
         asked = self.cleaned_data
         return TokenScope(
             repositories=[repository.name for repository in asked["repositories"]],

@@ -38,7 +38,7 @@ class MembersInline(admin.TabularInline):  # type: ignore[type-arg]
         return super().get_queryset(request).select_related("user").order_by("user__username")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Show who may not change members their names as text."""
+        """Return `member`, the name as text, for users who may not change members."""
         return () if self.has_change_permission(request, obj) else ("member",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class MembersInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Repository)
 class RepositoryAdmin(ActionFormAdmin):
-    """A repository is made with its owner and deleted with its secrets; its id never changes."""
+    """A repository is created with its owner and deleted with its secrets; its id never changes."""
 
     form_class = NewRepositoryForm
     list_display = ("name", "secrets_kept", "created")
@@ -72,7 +72,7 @@ class RepositoryAdmin(ActionFormAdmin):
         return admin.ModelAdmin.has_change_permission(self, request, obj)
 
     def has_drop_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may delete it with all that it holds."""
+        """Return whether the user may delete it with all its secrets."""
         return request.user.has_perm("repositories_app.delete_repository")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Repository]:
@@ -81,7 +81,7 @@ class RepositoryAdmin(ActionFormAdmin):
         return rows.annotate(kept=Count("secrets"))
 
     def make(self, request: HttpRequest, form: NewRepositoryForm) -> HttpResponse:
-        """Make a repository and go to its page."""
+        """Create a repository and redirect to its page."""
         asked = form.cleaned_data
         made = create_repository(asked["name"], asked["owner"], Actor.signed_in(request))
         self.log_addition(request, made, "Added.")
@@ -102,7 +102,7 @@ class RepositoryAdmin(ActionFormAdmin):
         return f"{len(chosen)} repositories and {secrets} secrets deleted."
 
     def save_model(self, request: HttpRequest, obj: Repository, form: Any, change: bool) -> None:
-        """Nothing of the repository itself is changed here."""
+        """Do nothing: the repository itself never changes here."""
 
     def save_formset(
         self,
@@ -111,7 +111,7 @@ class RepositoryAdmin(ActionFormAdmin):
         formset: Any,
         change: bool,
     ) -> None:
-        """Give and take roles by the actions, so that each is an event."""
+        """Give and remove roles through the actions, so that each is an audit event."""
         name, actor = form.instance.name, Actor.signed_in(request)
         formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
         for row in formset.forms:
@@ -136,12 +136,12 @@ class RepositoryAdmin(ActionFormAdmin):
 
     @admin.display(description="created (UTC)")
     def created(self, repository: Repository) -> str:
-        """When it was made."""
+        """When it was created."""
         return minute(repository.created_at)
 
     @admin.display(description="more")
     def more(self, repository: Repository) -> SafeString:
-        """Where its secrets' keys and its events are."""
+        """Links to the keys of its secrets and to its audit events."""
         return format_html(
             '<a href="{}?repository__name={}">The keys of its secrets</a> ·'
             ' <a href="{}?repository={}">Its audit events</a>',

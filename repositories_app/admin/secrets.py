@@ -1,4 +1,4 @@
-"""The keys of repositories' secrets in the admin. Values are neither shown nor set here."""
+"""The keys of repository secrets in the admin. Values are neither shown nor set here."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -17,7 +17,7 @@ from repositories_app.models import RepositorySecret
 
 @admin.register(RepositorySecret)
 class RepositorySecretAdmin(ReadOnlyAdmin):
-    """Which secrets there are; removing one deletes its value."""
+    """The list of secrets; removing one deletes its value."""
 
     list_display = ("secret_key", "repository", "value_size", "created", "updated")
     list_select_related = ("repository",)
@@ -35,7 +35,7 @@ class RepositorySecretAdmin(ReadOnlyAdmin):
         return request.user.has_perm("repositories_app.remove_repositorysecret")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RepositorySecret]:
-        """Return the rows without what no page shows."""
+        """Return the rows without the columns that no page shows."""
         return super().get_queryset(request).defer("wrapped_key", "value_name")
 
     @confirmed_action(
@@ -52,7 +52,7 @@ class RepositorySecretAdmin(ReadOnlyAdmin):
             try:
                 remove_secret(opened, secret.secret_key, Actor.signed_in(request))
                 removed += 1
-            except SecretNotFound:  # somebody else removed it just now
+            except SecretNotFound:  # removed concurrently
                 continue
         return f"{removed} of {len(chosen)} secrets removed."
 

@@ -1,4 +1,4 @@
-"""Access tokens in the admin: made, shown once, revoked, and never changed."""
+"""Access tokens in the admin: created, shown once, revoked, and never changed."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -17,7 +17,7 @@ from repositories_app.models import AccessToken
 
 @admin.register(AccessToken)
 class AccessTokenAdmin(ActionFormAdmin):
-    """A token by its beginning; the rest is known to its holder alone."""
+    """Tokens by their first characters; only the holder knows the rest."""
 
     form_class = NewTokenForm
     list_display = ("begins", "user", "label", "token_state", "rights", "reach", "ends", "used")
@@ -52,7 +52,7 @@ class AccessTokenAdmin(ActionFormAdmin):
         return super().get_queryset(request).defer("digest").prefetch_related("repositories")
 
     def make(self, request: HttpRequest, form: NewTokenForm) -> HttpResponse:
-        """Make a token and show it in this answer, which nothing keeps."""
+        """Create a token and show it in this response, which is stored nowhere."""
         username = form.cleaned_data["user"].get_username()
         token, row = create_access_token(username, form.scope(), Actor.signed_in(request))
         self.log_addition(request, row, "Added.")
@@ -77,34 +77,34 @@ class AccessTokenAdmin(ActionFormAdmin):
 
     @admin.display(description="token")
     def begins(self, row: AccessToken) -> str:
-        """The beginning of the token."""
+        """The first characters of the token."""
         return f"{row.prefix}…"
 
     @admin.display(description="state")
     def token_state(self, row: AccessToken) -> str:
-        """Whether it is good."""
+        """Whether it is live, revoked or expired."""
         return row.state(now())
 
     @admin.display(description="rights")
     def rights(self, row: AccessToken) -> str:
-        """What it is good for, within what its user may."""
+        """What it permits, within its user's rights."""
         return "read only" if row.read_only else "read and write"
 
     @admin.display(description="repositories")
     def reach(self, row: AccessToken) -> str:
-        """Where it is good."""
+        """The repositories that it is valid for."""
         if not row.narrowed:
             return "all of its user's"
         return ", ".join(sorted(each.name for each in row.repositories.all())) or "none any more"
 
     @admin.display(description="created (UTC)")
     def created(self, row: AccessToken) -> str:
-        """When it was made."""
+        """When it was created."""
         return minute(row.created_at)
 
     @admin.display(description="ends (UTC)")
     def ends(self, row: AccessToken) -> str:
-        """When it ends by itself."""
+        """When it expires."""
         return minute(row.expires_at) if row.expires_at else "never"
 
     @admin.display(description="revoked (UTC)")

@@ -22,7 +22,7 @@ class SetBody(msgspec.Struct):
 
 
 class SetParser(JsonParser[SetBody]):
-    """DRF's parser of it."""
+    """The parser of a set."""
 
     decoder = JsonDecoder(
         SetBody,

@@ -1,4 +1,4 @@
-"""What the repositories API answers with, besides lists of keys."""
+"""The response bodies of the repositories API, besides lists of keys."""
 
 import msgspec
 

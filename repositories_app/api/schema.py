@@ -1,4 +1,4 @@
-"""How the repositories API is described; drf-spectacular puts it beside the addresses it finds."""
+"""The repositories API's OpenAPI operations; drf-spectacular matches them to the URLs it finds."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ _LINKS = {
         "Remove": "removeSecret",
     }.items()
 }
-#: What every operation may answer, in the order in which it is looked at.
+#: The errors that every operation may return, in the order in which they are checked.
 _ASKED: list[FugataError] = [
     Unauthorized(),
     RepositoryNotFound(),
@@ -73,7 +73,7 @@ _ASKED: list[FugataError] = [
 
 
 def components() -> dict[str, Description]:
-    """Return the schemas that the operations refer to, with the limits as they are configured."""
+    """Return the schemas that the operations refer to, with the configured limits."""
     found = schemas(SetBody, ValueAnswer)
     asked = found["SetBody"]["properties"]
     asked["secret_key"] |= {"pattern": f"^{KEY_PATTERN}$", "minLength": 1}
@@ -160,7 +160,7 @@ def _destroy() -> Description:
 
 
 class SecretViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    """drf-spectacular's way to leave the viewset itself alone."""
+    """Describe the viewset without changing it, as a drf-spectacular extension."""
 
     target_class = "repositories_app.api.views.SecretViewSet"
 

@@ -1,6 +1,6 @@
-"""The repositories API's addresses.
+"""The URLs of the repositories API.
 
-Names are checked behind the token: a wrong one is a 404 for those who may ask at all.
+Names are checked after authentication: an invalid one is a 404 to authenticated callers.
 """
 
 from django.urls import path

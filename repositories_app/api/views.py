@@ -27,15 +27,15 @@ from repositories_app.authentication import BearerAuthentication
 class SecretViewSet(JsonViewSet):
     """`/repositories/{repoID}/secrets` and one secret of it (docs/api.md: "Repositories").
 
-    First who asks (401), then what they may see (404), then what they may do (403), and only then
-    the request itself.
+    Checks who the caller is (401), then what they may see (404), then what they may do (403), and
+    only then the request itself.
     """
 
     authentication_classes = [BearerAuthentication]
     parser_classes = [SetParser]
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        """Find out who asks."""
+        """Authenticate the caller."""
         super().initial(request, *args, **kwargs)
         self._caller = cast(Caller, request.auth)
         self._actor: Actor = Actor.calling(request._request, self._caller)
@@ -46,10 +46,10 @@ class SecretViewSet(JsonViewSet):
         return HttpResponse(msgspec.json.encode(keys), content_type=JSON)
 
     def set(self, request: Request, repository: str) -> HttpResponse:
-        """POST: 201 with no body, for a new secret and for a new value alike."""
+        """POST: 201 with no body, for a new secret or a new value."""
         opened = writable(self._caller, repository, self._actor)
         body = cast(object, request.data)
-        if not isinstance(body, SetBody):  # DRF calls no parser where there is no body
+        if not isinstance(body, SetBody):  # DRF calls no parser without a body
             raise MalformedJson()
         set_secret(opened, body.secret_key, body.secret_value, self._actor)
         return HttpResponse(status=201, content_type=JSON)

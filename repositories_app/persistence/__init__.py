@@ -1,6 +1,6 @@
-"""What the database knows of tokens, members and secrets, by the database in use.
+"""Access to tokens, members and secrets for the database in use.
 
-One statement each on PostgreSQL, the ORM elsewhere. One contract suite runs over both.
+Single statements on PostgreSQL, the ORM elsewhere. One contract test suite covers both.
 """
 
 from functools import cache
@@ -30,7 +30,7 @@ __all__ = [
 
 @cache
 def access_table() -> AccessTable:
-    """Return what answers for tokens and members, for the database that the settings name."""
+    """Return the table of tokens and members, for the database that the settings name."""
     return PostgresqlAccessTable() if connection.vendor == "postgresql" else PortableAccessTable()
 
 

@@ -1,4 +1,4 @@
-"""The contracts of the tables: who may ask for what, and which secrets there are."""
+"""The contracts of the tables: one for access control, one for secrets."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from vault_app.values import SealedValue
 
 @dataclass(frozen=True, slots=True)
 class KnownToken:
-    """A live access token and its caller; `now` is the database's time, by which it is live."""
+    """A live access token and its caller; `now` is the database time at which it is live."""
 
     digest: bytes
     last_used_at: datetime | None
@@ -21,7 +21,7 @@ class KnownToken:
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
-    """Where a secret is: the repository, by its row and by its name, and the key."""
+    """A reference to a secret: its repository, by row id and by name, and its key."""
 
     repository_id: int
     repository: str
@@ -30,7 +30,7 @@ class SecretRef:
 
 @dataclass(frozen=True, slots=True)
 class LoadedSecret:
-    """What reading needs; `sealed` is None unless the value lies in the same database."""
+    """What reading needs; `sealed` is None unless the value is in the same database."""
 
     wrapped_key: bytes
     value_name: str
@@ -38,11 +38,11 @@ class LoadedSecret:
 
 
 class AccessTable(ABC):
-    """Answers whose token it is, and what its user may do where: the two questions of a request."""
+    """Looks up a token's user, and that user's role in a repository: two lookups per request."""
 
     @abstractmethod
     def token(self, digest: bytes) -> KnownToken | None:
-        """Return the live token of that digest."""
+        """Return the live token with that digest, or None."""
 
     @abstractmethod
     def membership(
@@ -50,30 +50,30 @@ class AccessTable(ABC):
     ) -> tuple[int, str] | None:
         """Return the repository's row id and the user's role in it.
 
-        None, after the same work, when it is missing or the user is no member; also when
-        `only_of_token` names a narrowed token that does not reach it.
+        None, after the same work, if it is missing or the user is not a member; also if
+        `only_of_token` names a narrowed token that does not include it.
         """
 
 
 class SecretTable(ABC):
-    """Writes an effect and its audit event together, or neither. Time is the database's."""
+    """Writes an effect and its audit event in one transaction, by the database's clock."""
 
     @abstractmethod
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
-        """Return what is known of a secret, with its value where it lies in the database."""
+        """Return a secret, with its value if that is in the database; None if there is none."""
 
     @abstractmethod
     def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         """Make the row of `ref` point to `value`, and record it.
 
-        Returns the name of the value that is replaced (deleted, where it lies in the database), or
-        None for a new secret. Raises IntegrityError when the repository is gone, or another
-        writer made the row at the same time: nothing was written then.
+        Returns the name of the replaced value (deleted, if it is in the database), or None for a
+        new secret. Raises IntegrityError, with nothing written, if the repository is gone or
+        another writer created the row at the same time.
         """
 
     @abstractmethod
     def remove(self, ref: SecretRef, actor: Actor) -> str | None:
         """Delete the row (and its value in the database), and record it.
 
-        Returns the name of its value; None when there is no such secret.
+        Returns the name of its value, or None if there is no such secret.
         """

@@ -1,4 +1,4 @@
-"""The tables by the ORM, in a transaction of several statements: SQLite, and any other."""
+"""The tables through the ORM, for SQLite and others: multi-statement transactions."""
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -43,7 +43,7 @@ class PortableAccessTable(AccessTable):
 
 
 class PortableSecretTable(SecretTable):
-    """On SQLite every transaction is IMMEDIATE: there is one writer at a time."""
+    """On SQLite every transaction is IMMEDIATE, so there is only one writer at a time."""
 
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
         rows = RepositorySecret.objects.filter(repository=repository_id, secret_key=secret_key)
@@ -85,7 +85,7 @@ def _rows(ref: SecretRef) -> QuerySet[RepositorySecret]:
 
 
 def _locked(ref: SecretRef) -> str | None:
-    """Return the name of the value that the row points to, and lock the row."""
+    """Lock the row and return the name of the value that it points to, or None."""
     return _rows(ref).select_for_update().values_list("value_name", flat=True).first()
 
 

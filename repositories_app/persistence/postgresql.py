@@ -1,7 +1,7 @@
-"""The tables on PostgreSQL: what every request needs is one statement each.
+"""The tables on PostgreSQL: each lookup that every request needs is one statement.
 
-Setting a secret whose value lies elsewhere is one too, its audit event a part of it. Outside a
-transaction a statement is a transaction of its own.
+So is setting a secret whose value is stored elsewhere, including its audit event. Outside a
+transaction, a statement is a transaction of its own.
 """
 
 from typing import Any
@@ -40,8 +40,8 @@ LEFT JOIN vault_app_storedvalue value ON value.name = secret.value_name
 WHERE secret.repository_id = %s AND secret.secret_key = %s
 """
 
-# FOR UPDATE waits for another writer and then sees the value that *it* put in ref. A row that
-# another makes meanwhile is not seen by this statement at all: it then writes nothing.
+# FOR UPDATE waits for another writer and then sees the value_name that *it* wrote. A row that
+# another writer creates meanwhile is invisible to this statement, which then writes nothing.
 _WRITE = """
 WITH old AS MATERIALIZED (
     SELECT id, value_name FROM repositories_app_repositorysecret
@@ -72,7 +72,7 @@ SELECT value_name FROM written
 
 
 class PostgresqlAccessTable(AccessTable):
-    """One statement each, which PostgreSQL has prepared."""
+    """One prepared statement each."""
 
     def token(self, digest: bytes) -> KnownToken | None:
         row = _row(_TOKEN, (digest,))
@@ -90,7 +90,7 @@ class PostgresqlAccessTable(AccessTable):
 
 
 class PostgresqlSecretTable(PortableSecretTable):
-    """Under READ COMMITTED the second writer waits for the first, then sees what it left."""
+    """Under READ COMMITTED, the second writer waits for the first, then sees its result."""
 
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
         row = _row(_LOAD, (repository_id, secret_key))
@@ -98,7 +98,7 @@ class PostgresqlSecretTable(PortableSecretTable):
 
     def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         if value.sealed is not None:
-            # A statement does not see values that were committed after it began, and could not
+            # A single statement cannot see values committed after it began, and so could not
             # delete the one that it replaces.
             return super().write(ref, value, actor)
         row = _row(_WRITE, value.columns() | _event(ref, actor))
@@ -121,7 +121,7 @@ def _event(ref: SecretRef, actor: Actor) -> dict[str, Any]:
 
 
 def _row(statement: str, parameters: Any) -> Any:
-    """Run `statement` and return the first row of what it gives, or None."""
+    """Run `statement` and return its first row, or None."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchone()

@@ -1,1 +1,1 @@
-"""One function for each thing that changes a share. API, pages, commands and tasks call these."""
+"""One function per operation on shares, called by the API, the pages, commands and tasks."""

@@ -1,4 +1,4 @@
-"""Create a share: check the input, seal, keep the value, then write the row."""
+"""Create a share: validate the input, seal it, store the value, then write the row."""
 
 import logging
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody asks to share; `duration` as TTL_PRESETS writes it, `label` the metadata;
-    `one_time` None: as the installation has it.
+    """A request to share a secret: `duration` is a key of TTL_PRESETS, `label` the API's metadata;
+    `one_time` None means the installation's default.
     """
 
     content: str
@@ -41,7 +41,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class CreatedShare:
-    """The only time that id and deletion token are known to the service."""
+    """The new share's id and deletion token; the service never knows them again."""
 
     share_id: str
     deletion_token: str
@@ -50,9 +50,9 @@ class CreatedShare:
 
 @dataclass(frozen=True, slots=True)
 class SealedShare:
-    """A share whose value is sealed, and kept where that is elsewhere: no row points to it yet.
+    """A sealed share without a row yet; a value kept outside the database is already stored.
 
-    `value`: the sealed value that is to be written with the row.
+    `value`: the sealed value to write with the row; None if it is stored elsewhere.
     """
 
     row: Share
@@ -62,7 +62,7 @@ class SealedShare:
 
 @counted(SHARES, "created")
 def create_share(draft: Draft, actor: Actor) -> CreatedShare:
-    """Keep a secret and return what opens and deletes it.
+    """Store a secret and return its id and deletion token.
 
     Raises BadRequest, SecretTooLarge, EncryptFailed, ClientQuotaReached, InstallationFull.
     """
@@ -72,7 +72,7 @@ def create_share(draft: Draft, actor: Actor) -> CreatedShare:
 
 
 def seal_share(draft: Draft, actor: Actor) -> SealedShare:
-    """Check what is asked for, seal it, and keep the value where that is elsewhere.
+    """Validate the draft, seal it, and store the value unless that belongs in the database.
 
     Raises what `create_share` raises.
     """

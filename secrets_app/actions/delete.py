@@ -1,4 +1,4 @@
-"""Delete a share by hand: with the deletion token that its maker got, or as an operator."""
+"""Delete a share on request: with its creator's deletion token, or as an operator."""
 
 import hmac
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from vault_app.values import delete_quietly
 
 @counted(SHARES, "deleted")
 def delete_share(share_id: str, token: str, actor: Actor) -> None:
-    """Delete a live share. Raises ShareNotFound, Unauthorized, or RateLimited for a guesser."""
+    """Delete a live share. Raises ShareNotFound, Unauthorized, or RateLimited for guessing."""
     share = find_share(share_id)
     if not hmac.compare_digest(bytes(share.deletion_digest), tokens.digest(token)):
         raise wrong_guess(actor, counts=ids.is_deletion_token(token))
@@ -28,9 +28,9 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
 
 
 def revoke_shares(numbers: Iterable[int], actor: Actor) -> int:
-    """Delete the live shares of those row numbers; returns how many this call deleted.
+    """Delete the live shares with those primary keys and return how many this call deleted.
 
-    For operators: it needs no deletion token, and each one is an event in the operator's name.
+    For operators: needs no deletion token; each deletion is an audit event in the operator's name.
     """
     shares = Share.objects.live().filter(pk__in=list(numbers))
     revoked = 0
@@ -42,7 +42,7 @@ def revoke_shares(numbers: Iterable[int], actor: Actor) -> int:
 
 
 def find_share(share_id: str) -> Share:
-    """Return the live share of that id, consuming nothing. Raises ShareNotFound."""
+    """Return the live share with that id, consuming nothing. Raises ShareNotFound."""
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
     share = Share.objects.live().filter(digest=tokens.digest(share_id)).first()

@@ -1,6 +1,6 @@
-"""Creating and opening under an idempotency key: the effect once, the answer as often as asked.
+"""Create and open under an idempotency key: one effect, the same answer on every retry.
 
-The same two steps as without a key, the second in a transaction with one row more.
+The same two steps as without a key; the second also writes one more row in its transaction.
 """
 
 import json
@@ -25,7 +25,7 @@ from secrets_app.models import Share
 
 
 def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> CreatedShare:
-    """Create a share, or return the one that the same request created a short while ago.
+    """Create a share, or return the one that the same request created shortly before.
 
     Raises KeyReused, and what `create_share` raises.
     """
@@ -35,7 +35,7 @@ def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> Cr
         return again
     try:
         return _create(once, draft, actor)
-    except IntegrityError:  # the same request is answered at the same time
+    except IntegrityError:  # the same request is being handled concurrently
         again = _created_before(once, actor)
         if again is None:
             raise
@@ -61,7 +61,7 @@ def _created_before(once: Idempotency, actor: Actor) -> CreatedShare | None:
 
 
 def reveal_idempotently(share_id: str, actor: Actor, key: str) -> OpenedShare:
-    """Open a share, or return what the same reader was handed a short while ago.
+    """Open a share, or return what the same reader was given shortly before.
 
     Raises what `reveal_share` raises.
     """
@@ -91,7 +91,7 @@ def _open(once: Idempotency, share_id: str, actor: Actor) -> OpenedShare:
 
 
 def _claim(once: Idempotency, share: Share, opened: OpenedShare, actor: Actor) -> bool:
-    if not share.one_time:  # it can be opened again: nothing need be kept
+    if not share.one_time:  # it can be opened again: nothing to keep for a retry
         return claim_share(share, actor)
     with transaction.atomic():
         claimed = claim_share(share, actor)
@@ -110,7 +110,7 @@ def _opened_before(once: Idempotency, share_id: str, actor: Actor) -> OpenedShar
 
 
 def acknowledge(share_id: str, actor: Actor, key: str) -> bool:
-    """Destroy what is kept for a reader who has it; returns whether anything was kept."""
+    """Destroy the answer kept for a reader who now has it; return whether there was one."""
     if not ids.is_share_id(share_id):
         return False
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Purge what expired: in bounded batches, rows first, then values, idempotently."""
+"""Purge expired shares idempotently, in bounded batches: rows first, then values."""
 
 import time
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ BATCH = 1000
 
 
 def purge_expired(batch: int = BATCH) -> Iterator[int]:
-    """Delete expired shares, yielding the size of each batch, until none is left.
+    """Delete expired shares until none is left, yielding the size of each batch.
 
-    A read of an expired share is a 404 whether or not it was purged; several purges may run.
+    An expired share is a 404 whether or not it has been purged; purges may run concurrently.
     """
     while names := share_table().purge(batch):
         SHARES.labels("expired").inc(len(names))
@@ -26,9 +26,9 @@ def purge_expired(batch: int = BATCH) -> Iterator[int]:
 
 
 def purge_now(actor: Actor, seconds: float) -> int:
-    """Purge because somebody asked for it, for about `seconds`; returns how many were purged.
+    """Purge at an actor's request, for about `seconds`, and return how many were purged.
 
-    Who asked is an event of its own, written first: what follows happened because of it.
+    The request is an audit event of its own, written first because it causes the rest.
     """
     deadline, purged = time.monotonic() + seconds, 0
     record(AuditEvent.Kind.PURGED, actor)
@@ -40,5 +40,5 @@ def purge_now(actor: Actor, seconds: float) -> int:
 
 
 def count_expired() -> int:
-    """Return how many shares wait for the purge."""
+    """Return how many shares are waiting to be purged."""
     return Share.objects.expired().count()

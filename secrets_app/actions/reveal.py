@@ -1,4 +1,4 @@
-"""Open a share: read, decrypt, and only then claim it, so that a failure consumes nothing."""
+"""Open a share: read it, decrypt it, and only then claim it, so a failure consumes nothing."""
 
 import logging
 from dataclasses import dataclass
@@ -34,16 +34,16 @@ class OpenedShare:
 
     @classmethod
     def of(cls, share: Share, content: bytes) -> Self:
-        """Return what the reader of a row gets."""
+        """Return what a reader of `share` gets."""
         return cls(content, share.label, share.expires_at, share.one_time)
 
 
 @counted(SHARES, "opened")
 def reveal_share(share_id: str, actor: Actor) -> OpenedShare:
-    """Return the content of a live share; a one-time share is handed to this caller alone.
+    """Return the content of a live share; a one-time share goes to this caller and nobody else.
 
-    Raises ShareNotFound, or DecryptFailed or Overloaded (nothing consumed: it can be opened once
-    that is over).
+    Raises ShareNotFound, DecryptFailed or Overloaded; the last two consume nothing: the share can
+    be opened once that is over.
     """
     share, content = read_share(share_id, actor)
     if not claim_share(share, actor):
@@ -53,9 +53,9 @@ def reveal_share(share_id: str, actor: Actor) -> OpenedShare:
 
 
 def read_share(share_id: str, actor: Actor) -> tuple[Share, bytes]:
-    """Return the row and the content of a live share, with room for the answer; claims nothing.
+    """Return a live share's row and content, with room reserved for the response; claim nothing.
 
-    Raises what `reveal_share` raises, but for LostClaim.
+    Raises what `reveal_share` raises, except LostClaim.
     """
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
@@ -70,9 +70,9 @@ def read_share(share_id: str, actor: Actor) -> tuple[Share, bytes]:
 
 
 def claim_share(share: Share, actor: Actor) -> bool:
-    """Take a one-time share for this reader, or note the opening of another, in one statement.
+    """Claim a one-time share for this reader, or record the opening of a reusable one, atomically.
 
-    In the caller's transaction if there is one. False: somebody else was first, or it is over.
+    In the caller's transaction if there is one. False: another caller was first, or it is gone.
     """
     digest = bytes(share.digest)
     if share.one_time:
@@ -81,7 +81,7 @@ def claim_share(share: Share, actor: Actor) -> bool:
 
 
 def discard_value(share: Share) -> None:
-    """Delete the value of a one-time share that was claimed, once that is committed."""
+    """Delete the value of a claimed one-time share, after the claim is committed."""
     if share.one_time:
         delete_quietly(share.value_name)
 
@@ -96,7 +96,7 @@ def _read(share_id: str, digest: bytes) -> tuple[Share, bytes]:
         wrapped = bytes(share.wrapped_key)
         return share, envelope.unseal(sealed, wrapped, share.associated_data(), link_secret)
     except ValueMissing as error:
-        if share_table().load(digest) is None:  # opened or purged while we read
+        if share_table().load(digest) is None:  # opened or purged while we were reading
             raise ShareNotFound() from error
         raise _failed(error) from error
     except VaultError as error:

@@ -1,4 +1,4 @@
-"""What operators see of shares. Never a value, an id, a link, a token."""
+"""What operators see of shares: never a value, an id, a link or a token."""
 
 from secrets_app.admin import shares
 

@@ -1,4 +1,4 @@
-"""Shares in the admin: what is known of them without their links."""
+"""Shares in the admin: what can be known about them without their links."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from secrets_app.models import Share
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Live, or expired and waiting for the purge."""
+    """Filter by live, or expired and waiting to be purged."""
 
     title = "state"
     parameter_name = "state"
@@ -114,22 +114,22 @@ class ShareAdmin(ReadOnlyAdmin):
 
     @admin.display(description="created (UTC)", ordering="id")
     def created(self, share: Share) -> str:
-        """When it was made."""
+        """When it was created."""
         return minute(share.created_at)
 
     @admin.display(description="expires (UTC)", ordering="expires_at")
     def expires(self, share: Share) -> str:
-        """When it ends."""
+        """When it expires."""
         return minute(share.expires_at)
 
     @admin.display(description="once", boolean=True)
     def once(self, share: Share) -> bool:
-        """Whether it can be opened once."""
+        """Whether it can be opened only once."""
         return share.one_time
 
     @admin.display(description="what happened")
     def what_happened(self, share: Share) -> SafeString:
-        """A link to its events."""
+        """A link to its audit events."""
         events = reverse("admin:audit_app_auditevent_changelist")
         digest = bytes(share.digest).hex()
         return format_html('<a href="{}?span=all&amp;q={}">Its audit events</a>', events, digest)

@@ -1,4 +1,4 @@
-"""Who gets the share page instead of the secret: browsers, and robots that preview links."""
+"""Which clients get the share page instead of the secret: browsers and link-preview robots."""
 
 import re
 from functools import lru_cache
@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from fugata_core.negotiation import prefers_html
 
-#: Robots that fetch a link because somebody pasted it; they must never open a share.
+#: Robots that fetch a link because it was pasted somewhere; they must never open a share.
 _PREVIEW_ROBOTS = re.compile(
     r"slackbot|slack-imgproxy|twitterbot|facebookexternalhit|facebot|whatsapp|telegrambot|discordbot"
     r"|linkedinbot|skypeuripreview|microsoftpreview|microsoft-?teams|ms-?office|\boutlook\b|mattermost"
@@ -19,22 +19,22 @@ _PREVIEW_ROBOTS = re.compile(
     r"|externalagent|externalfetcher",
     re.IGNORECASE,
 )
-#: Anything else that calls itself a bot is a robot unless it asks for JSON by name.
+#: Anything else that calls itself a bot is a robot unless it asks for JSON explicitly.
 _BOT = re.compile(r"bot\b", re.IGNORECASE)
 
 
 def is_preview_robot(request: HttpRequest) -> bool:
-    """Return whether a chat, a mail gateway or a search engine looks at the link."""
+    """Return whether the client is the robot of a chat, a mail gateway or a search engine."""
     named, likely = _robot(request.META.get("HTTP_USER_AGENT", ""))
     return named or (likely and "json" not in request.META.get("HTTP_ACCEPT", ""))
 
 
-@lru_cache(maxsize=1024)  # a client says the same each time, and dozens of patterns take their time
+@lru_cache(maxsize=1024)  # clients repeat themselves, and dozens of patterns are slow
 def _robot(agent: str) -> tuple[bool, bool]:
     """Return whether `agent` is a known robot, and whether it calls itself a bot."""
     return bool(_PREVIEW_ROBOTS.search(agent)), bool(_BOT.search(agent))
 
 
 def wants_page(request: HttpRequest) -> bool:
-    """Return whether the share page is the right answer to a GET of the API's address."""
+    """Return whether the share page is the right response to a GET of the API's URL."""
     return prefers_html(request) or is_preview_robot(request)

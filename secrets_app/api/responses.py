@@ -1,4 +1,4 @@
-"""What the sharing API answers with."""
+"""The response bodies of the sharing API."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ class DeletedAnswer(msgspec.Struct):
 
 
 def opened_answer(opened: OpenedShare) -> HttpResponseBase:
-    """Return `opened` as the contract writes it."""
+    """Return `opened` in the form that the API contract specifies."""
     rest = {
         "metadata": opened.label,
         "expires_at": iso(opened.expires_at),

@@ -1,4 +1,4 @@
-"""How the sharing API is described; drf-spectacular puts it beside the addresses that it finds."""
+"""The sharing API's OpenAPI operations; drf-spectacular matches them to the URLs it finds."""
 
 from typing import Any
 
@@ -78,7 +78,7 @@ _LINKS = {
 
 
 def components() -> dict[str, Description]:
-    """Return the schemas that the operations refer to, with the limits as they are configured."""
+    """Return the schemas that the operations refer to, with the configured limits."""
     found = schemas(CreateBody, CreatedAnswer, OpenedAnswer, DeletedAnswer, Error)
     asked = found["CreateBody"]["properties"]
     asked["duration"]["enum"] = list(settings.TTL_PRESETS)
@@ -162,7 +162,7 @@ def _destroy() -> Description:
 
 
 class ShareViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    """drf-spectacular's way to leave the viewset itself alone."""
+    """Describe the viewset without changing it, as a drf-spectacular extension."""
 
     target_class = "secrets_app.api.views.ShareViewSet"
 

@@ -1,4 +1,4 @@
-"""The API's addresses."""
+"""The URLs of the sharing API."""
 
 from django.urls import path
 

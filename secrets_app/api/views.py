@@ -35,20 +35,20 @@ def _draft(body: CreateBody) -> Draft:
 
 
 class ShareViewSet(JsonViewSet):
-    """`/secrets` and `/secrets/{id}` (docs/api.md: "Sharing"). Nobody signs in here."""
+    """`/secrets` and `/secrets/{id}` (docs/api.md: "Sharing"). It authenticates no callers."""
 
     parser_classes = [CreateParser]
 
     @property
     def failure(self) -> str:
-        """The contract's sentence for a failure that nobody foresaw."""
+        """The API contract's sentence for an unexpected error."""
         sentences = {"create": EncryptFailed.sentence, "retrieve": DecryptFailed.sentence}
         return sentences.get(self.action or "", InternalError.sentence)
 
     def create(self, request: Request) -> HttpResponse:
         """POST /secrets: 201 with id, deletion token and expiry."""
         body = cast(object, request.data)
-        if not isinstance(body, CreateBody):  # DRF calls no parser where there is no body
+        if not isinstance(body, CreateBody):  # DRF calls no parser without a body
             raise MalformedJson()
         draft = _draft(body)
         key, actor = _idempotency_key(request), Actor.of(request._request)
@@ -63,7 +63,7 @@ class ShareViewSet(JsonViewSet):
         return response
 
     def retrieve(self, request: Request, share_id: str) -> HttpResponseBase:
-        """GET /secrets/{id}: the content; for a browser or a robot the page that asks first."""
+        """GET /secrets/{id}: the content; browsers and robots get the confirmation page instead."""
         if wants_page(request._request):
             return waiting_page(request._request, share_id)
         key, actor = _idempotency_key(request), Actor.of(request._request)
@@ -79,7 +79,7 @@ class ShareViewSet(JsonViewSet):
         return HttpResponse(content_type=JSON)
 
     def destroy(self, request: Request, share_id: str) -> HttpResponse:
-        """DELETE /secrets/{id} with the deletion token, or with the key that it was opened with."""
+        """DELETE /secrets/{id} by deletion token, or by the idempotency key that opened it."""
         token, actor = bearer_token(request._request), Actor.of(request._request)
         key = _idempotency_key(request)
         if not (key and acknowledge(share_id, actor, key)):

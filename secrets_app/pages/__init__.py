@@ -1,1 +1,1 @@
-"""The share pages: everything works without JavaScript."""
+"""The share pages. Everything works without JavaScript."""

@@ -1,4 +1,4 @@
-"""The form that makes a share."""
+"""The form that creates a share."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ from django.conf import settings
 
 from secrets_app.actions.create import MAX_LABEL, Draft
 
-#: Characters of a field that a form with an error shows again.
+#: The most characters of a field that a form with an error shows again.
 _ECHOED = {"content": 2**20, "label": 4 * MAX_LABEL, "duration": 16}
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
@@ -31,7 +31,7 @@ def _first_choice() -> str:
 
 
 class NewShareForm(forms.Form):
-    """Checks the shape; what may be shared is for `create_share` to say."""
+    """Checks the form's shape only; `create_share` decides what may be shared."""
 
     content = forms.CharField(
         strip=False,
@@ -52,11 +52,11 @@ class NewShareForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if settings.FORCE_ONE_TIME:  # whatever is sent, Django takes the initial value
+        if settings.FORCE_ONE_TIME:  # Django then ignores what is sent and takes the initial value
             self.fields["one_time"].disabled = True
 
     def forget_what_is_long(self) -> None:
-        """Drop what would make a page many times the size of the request that asks for it."""
+        """Drop values that would make the page many times the size of its request."""
         self.data = {
             name: value
             for name, value in self.data.items()
@@ -64,9 +64,9 @@ class NewShareForm(forms.Form):
         }
 
     def draft(self) -> Draft:
-        """Return what the valid form asks for, with line ends as they were typed.
+        """Return the valid form's draft, with line endings as they were typed.
 
-        A form sends each line's end as CR LF (HTML, "constructing the form data set").
+        A form sends every line ending as CR LF (HTML, "constructing the form data set").
         """
         data = self.cleaned_data
         content = data["content"].replace("\r\n", "\n")

@@ -23,14 +23,14 @@ from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import checked_key
 from secrets_app.pages.forms import NewShareForm
 
-#: Bytes over which a secret is saved as a file instead of shown.
+#: Size in bytes above which a secret is downloaded as a file instead of shown.
 SHOWN_AT_MOST = 2**20
-#: Letters of the idempotency key that the form brings along.
+#: Length in characters of the idempotency key that the form carries.
 _KEY_LETTERS = 32
 
 
 def offer_again(request: HttpRequest, refusal: FugataError) -> HttpResponse | None:
-    """Return the form as it was filled in, where one was, with what kept it from being taken."""
+    """Return the filled-in form with the reason for the refusal; None if no form was sent."""
     filled_in = request.method == "POST" and getattr(request, "_body", None)
     return _offered_again(request, refusal) if filled_in else None
 
@@ -46,7 +46,7 @@ def _offered_again(request: HttpRequest, refusal: FugataError) -> HttpResponse:
 @refused_by(offer_again)
 @allow_methods("GET", "HEAD", "POST")
 def new(request: HttpRequest) -> HttpResponse:
-    """`/`: the form, and what comes of it."""
+    """`/`: the form and its result."""
     if request.method != "POST":
         return _form_page(request, NewShareForm())
     form = NewShareForm(request.POST)
@@ -93,7 +93,7 @@ def _address(request: HttpRequest, path: str) -> str:
 
 @allow_methods("GET", "HEAD", "POST")
 def share(request: HttpRequest, share_id: str) -> HttpResponse:
-    """`/s/{id}`: says what waits; a POST opens it."""
+    """`/s/{id}`: describe the share; a POST opens it."""
     if request.method != "POST":
         return waiting_page(request, share_id)
     try:
@@ -106,7 +106,7 @@ def share(request: HttpRequest, share_id: str) -> HttpResponse:
 
 
 def _reveal(request: HttpRequest, share_id: str) -> OpenedShare:
-    """Open under the key that the form brought, so that a lost answer can be asked for again."""
+    """Open under the form's idempotency key, so that a lost response can be requested again."""
     key = request.POST.get("idempotency_key")
     if key:
         return reveal_idempotently(share_id, Actor.of(request), checked_key(key) or "")
@@ -114,7 +114,7 @@ def _reveal(request: HttpRequest, share_id: str) -> OpenedShare:
 
 
 def waiting_page(request: HttpRequest, share_id: str) -> HttpResponse:
-    """Say what waits behind the link and ask before opening it; consumes nothing."""
+    """Describe the share behind the link and ask before opening it; consume nothing."""
     try:
         waiting = find_share(share_id)
     except ShareNotFound:
@@ -157,7 +157,7 @@ def _gone(request: HttpRequest) -> HttpResponse:
 
 @allow_methods("POST")
 def delete(request: HttpRequest, share_id: str) -> HttpResponse:
-    """`/s/{id}/delete`: delete a share from the page that its maker still has open."""
+    """`/s/{id}/delete`: delete a share from the page that its creator still has open."""
     try:
         delete_share(share_id, request.POST.get("deletion_token", ""), Actor.of(request))
     except ShareNotFound:
@@ -166,7 +166,7 @@ def delete(request: HttpRequest, share_id: str) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form whose CSRF token does not fit; what was typed is kept."""
+    """Respond to a form whose CSRF token does not match; keep what was typed."""
     sentence = (
         "This page was open for too long, or your browser keeps no cookies for it."
         " Nothing was used up: allow cookies here, load the page again, and retry."

@@ -1,6 +1,6 @@
-"""The table of shares, by the database in use: one statement on PostgreSQL, the ORM elsewhere.
+"""The table of shares for the database in use: single statements on PostgreSQL, else the ORM.
 
-One contract suite runs over both.
+One contract test suite covers both.
 """
 
 from functools import cache
@@ -16,5 +16,5 @@ __all__ = ["ShareTable", "share_table"]
 
 @cache
 def share_table() -> ShareTable:
-    """Return the table in the database that the settings name."""
+    """Return the table for the database that the settings name."""
     return PostgresqlShareTable() if connection.vendor == "postgresql" else PortableShareTable()

@@ -1,4 +1,4 @@
-"""The contract of the table of shares: every effect and its audit event, together or not at all."""
+"""The contract of the table of shares: each effect is atomic with its audit event."""
 
 from abc import ABC, abstractmethod
 
@@ -8,30 +8,30 @@ from secrets_app.models import Share
 
 
 class ShareTable(ABC):
-    """Writes an effect and its audit event in one transaction. Time is the database's."""
+    """Writes an effect and its audit event in one transaction, by the database's clock."""
 
     @abstractmethod
     def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
-        """Write a row, and its value unless that is None because it is kept elsewhere."""
+        """Write a row and its value, unless `sealed` is None because it is stored elsewhere."""
 
     @abstractmethod
     def load(self, digest: bytes) -> tuple[Share, bytes | None] | None:
-        """Return the live share of that digest, and its value where that is in the database."""
+        """Return the live share with that digest, and its value if that is in the database."""
 
     @abstractmethod
     def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
-        """Delete the live share (and its value in the database). True for the one who did it.
+        """Delete the live share (and its value in the database); return whether this call did.
 
-        This is the claim of "open once": of any number of callers exactly one gets True.
+        This is the claim of a one-time share: of any number of callers exactly one gets True.
         """
 
     @abstractmethod
     def note_opening(self, digest: bytes, actor: Actor) -> bool:
-        """Record an opening of a share that stays. False when it is no longer live."""
+        """Record an opening of a reusable share. Return False if it is no longer live."""
 
     @abstractmethod
     def purge(self, limit: int) -> list[str]:
         """Delete up to `limit` expired shares (and values in the database).
 
-        Returns the names of their values. Rows that somebody else holds are passed over.
+        Returns the names of their values. Rows locked by others are skipped.
         """

@@ -1,4 +1,4 @@
-"""The table of shares by the ORM, in a transaction of several statements: SQLite, and any other."""
+"""The table of shares through the ORM, for SQLite and others: multi-statement transactions."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ from secrets_app.models import Share
 from secrets_app.persistence.base import ShareTable
 from vault_app.models import StoredValue
 
-#: Bytes of content that one batch of a purge deletes, or one share.
+#: The most bytes of content that one batch of a purge deletes, unless one share alone has more.
 BYTES = 32 * 2**20
 
 
 class PortableShareTable(ShareTable):
-    """On SQLite every transaction is IMMEDIATE: there is one writer at a time."""
+    """On SQLite every transaction is IMMEDIATE, so there is only one writer at a time."""
 
     def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
         with transaction.atomic():
@@ -65,7 +65,7 @@ class PortableShareTable(ShareTable):
 
 
 def _within_budget(shares: Iterable[Share]) -> list[Share]:
-    """Return the first shares, of `BYTES` in all: SQLite overwrites what it deletes."""
+    """Return the first shares, up to `BYTES` in total: SQLite overwrites what it deletes."""
     taken: list[Share] = []
     room = BYTES
     for share in shares:

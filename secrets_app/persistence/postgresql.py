@@ -1,7 +1,7 @@
-"""The table of shares on PostgreSQL: each effect is one statement, its audit event a part of it.
+"""The table of shares on PostgreSQL: each effect is one statement that includes its audit event.
 
-One round trip and one commit instead of five: that is what creating and opening cost least.
-Outside a transaction a statement is a transaction of its own.
+One round trip and one commit instead of five makes creating and opening as cheap as possible.
+Outside a transaction, a statement is a transaction of its own.
 """
 
 from typing import Any
@@ -77,7 +77,7 @@ SELECT value_name FROM gone
 
 
 class PostgresqlShareTable(ShareTable):
-    """Under READ COMMITTED a second DELETE waits for the first, then finds nothing."""
+    """Under READ COMMITTED, a second DELETE waits for the first, then finds nothing."""
 
     def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
         columns = {name: getattr(share, name) for name in _INSERTED}
@@ -110,7 +110,7 @@ def _who(actor: Actor) -> dict[str, Any]:
 
 
 def _execute(statement: str, parameters: dict[str, Any]) -> int:
-    """Run `statement` and return how many rows its last part wrote."""
+    """Run `statement` and return how many rows its final INSERT wrote."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return int(cursor.rowcount)

@@ -1,1 +1,1 @@
-"""Key providers: who holds the key-encryption keys. One file each."""
+"""Key providers, which hold the key-encryption keys. One file each."""

@@ -1,8 +1,8 @@
 """AWS KMS: symmetric keys that never leave it.
 
-A key's id is `aws:` and what AWS_KMS_KEY_ID calls it. The provider's part of a wrapped key is KMS's
-ciphertext. SHA-256 of header and context is the encryption context, which AWS logs: so its logs
-show what belongs together, and not whose it is.
+A key's id is `aws:` and its entry in AWS_KMS_KEY_ID. The provider's part of a wrapped key is KMS's
+ciphertext. The SHA-256 of header and context is the encryption context, which AWS logs: its logs
+show which calls belong together, but not to which value.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from vault_app.keys.base import KeyProvider
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
-#: What KMS says of bytes that it did not make, or not with this key or context.
+#: KMS's codes for bytes that it did not make, or made with another key or context.
 _UNFIT = {"InvalidCiphertextException", "IncorrectKeyException"}
 _REFUSALS = {
     "NotFoundException": "AWS KMS has no such key; see AWS_KMS_KEY_ID and AWS_REGION",
@@ -34,15 +34,15 @@ _REFUSALS = {
     "ExpiredTokenException": "AWS KMS refused the credentials, which expired",
     "ThrottlingException": "AWS KMS is asked too often",
 }
-#: A connection that broke before an answer came; a timeout is not among them.
+#: Errors of a connection that broke before an answer; timeouts are not among them.
 _BROKEN = (exceptions.ConnectionClosedError, exceptions.EndpointConnectionError)
 
 
 class AwsKms(KeyProvider):
-    """Asks AWS KMS for each wrapping. The first of `keys` (key ids or ARNs) wraps, all open.
+    """Calls AWS KMS for each operation. The first of `keys` (key ids or ARNs) wraps, all unwrap.
 
     `timeout`: seconds that a call may take; `connections`: how many threads may call at once.
-    Credentials are found as the AWS tools find them. Raises ImproperlyConfigured when it is made,
+    Credentials are found as the AWS tools find them. Raises ImproperlyConfigured on construction,
     naming the setting.
     """
 
@@ -96,7 +96,7 @@ class AwsKms(KeyProvider):
         """Return the data key, unwrapped by KMS."""
         key_id, header, rest = form.split(wrapped)
         key = self._keys.get(key_id)
-        if key is None:  # a key that no setting lists might be anybody's
+        if key is None:  # a key that no setting lists may belong to somebody else
             raise KeyUnavailable("AWS_KMS_KEY_ID does not list the key")
         if not rest:
             raise DecryptionFailed("the wrapped data key is too short")
@@ -107,7 +107,7 @@ class AwsKms(KeyProvider):
         )
 
     def check(self) -> None:
-        """Raise KeyUnavailable unless KMS wraps just now."""
+        """Raise KeyUnavailable unless KMS can wrap right now."""
         self.wrap(bytes(32), b"check")
 
 
@@ -121,7 +121,7 @@ def _bound(header: bytes, context: bytes) -> dict[str, str]:
 
 
 def _ask(call: Callable[[], bytes]) -> bytes:
-    """Return what KMS answered; ask again if a connection broke. Raises VaultErrors."""
+    """Return KMS's answer, retrying once if a connection broke. Raises VaultError."""
     try:
         try:
             return call()
@@ -138,7 +138,7 @@ def _ask(call: Callable[[], bytes]) -> bytes:
 
 
 def _translated(error: exceptions.ClientError) -> VaultError:
-    """Return our error; AWS's text is never repeated."""
+    """Return the VaultError to raise; AWS's text is never repeated."""
     code = error.response.get("Error", {}).get("Code", "")
     if code in _UNFIT:
         return DecryptionFailed("the wrapped data key does not open")

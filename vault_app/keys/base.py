@@ -8,19 +8,19 @@ from vault_app.keys import wrapped as form
 class KeyProvider(ABC):
     """Wraps and unwraps data keys under key-encryption keys that it alone holds."""
 
-    #: What the ids of its keys begin with, before a colon (the local keyring's have no colon).
+    #: Prefix of its keys' ids, before a colon (the local keyring's have no colon).
     name: str
-    #: How many calls at once pay off while many data keys are re-wrapped.
+    #: How many concurrent calls pay off while many data keys are re-wrapped.
     concurrency: int = 1
 
     @property
     @abstractmethod
     def primary(self) -> str:
-        """The id of the key that wraps from now on. Raises KeyUnavailable."""
+        """The id of the key that wraps new data keys. Raises KeyUnavailable."""
 
     @abstractmethod
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
-        """Return `data_key` (32 bytes) wrapped, naming its key; it opens with `context` alone.
+        """Return `data_key` (32 bytes) wrapped, naming its key; it opens only with `context`.
 
         Raises KeyUnavailable.
         """
@@ -29,7 +29,7 @@ class KeyProvider(ABC):
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key.
 
-        Raises KeyUnavailable when the key can't be had, DecryptionFailed when the bytes do not fit.
+        Raises KeyUnavailable, or DecryptionFailed if the bytes do not match the key and `context`.
         """
 
     def key_of(self, wrapped: bytes) -> str:
@@ -38,4 +38,4 @@ class KeyProvider(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise KeyUnavailable unless keys can be wrapped just now."""
+        """Raise KeyUnavailable unless data keys can be wrapped right now."""

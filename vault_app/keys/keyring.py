@@ -52,7 +52,7 @@ def new_key() -> tuple[str, bytes]:
 
 
 def as_text(keys: Keys) -> str:
-    """Return a keyring, a key a line: what `parse` reads."""
+    """Return a keyring as text for `parse`, one key per line."""
     lines = (f"{name}:{base64.b64encode(key).decode()}\n" for name, key in keys.items())
     return "".join(lines)
 
@@ -69,15 +69,15 @@ Signature = tuple[int, int, int]
 class KeyringFile:
     """A keyring in a file that one machine's processes share.
 
-    It is replaced whole, so that a reader finds the old keys or the new ones. Writers hold the
-    lock of its folder: the file itself is another one after each write.
+    It is replaced atomically, so a reader sees the old keys or the new ones. Writers lock its
+    folder, because each write makes a new file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
 
     def signature(self) -> Signature | None:
-        """Return what changes when the file does; None where there is none."""
+        """Return what changes when the file does; None if there is no file."""
         try:
             found = self.path.stat()
         except OSError:
@@ -93,7 +93,7 @@ class KeyringFile:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other writers out, of any process of this machine."""
+        """Lock out other writers, in any process on this machine."""
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
@@ -120,7 +120,7 @@ class KeyringFile:
             os.fsync(descriptor)
 
     def _keep_owner(self, descriptor: int) -> None:
-        """Root may rotate: the service must still be able to read the file."""
+        """Keep the owner: root may rotate, but the service must be able to read the file."""
         with contextlib.suppress(FileNotFoundError):
             owner = self.path.stat()
             if os.geteuid() == 0:

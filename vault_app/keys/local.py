@@ -21,7 +21,7 @@ from vault_app.keys.keyring import KeyringFile, Signature, generate, parse
 
 __all__ = ["LocalKeyring", "generate", "parse", "wrap_under"]
 
-#: Seconds for which a process may not notice that the file names another primary.
+#: Seconds that a process may take to notice that the file names another primary.
 LOOK = 1.0
 _NONCE = 12
 _KEY = 32
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 class LocalKeyring(KeyProvider):
     """Keys in this process's memory; nothing is remote.
 
-    `keys`: a keyring's text; without it the ring is in `file`, and `self.file` is that file.
+    `keys`: a keyring's text; without it the ring comes from `file`, and `self.file` is that file.
     """
 
     name = "local"
@@ -50,13 +50,13 @@ class LocalKeyring(KeyProvider):
         return _first(self._ciphers())
 
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
-        """Return the data key under the first key of the ring."""
+        """Return the data key wrapped under the first key of the ring."""
         ring = self._ciphers()
         primary = _first(ring)
         return _wrap(ring[primary], primary, data_key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """Return the data key, by the key that the wrapped form names."""
+        """Return the data key, using the key that the wrapped form names."""
         key_id, header, rest = form.split(wrapped)
         try:
             return self._cipher(key_id).decrypt(rest[:_NONCE], rest[_NONCE:], header + context)
@@ -64,12 +64,12 @@ class LocalKeyring(KeyProvider):
             raise DecryptionFailed("the wrapped data key does not open") from None
 
     def check(self) -> None:
-        """Raise KeyUnavailable where the ring is empty."""
+        """Raise KeyUnavailable if the ring is empty."""
         self.unwrap(self.wrap(bytes(_KEY), b"check"), b"check")
 
     def _cipher(self, key_id: str) -> AESGCM:
         if key_id not in self._ring:
-            self._look()  # another process may have put it there; costs a stat, and no more
+            self._look()  # another process may have added it; costs only a stat
         cipher = self._ring.get(key_id)
         if cipher is None:
             raise KeyUnavailable("the keyring lacks the key that wrapped this data key")
@@ -81,7 +81,7 @@ class LocalKeyring(KeyProvider):
         return self._ring
 
     def _look(self) -> None:
-        """Read the file again if it is another one."""
+        """Reload the file if it has changed."""
         self._look_at = time.monotonic() + LOOK
         signature = self.file.signature() if self.file else None
         if self.file is None or signature == self._signature:
@@ -93,12 +93,12 @@ class LocalKeyring(KeyProvider):
             keys = {}
         if keys:
             self._ring = _ciphers(keys)
-        else:  # what a running process has is worth more than a damaged file
+        else:  # the keys in memory are worth more than a damaged file
             logger.error("the keyring file is missing or damaged; the keys read before stay in use")
 
 
 def wrap_under(key_id: str, key: bytes, data_key: bytes, context: bytes) -> bytes:
-    """Return the data key under one key, whatever the ring's primary is."""
+    """Return the data key wrapped under the given key, whatever the ring's primary is."""
     return _wrap(AESGCM(key), key_id, data_key, context)
 
 

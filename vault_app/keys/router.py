@@ -1,6 +1,6 @@
-"""All the key providers of a process: one wraps, and each opens what it wrapped.
+"""All of a process's key providers: one wraps, and each unwraps what it wrapped.
 
-So a process can open everything while data keys move from one provider to another.
+This lets a process open everything while data keys move from one provider to another.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from vault_app.keys.base import KeyProvider
 
 
 class KeyProviderRouter(KeyProvider):
-    """The chosen provider, and `others(name)`: the one of that name, or None if not set up."""
+    """Routes to the chosen provider, or to `others(name)`, which is None if not set up."""
 
     def __init__(
         self, chosen: KeyProvider, others: Callable[[str], KeyProvider | None] = lambda name: None
@@ -22,7 +22,7 @@ class KeyProviderRouter(KeyProvider):
 
     @property
     def concurrency(self) -> int:  # type: ignore[override]
-        """As many as the most remote of the providers in use stands."""
+        """The highest concurrency of the providers in use."""
         return max(provider.concurrency for provider in self._by_name.values())
 
     @property
@@ -31,11 +31,11 @@ class KeyProviderRouter(KeyProvider):
         return self.chosen.primary
 
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
-        """Return the data key under the chosen provider's primary key."""
+        """Return the data key wrapped under the chosen provider's primary key."""
         return self.chosen.wrap(data_key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """Return the data key, by the provider of the key that the wrapped form names."""
+        """Return the data key, using the provider of the key that the wrapped form names."""
         return self.provider(form.provider_of(self.key_of(wrapped))).unwrap(wrapped, context)
 
     def check(self) -> None:

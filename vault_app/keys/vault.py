@@ -1,4 +1,4 @@
-"""HashiCorp Vault's Transit engine, or OpenBao's, which speaks the same: keys that never leave it.
+"""HashiCorp Vault's Transit engine, or OpenBao's, which has the same API: keys never leave it.
 
 A key's id is `vault:{mount}/{name}`. The provider's part of a wrapped key: 4 bytes version of the
 Transit key | what Transit made of the data key, as bytes (Transit writes `vault:v1:base64`, and
@@ -26,9 +26,9 @@ from vault_app.keys import wrapped as form
 from vault_app.keys.base import KeyProvider
 
 _CIPHERTEXT = re.compile(r"vault:v([0-9]{1,9}):([A-Za-z0-9+/]+={0,2})", re.ASCII)
-#: What Transit says (400) of bytes that it did not make, or not with this associated data.
+#: Transit's errors (400) for bytes that it did not make, or made with other associated data.
 _UNFIT = ("invalid ciphertext", "message authentication failed", "illegal base64", "invalid length")
-#: What it says (400) of a key that can't be had, with what we say of it.
+#: Its errors (400) for an unavailable key, with our message for each.
 _NO_KEY = {
     "encryption key not found": "Vault has no such key; see VAULT_TRANSIT_KEY",
     "disallowed by policy": "Vault no longer opens that version of the key",
@@ -47,7 +47,7 @@ _REFUSALS: dict[type[exceptions.VaultError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class VaultAccess:
-    """How Vault is reached; `ca`: the path of a bundle, instead of the system's authorities.
+    """How to reach Vault; `ca`: the path of a CA bundle to use instead of the system's.
 
     `timeout`: seconds that a call may take; `connections`: how many threads may call at once.
     """
@@ -63,10 +63,10 @@ class VaultAccess:
 
 
 class VaultTransit(KeyProvider):
-    """Asks Vault for each wrapping. The first of `keys` (names) wraps, all of them open.
+    """Calls Vault for each operation. The first of `keys` (names) wraps, all of them unwrap.
 
-    `access`: the fields of VaultAccess. Raises ImproperlyConfigured when it is made, naming the
-    setting.
+    `access`: the fields of VaultAccess. Raises ImproperlyConfigured on construction, naming
+    the setting.
     """
 
     name = "vault"
@@ -100,7 +100,7 @@ class VaultTransit(KeyProvider):
         """Return the data key, unwrapped by Vault."""
         key_id, header, rest = form.split(wrapped)
         version = int.from_bytes(rest[:4])
-        if len(rest) < 5 or version == 0:  # Vault takes 0 for 1
+        if len(rest) < 5 or version == 0:  # Vault treats 0 as 1
             raise DecryptionFailed("the wrapped data key has an unknown format")
         answer = self._ask(
             self._client.secrets.transit.decrypt_data,
@@ -111,11 +111,11 @@ class VaultTransit(KeyProvider):
         return _bytes(str(answer.get("plaintext")))
 
     def check(self) -> None:
-        """Raise KeyUnavailable unless Vault wraps just now."""
+        """Raise KeyUnavailable unless Vault can wrap right now."""
         self.wrap(bytes(32), b"check")
 
     def _key_named(self, key_id: str) -> str:
-        """Return the key's name in Vault; a key that no setting lists might be anybody's."""
+        """Return the key's name in Vault; an unlisted key may belong to somebody else."""
         name = self._names.get(key_id)
         if name is None:
             raise KeyUnavailable("VAULT_TRANSIT_KEY does not list the key, or not on this mount")
@@ -135,7 +135,7 @@ class VaultTransit(KeyProvider):
         return data
 
     def _twice(self, call: Callable[[], Any]) -> Any:
-        """Call again where that helps: a connection that was closed while idle, a renewed token."""
+        """Call, and retry once if an idle connection was closed or the token was renewed."""
         try:
             return call()
         except requests.Timeout:
@@ -148,7 +148,7 @@ class VaultTransit(KeyProvider):
             return call()
 
     def _has_another_token(self) -> bool:
-        """Read the token's file again: an agent renews it."""
+        """Reload the token file, which an agent renews; return whether the token changed."""
         if not self._access.token_file:
             return False
         token = Path(self._access.token_file).read_text().strip()
@@ -171,14 +171,14 @@ def _client(access: VaultAccess) -> hvac.Client:
         verify=access.ca or True,
         timeout=Timeout(total=access.timeout),
         namespace=access.namespace or None,
-        # A redirect would carry the token to whatever place it names.
+        # A redirect would send the token to whatever host it names.
         allow_redirects=False,
         session=session,
     )
 
 
 def _translated(error: exceptions.VaultError) -> VaultError:
-    """Return our error; Vault's text is never repeated, it may hold what was sent."""
+    """Return the VaultError to raise; Vault's text is never repeated: it may hold what was sent."""
     if not isinstance(error, exceptions.InvalidRequest):
         return KeyUnavailable(_REFUSALS.get(type(error), "Vault failed"))
     said = " ".join(map(str, error.errors or ()))

@@ -1,4 +1,4 @@
-"""What a wrapped data key looks like, whoever wrapped it.
+"""What a wrapped data key looks like, with any provider.
 
 1 byte format version | 1 byte length of the key id | key id | what the provider made of it.
 The header (all before the last part) is bound to the wrapping, as the context is.

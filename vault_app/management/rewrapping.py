@@ -1,4 +1,4 @@
-"""What the commands that re-wrap data keys share: the progress line, the words, the JSON."""
+"""Shared by the commands that re-wrap data keys: options, progress line, messages, JSON."""
 
 import json
 import time
@@ -26,7 +26,7 @@ class Outcome:
 
 
 def add_arguments(parser: CommandParser) -> None:
-    """Add what every command that re-wraps takes."""
+    """Add the options that every re-wrapping command takes."""
     parser.add_argument(
         "--batch", type=int, default=rewrap.BATCH, help="data keys in one short transaction"
     )
@@ -42,7 +42,7 @@ def add_json(parser: CommandParser) -> None:
 
 
 def verify_keys() -> None:
-    """Record the primary and see that every key is at hand. Raises CommandError."""
+    """Record the primary and check that every key is available. Raises CommandError."""
     try:
         keycheck.verify()
     except keycheck.KeyCheckFailed as error:
@@ -52,7 +52,7 @@ def verify_keys() -> None:
 def run(
     command: BaseCommand, batches: Iterator[rewrap.Batch], total: int, pause: float
 ) -> tuple[int, int]:
-    """Run through `batches` with a progress line at a terminal.
+    """Consume `batches`, with a progress line on a terminal.
 
     Returns how many data keys were moved, and how many are damaged. Raises CommandError.
     """
@@ -82,15 +82,15 @@ def _show(command: BaseCommand, moved: int, total: int) -> None:
 
 
 def move(command: BaseCommand, batch: int, pause: float, source: str | None = None) -> Outcome:
-    """Re-wrap what is not under the primary, showing how far it is. Raises CommandError."""
+    """Re-wrap what is not under the primary, showing progress. Raises CommandError."""
     total = rewrap.waiting(source)
-    # However this primary came to be: it may have been a moment ago.
+    # Always settle: the key may have become primary a moment ago.
     moved, damaged = run(command, rewrap.rewrap(source, batch, rewrap.SETTLE), total, pause)
     return Outcome(moved, damaged, rewrap.waiting(source) - damaged)
 
 
 def tell(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) -> None:
-    """Say what came of it. Raises CommandError where something is still under another key."""
+    """Report the outcome. Raises CommandError if keys are damaged or still under another key."""
     if as_json:
         fields = {"moved": outcome.moved, "damaged": outcome.damaged, "left": outcome.left}
         command.stdout.write(json.dumps(more | {"primary": key_provider().primary} | fields))
@@ -112,7 +112,7 @@ def tell(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) 
 
 
 def hand_over(command: BaseCommand, as_json: bool, **more: object) -> None:
-    """Leave the re-wrapping to the worker, which goes on until it is done, whatever is killed."""
+    """Leave the re-wrapping to the worker, which resumes after any kill until it is done."""
     rewrap.ask()
     try:
         rewrap_keys.delay()

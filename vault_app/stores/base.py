@@ -11,7 +11,7 @@ from datetime import timedelta
 class StoredObject:
     """A value as a listing shows it: its name and, where the store knows it, its age.
 
-    The age is by the store's own clock alone; a value whose age is unknown counts as new.
+    The age is by the store's own clock only; a value whose age is unknown counts as new.
     """
 
     name: str
@@ -19,11 +19,11 @@ class StoredObject:
 
 
 class ValueStore(ABC):
-    """Keeps sealed bytes under opaque names. Values are immutable: made, read, deleted.
+    """Keeps sealed bytes under opaque names. Values are immutable: created, read, deleted.
 
-    `app`: whose values these are ("shares", "repositories"); each app lists and reconciles its
-    own. `transactional`: values live in the application's database, so that a row and its value
-    are written and deleted by one statement and `put` and `delete` are not called for them.
+    `app`: which app's values these are ("shares", "repositories"); each app lists and reconciles
+    its own. `transactional`: values live in the application's database, so a row and its value
+    are written and deleted by one statement, and `put` and `delete` are not called for them.
     """
 
     transactional = False
@@ -37,7 +37,7 @@ class ValueStore(ABC):
 
     @abstractmethod
     def put(self, name: str, sealed: bytes) -> None:
-        """Keep `sealed` under `name`, which `new_name` gave. Raises StoreUnavailable.
+        """Store `sealed` under `name`, which comes from `new_name`. Raises StoreUnavailable.
 
         A reader sees the whole value or none.
         """
@@ -48,15 +48,15 @@ class ValueStore(ABC):
 
     @abstractmethod
     def delete(self, name: str, within: float | None = None) -> None:
-        """Delete the value; deleting what is not there is fine. Raises StoreUnavailable.
+        """Delete the value; a missing one is not an error. Raises StoreUnavailable.
 
-        `within`: seconds that it may take, where the store's own limit is too long.
+        `within`: timeout in seconds, where the store's own is too long.
         """
 
     @abstractmethod
     def check(self) -> None:
-        """Raise StoreUnavailable unless the store can be used just now."""
+        """Raise StoreUnavailable unless the store can be used right now."""
 
     @abstractmethod
     def list(self) -> Iterator[StoredObject]:
-        """Yield what is kept for this app, reading no value. Raises StoreUnavailable."""
+        """Yield what the store holds for this app, reading no value. Raises StoreUnavailable."""

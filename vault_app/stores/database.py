@@ -15,7 +15,7 @@ class DatabaseStore(ValueStore):
     transactional = True
 
     def put(self, name: str, sealed: bytes) -> None:
-        """Keep `sealed` under `name`, in the caller's transaction; once more is fine."""
+        """Store `sealed` under `name`, in the caller's transaction; repeating it is safe."""
         try:
             row, _ = StoredValue.objects.get_or_create(name=name, defaults={"sealed": sealed})
         except DatabaseError as error:
@@ -41,10 +41,10 @@ class DatabaseStore(ValueStore):
             raise StoreUnavailable("the database did not answer") from error
 
     def check(self) -> None:
-        """Nothing to ask: the database has a probe of its own."""
+        """Do nothing: the database has a probe of its own."""
 
     def list(self) -> Iterator[StoredObject]:
-        """Yield the names of all values: the rows that point to them know whose they are."""
+        """Yield the names of all values: only the rows that point to them name an app."""
         try:
             for name in StoredValue.objects.values_list("name", flat=True).iterator():
                 yield StoredObject(name)

@@ -20,9 +20,9 @@ from vault_app.stores.kubernetes_api import Page, SecretsApi, configuration
 
 #: Bytes in an object: the limit of a Secret's data (MaxSecretSize in Kubernetes' core/v1).
 PIECE = 2**20
-#: Objects in a page of a listing.
+#: Objects per page of a listing.
 PAGE = 500
-#: Seconds that the health probe waits.
+#: Timeout of the health probe, in seconds.
 PROBE = 2.0
 _PREFIX = "fugata-"
 _KEY = "sealed"
@@ -30,14 +30,14 @@ _KEY = "sealed"
 
 @cache
 def api(namespace: str, kubeconfig: str, connections: int) -> SecretsApi:
-    """Return this process's access, one connection pool for the values of all apps."""
+    """Return this process's client: one connection pool for the values of all apps."""
     return SecretsApi(configuration(kubeconfig, connections), namespace)
 
 
 class KubernetesStore(ValueStore):
-    """Immutable Secrets with opaque names; labels say whose they are.
+    """Immutable Secrets with opaque names; labels say which installation and app they belong to.
 
-    `timeout`: seconds that keeping, reading or deleting a value may take; `connections`: how many
+    `timeout`: seconds that storing, reading or deleting a value may take; `connections`: how many
     threads may do so at once. Raises ImproperlyConfigured, naming KUBECONFIG.
     """
 
@@ -55,7 +55,7 @@ class KubernetesStore(ValueStore):
 
     @cached_property
     def _labels(self) -> dict[str, str]:
-        """Read at the first use: the check at start-up makes stores before there is a table."""
+        """Return the labels, read on first use: the start-up check precedes the tables."""
         return {
             "app.kubernetes.io/managed-by": "fugata",
             "app.kubernetes.io/instance": Installation.identity(),
@@ -68,7 +68,7 @@ class KubernetesStore(ValueStore):
         return super().new_name(size) + (f"-{pieces}" if pieces > 1 else "")
 
     def put(self, name: str, sealed: bytes) -> None:
-        """Create the objects, the first piece last: with it the value is there, whole."""
+        """Create the objects, the first piece last: once it exists, the value is complete."""
         objects = _objects(name)
         if max(-(-len(sealed) // PIECE), 1) != len(objects):
             raise ValueError("the name was given for a value of another size")
@@ -83,7 +83,7 @@ class KubernetesStore(ValueStore):
         manifest |= {"metadata": metadata, "data": {_KEY: piece}}
         if self._api.create(manifest, deadline):
             return
-        # Made by an attempt of ours whose answer was lost, or else somebody's.
+        # Created by an attempt of ours whose answer was lost, or by somebody else.
         if self._api.read(name, deadline) != {_KEY: piece}:
             raise StoreUnavailable("an object of that name is there with another content")
 
@@ -99,17 +99,17 @@ class KubernetesStore(ValueStore):
         return data[_KEY]
 
     def delete(self, name: str, within: float | None = None) -> None:
-        """Delete the objects, the first piece first; what is left of the others is listed still."""
+        """Delete the objects, the first piece first; any leftover pieces are still listed."""
         deadline = self._deadline(within)
         for each in _objects(name):
             self._api.delete(each, deadline)
 
     def check(self) -> None:
-        """Ask for an object that is never there: the server, its store and our rights answer."""
+        """Read an object that never exists: this tests the server, its store and our rights."""
         self._api.read(f"{_PREFIX}check", self._deadline(PROBE))
 
     def list(self) -> Iterator[StoredObject]:
-        """Yield values by their objects' metadata, each once, in the order of their names.
+        """Yield each value once, in name order, from its objects' metadata.
 
         A value is as old as its youngest piece; one that lost its first piece is listed too.
         """

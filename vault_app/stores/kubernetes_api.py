@@ -1,7 +1,7 @@
-"""The Secrets of one namespace, as the Kubernetes API server gives them.
+"""A client for the Secrets of one namespace on the Kubernetes API server.
 
 Configuration, TLS, tokens (and their rotation) and the connection pool are the official client's.
-Its models are left out: they cost more than the call itself. What any of these raises becomes
+Its models are not used: they cost more than the call itself. Any error from these becomes
 StoreUnavailable here and nowhere else, without a value or a name in its message.
 """
 
@@ -25,15 +25,15 @@ from vault_app.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-#: Seconds to wait for a connection; the rest of the time is the answer's.
+#: Connect timeout in seconds; the rest of the time is for the response.
 CONNECT = 3.0
-#: How often a call is made at most, and the first pause (seconds) between two; it doubles.
+#: Attempts per call at most, and the first pause between two (seconds), which doubles.
 ATTEMPTS = 4
 PAUSE = 0.1
 _PIECE = 2**18
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-#: Answers that may be better the next time (429: too many requests; 5xx: not well just now).
+#: Statuses worth a retry (429: too many requests; 5xx: a passing server error).
 _PASSING = frozenset({429, 500, 502, 503, 504})
 _REMEDIES = {
     401: "are the credentials in KUBECONFIG, or the pod's token, valid?",
@@ -72,8 +72,8 @@ class _Object(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a listing: the objects' metadata, the server's time, where the next page begins
-    (empty: this was the last).
+    """A page of a listing: the objects' metadata, the server's time, and the continue token of
+    the next page (empty: this was the last).
     """
 
     objects: list[ListedMetadata]
@@ -98,7 +98,7 @@ class _Answer:
 
 
 def configuration(kubeconfig: str, connections: int) -> Configuration:
-    """Return the access to the cluster: the pod's own, else that of the file `kubeconfig`.
+    """Return the client's configuration: the pod's own, else that of the file `kubeconfig`.
 
     `connections`: how many threads may call at once. Raises ImproperlyConfigured, naming
     KUBECONFIG.
@@ -120,7 +120,7 @@ def _load_kubeconfig(access: Configuration, kubeconfig: str) -> None:
             client_configuration=access,
             persist_config=False,
         )
-    except Exception:  # whatever a broken file makes the loader raise; it may quote the file
+    except Exception:  # a broken file may make the loader raise anything, and quote the file
         raise ImproperlyConfigured(
             "KUBECONFIG: there is no access to a Kubernetes cluster. Outside a cluster it must"
             " name a usable kubeconfig file (its default is ~/.kube/config)."
@@ -128,7 +128,7 @@ def _load_kubeconfig(access: Configuration, kubeconfig: str) -> None:
 
 
 class SecretsApi:
-    """Calls, each of which ends by a `deadline` (on the monotonic clock, in seconds)."""
+    """API calls, each with a `deadline` (on the monotonic clock, in seconds)."""
 
     def __init__(self, access: Configuration, namespace: str) -> None:
         self._client = ApiClient(access)
@@ -136,7 +136,7 @@ class SecretsApi:
         self._path = f"/api/v1/namespaces/{namespace}/secrets"
 
     def create(self, manifest: dict[str, Any], deadline: float) -> bool:
-        """Create an object; bytes in it become base64. False: one of that name exists."""
+        """Create an object, its bytes as base64; return False if one of that name exists."""
         body = msgspec.json.encode(manifest)
         return self._ask(_Call("POST", self._path, (201, 409), body), deadline).status == 201
 
@@ -150,7 +150,7 @@ class SecretsApi:
         self._ask(_Call("DELETE", self._named(name), (200, 202, 404)), deadline)
 
     def page(self, selector: str, limit: int, start: str, deadline: float) -> Page:
-        """Return a page of the objects that `selector` fits: metadata, no values."""
+        """Return a page of the objects that match `selector`: metadata, no values."""
         query = {"labelSelector": selector, "limit": str(limit), "continue": start}
         path = f"{self._path}?{urlencode(query)}"
         answer = self._ask(_Call("GET", path, (200, 410), accept=_METADATA), deadline)
@@ -163,7 +163,7 @@ class SecretsApi:
         return f"{self._path}/{quote(name, safe='')}"
 
     def _ask(self, call: _Call, deadline: float) -> _Answer:
-        """Return an answer that the call accepts; all of our calls may safely be repeated."""
+        """Return an accepted answer, retrying: all of our calls are safe to repeat."""
         for attempt in itertools.count(1):
             pause, final = PAUSE * 2 ** (attempt - 1), False
             try:
@@ -201,14 +201,14 @@ class SecretsApi:
 
 
 def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
-    """Return the body; a server that sends it ever so slowly is cut off at the deadline."""
+    """Return the body; a server that trickles it is cut off at the deadline."""
     pieces = []
     while piece := response.read1(_PIECE):
         pieces.append(piece)
         left = deadline - time.monotonic()
         connection = response.connection
         if not isinstance(connection, HTTPConnection) or connection.sock is None:
-            continue  # all has arrived
+            continue  # everything has arrived
         if left <= 0:
             response.close()
             raise TimeoutError
@@ -225,7 +225,7 @@ def _decoded(body: bytes, kind: type[T]) -> T:
 
 
 def _newer(body: bytes) -> str:
-    """Return where to go on when the listing's snapshot is gone: the refusal names a newer one."""
+    """Return the continue token for an expired listing: the 410 response offers a newer one."""
     if start := _decoded(body, _Failure).metadata.next:
         return start
     raise StoreUnavailable("the Kubernetes API server broke a listing off")

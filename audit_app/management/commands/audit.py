@@ -1,4 +1,4 @@
-"""`manage.py audit verify|seal|export|prune`: what an auditor asks for."""
+"""`manage.py audit verify|seal|export|prune`: the auditor's commands."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ class Command(BaseCommand):
     help = "Verify, seal, export or prune the audit trail."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """One word says what to do."""
+        """Add a subcommand for each action."""
         what = parser.add_subparsers(dest="what", required=True, metavar="verify|seal|export|prune")
         verifier = what.add_parser("verify", help="walk the chain; exit status 1 if it is broken")
         verifier.add_argument("--head", type=_head, help="a head that was published")
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         what.add_parser("prune", help="delete sealed events older than AUDIT_RETENTION")
 
     def handle(self, *args: Any, what: str, **options: Any) -> None:
-        """Raises CommandError where the trail does not verify."""
+        """Run the subcommand. Raises CommandError if the trail does not verify."""
         getattr(self, f"_{what}")(options)
 
     def _verify(self, options: dict[str, Any]) -> None:

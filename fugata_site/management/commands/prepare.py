@@ -38,7 +38,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, check_only: bool = False, wait: int = 0, **options: Any) -> None:
-        """Raises CommandError with a sentence that says what to do."""
+        """Prepare, or only check. Raises CommandError with a sentence that says what to do."""
         try:
             if check_only:
                 _wait_until_migrated(wait)
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             ) from error
 
     def _generate_keyring(self) -> None:
-        """Make a keyring where none is configured and the database has never seen a key."""
+        """Make a keyring if none is configured and the database has never used a key."""
         path = Path(settings.KEYRING_FILE)
         wanted = str(settings.KMS_PROVIDER["BACKEND"]).endswith(".LocalKeyring")
         if not wanted or settings.FUGATA_KEYS or path.exists() or not keycheck.is_new():
@@ -73,7 +73,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _for_its_owner_alone() -> Iterator[None]:
-    """The database's file, where this makes it, is nobody else's, in whatever folder."""
+    """Create files, such as SQLite's, with access for their owner alone, in any folder."""
     before = os.umask(0o077)
     try:
         yield
@@ -84,7 +84,7 @@ def _for_its_owner_alone() -> Iterator[None]:
 def _wait_until_migrated(seconds: int) -> None:
     """Return once the database has all migrations of this code; it may have newer ones besides.
 
-    Raises CommandError, or what the database says, after `seconds`.
+    Raises CommandError, or the database's error, after `seconds`.
     """
     deadline = time.monotonic() + seconds
     while True:

@@ -31,15 +31,15 @@ class Command(BaseCommand):
         os.umask(0o077)  # for all that the children write
         self._prepare()
         _refuse_a_taken_port()
-        folder.claim("all")  # for the children; the web processes answer for all
-        # Large blocks go back to the system when they are freed, also after many of them.
+        folder.claim("all")  # for the children; the web processes serve the metrics of all
+        # Large blocks are returned to the system when they are freed, even after many of them.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
         address = settings.PUBLIC_URL or f"http://{_shown(settings.HOST)}:{settings.PORT}"
         self._say(f"Fugata is starting on {address} (Ctrl-C ends it)")
         if not Repository.objects.exists():
             self._say(_NO_REPOSITORY.format(python=os.path.relpath(sys.executable)))
         connections.close_all()
-        # A little more than requests have in gunicorn.
+        # A little more than gunicorn gives requests.
         become_parent(settings.GRACEFUL_TIMEOUT + 2.0, settings.LOG_FORMAT)
 
     def _prepare(self) -> None:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             self._say(line)
 
     def _say(self, text: str) -> None:
-        """Tell whoever started this; or the log, where that is read by a program."""
+        """Write a line to stdout, or to the log if LOG_FORMAT is json."""
         if settings.LOG_FORMAT == "json":
             logger.info("%s", text)
             return

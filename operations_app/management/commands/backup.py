@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
     def handle(self, *args: Any, file: Path, force: bool, **options: Any) -> None:
-        """Raises CommandError; then no file is left behind."""
+        """Write the back-up. Raises CommandError; then no file is left behind."""
         if file.exists() and not force:
             raise CommandError(f"{file} is there already. Choose another name, or give --force.")
         progress = Progress(self.stderr)

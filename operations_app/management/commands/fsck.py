@@ -1,4 +1,4 @@
-"""`manage.py fsck [--repair]`: do rows and values belong together, and are their keys here?"""
+"""`manage.py fsck [--repair]`: do rows and values match, and are their keys available?"""
 
 from collections import Counter
 from typing import Any
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises CommandError while something is wrong that was not repaired."""
+        """Check, and repair if asked. Raises CommandError if a problem remains."""
         progress = Progress(self.stderr)
         try:
             found = list(inconsistencies(progress))

@@ -1,4 +1,4 @@
-"""`manage.py restore FILE`: bring a back-up back into an empty installation."""
+"""`manage.py restore FILE`: restore a back-up into an empty installation."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="replace what is there")
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
-        """Raises CommandError; then no row was changed."""
+        """Restore the back-up. Raises CommandError; then no row was changed."""
         call_command("migrate", verbosity=0, interactive=False)
         progress = Progress(self.stderr)
         try:

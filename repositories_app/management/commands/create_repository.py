@@ -24,10 +24,10 @@ class Command(OperatorCommand):
         )
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return what was made."""
+        """Return the new repository, or its token if asked for."""
         name, owner = options["repository"], options["owner"]
         result = {"repository": name, "owner": owner}
-        with transaction.atomic():  # both, or neither: a second try meets no repository
+        with transaction.atomic():  # both or neither, so that a retry finds no repository
             create_repository(name, owner)
             if not options["token"]:
                 return f"Repository {name} was made, owned by {owner}.", result

@@ -18,7 +18,7 @@ class Command(OperatorCommand):
         parser.add_argument("--user", metavar="USER", help="this user's alone")
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return them by id."""
+        """Return the tokens, ordered by id."""
         rows = AccessToken.objects.select_related("user").prefetch_related("repositories")
         if options["user"]:
             rows = rows.filter(user__username=options["user"])
@@ -42,7 +42,7 @@ def _described(row: AccessToken) -> dict[str, Any]:
 
 
 def _reach(row: AccessToken) -> list[str] | None:
-    """Return the repositories that a narrowed token is good for; None means all of its user's."""
+    """Return the repositories that a narrowed token is valid for; None means all of its user's."""
     return sorted(each.name for each in row.repositories.all()) if row.narrowed else None
 
 

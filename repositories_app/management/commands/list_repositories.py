@@ -12,7 +12,7 @@ class Command(OperatorCommand):
     help = "List the repositories, their members, and how many secrets each has."
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return them by id."""
+        """Return the repositories, ordered by id."""
         rows = Repository.objects.annotate(count=Count("secrets")).order_by("name")
         found = [
             {"repository": row.name, "secrets": row.count, "members": _members(row)}

@@ -18,7 +18,7 @@ class Command(OperatorCommand):
         parser.add_argument("ids", nargs="+", type=int, metavar="ID")
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return how many were revoked; all must exist."""
+        """Return how many were revoked. Raises BadRequest unless all exist."""
         wanted = set(options["ids"])
         known = set(AccessToken.objects.filter(pk__in=wanted).values_list("pk", flat=True))
         if wanted - known:

@@ -21,7 +21,7 @@ class Command(OperatorCommand):
         change.add_argument("--remove", action="store_true")
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return who is what now."""
+        """Return the user's new role."""
         name, user, role = options["repository"], options["user"], options["role"]
         if options["remove"]:
             remove_member(name, user)

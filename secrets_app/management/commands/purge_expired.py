@@ -1,4 +1,4 @@
-"""`manage.py purge_expired [--dry-run]`: by hand what beat does every minute."""
+"""`manage.py purge_expired [--dry-run]`: do by hand what beat does every minute."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py list_keys`: the keys, and who needs them."""
+"""`manage.py list_keys`: the keys, and how many rows need each."""
 
 import json as json_module
 from typing import Any
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         rewrapping.add_json(parser)
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
-        """Raises CommandError where there is no key."""
+        """List the keys. Raises CommandError if there is none."""
         try:
             keys = rotation.progress()
         except KeyUnavailable as error:

@@ -1,4 +1,4 @@
-"""`manage.py migrate_keys --from local --to vault`: from one key provider to another."""
+"""`manage.py migrate_keys --from local --to vault`: move data keys between key providers."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         rewrapping.add_arguments(parser)
 
     def handle(self, *args: Any, source: str, target: str, json: bool, **options: Any) -> None:
-        """Raises CommandError with a sentence that says what to do."""
+        """Move the data keys. Raises CommandError, which says what to do."""
         _refuse_what_can_not_work(source, target)
         rewrapping.verify_keys()
         outcome = rewrapping.move(self, options["batch"], options["pause"], source)

@@ -1,4 +1,4 @@
-"""`manage.py reconcile_values [--dry-run] [--force]`: by hand what beat does every hour."""
+"""`manage.py reconcile_values [--dry-run] [--force]`: run by hand what beat runs hourly."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, dry_run: bool, force: bool, **options: Any) -> None:
-        """Raises CommandError where the store is not there, or where it takes --force."""
+        """Reconcile all apps. Raises CommandError if the store is down or --force is needed."""
         refused = False
         try:
             for app, report in reconcile_all(dry_run=dry_run, force=force):

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         rewrapping.add_json(parser)
 
     def handle(self, *args: Any, id: str, json: bool, **options: Any) -> None:  # noqa: A002
-        """Raises CommandError with a sentence that says what to do."""
+        """Retire the key. Raises CommandError, which says what to do."""
         try:
             removed = rotation.retire(id)
         except (rotation.KeyInUse, rotation.UnknownKey) as error:

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, batch: int, pause: float, json: bool, **options: Any) -> None:
-        """Raises CommandError with a sentence that says what to do."""
+        """Re-wrap the data keys. Raises CommandError, which says what to do."""
         rewrapping.verify_keys()
         if options["background"]:
             rewrapping.hand_over(self, json)

@@ -1,4 +1,4 @@
-"""`manage.py rotate_key`: a new primary key, and every data key under it, while Fugata runs."""
+"""`manage.py rotate_key`: make a new primary key and re-wrap all data keys under it, live."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, batch: int, pause: float, json: bool, **options: Any) -> None:
-        """Raises CommandError with a sentence that says what to do."""
+        """Rotate, or finish a rotation. Raises CommandError, which says what to do."""
         rewrapping.verify_keys()
         new_key = self._new_key(quiet=json)
         if options["background"]:
