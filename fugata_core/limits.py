@@ -7,9 +7,8 @@ that other requests are answered meanwhile. Health checks have a separate thread
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 
 from django.conf import settings
 from prometheus_client import Histogram
@@ -54,6 +53,12 @@ for _each in (BACKENDS, READERS, LARGE_BODIES, DISCARDS):
     WAITS.labels(_each.name)
 
 
+def observe_wait(limit: Limit, seconds: float) -> None:
+    """Measure a wait. A metrics file that can't be written costs nobody a place."""
+    with suppress(OSError):
+        WAITS.labels(limit.name).observe(seconds)
+
+
 class Bulkhead:
     """The places of one limit.
 
@@ -64,7 +69,6 @@ class Bulkhead:
     def __init__(self, limit: Limit, threads: int) -> None:
         self._limit = limit
         self._places = threading.BoundedSemaphore(limit.places(threads))
-        self._waits = WAITS.labels(limit.name)
         self._hanging = False
         self._left = 0
 
@@ -79,15 +83,14 @@ class Bulkhead:
             self.leave()
 
     def enter(self) -> bool:
-        """Take a place; return False when none is free in time."""
+        """Take a place; False if there is none in time."""
         if self._places.acquire(blocking=False):
-            self._waits.observe(0.0)
+            observe_wait(self._limit, 0.0)
             return True
         began = time.monotonic()
-        try:
-            return self._wait()
-        finally:
-            self._waits.observe(time.monotonic() - began)
+        entered = self._wait()
+        observe_wait(self._limit, time.monotonic() - began)
+        return entered
 
     def _wait(self) -> bool:
         while not self._hanging:
@@ -104,11 +107,15 @@ class Bulkhead:
         self._hanging = False
 
 
-@cache
-def _bulkhead(limit: Limit, threads: int) -> Bulkhead:
-    return Bulkhead(limit, threads)
+_bulkheads: dict[tuple[Limit, int], Bulkhead] = {}
+_making = threading.Lock()
 
 
 def bulkhead(limit: Limit) -> Bulkhead:
-    """Return this process's bulkhead for that limit."""
-    return _bulkhead(limit, settings.WEB_THREADS)
+    """Return this process's one bulkhead for that limit."""
+    key = (limit, settings.WEB_THREADS)
+    found = _bulkheads.get(key)
+    if found is None:
+        with _making:
+            found = _bulkheads.setdefault(key, Bulkhead(*key))
+    return found

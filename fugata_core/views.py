@@ -1,7 +1,8 @@
 """Attributes of a view that are needed before it is called: its permission, its refusal page."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
@@ -18,13 +19,21 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def requires(permission: Permission) -> Callable[[V], V]:
-    """Have `permission` checked before the body of a request to this view is read."""
+    """Have `permission` asked before the view, and by a middleware before the body is read.
 
-    def mark(view: V) -> V:
-        setattr(view, "permission", permission)  # noqa: B010  # functions have no such attribute
-        return view
+    The middleware marks what it let through as `permitted`; without it the view asks by itself.
+    """
 
-    return mark
+    def decorate(view: V) -> V:
+        @wraps(view)
+        def checked(request: FugataRequest, *args: Any, **kwargs: Any) -> Any:
+            instead = None if getattr(request, "permitted", False) else permission(request)
+            return view(request, *args, **kwargs) if instead is None else instead
+
+        setattr(checked, "permission", permission)  # noqa: B010  # functions have no such attribute
+        return cast(V, checked)
+
+    return decorate
 
 
 def refused_by(page: RefusalPage) -> Callable[[V], V]:

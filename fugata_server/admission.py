@@ -5,9 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from fugata_core.limits import HUGE_BODIES, LARGE_BODIES, QUEUED, WAITS
-
-_waits = WAITS.labels(LARGE_BODIES.name)
+from fugata_core.limits import HUGE_BODIES, LARGE_BODIES, QUEUED, observe_wait
 
 
 class Sender(Protocol):
@@ -47,7 +45,7 @@ class Admission(Generic[S]):
             if self._places and (self._huge_places or not sender.is_huge):
                 self._line.remove(sender)
                 self._count(sender, -1)
-                _waits.observe(time.monotonic() - sender.since)
+                observe_wait(LARGE_BODIES, time.monotonic() - sender.since)
                 return sender
         return None
 
@@ -59,7 +57,7 @@ class Admission(Generic[S]):
         """Remove and yield those that have waited too long."""
         while self._line and self._line[0].deadline <= now:
             late = self._line.popleft()
-            _waits.observe(now - late.since)
+            observe_wait(LARGE_BODIES, now - late.since)
             yield late
 
     def _count(self, sender: S, step: int) -> None:

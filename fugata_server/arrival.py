@@ -7,6 +7,8 @@ gunicorn's parser refuses it without waiting for more.
 import re
 from enum import Enum, auto
 
+from django.conf import settings
+
 from fugata_core.limits import HUGE
 from fugata_core.routes import HEALTH, LIVENESS
 
@@ -67,8 +69,11 @@ class Arrival:
         return self.state is ArrivalState.WHOLE and self.data.startswith(_PROBES)
 
     def is_huge(self) -> bool:
-        """Return whether its body is over HUGE bytes, or may be: a chunked one may be any size."""
-        return self._length is None or self._length > HUGE
+        """Return whether more than HUGE bytes of its body may be kept; chunked, nobody knows.
+
+        What is declared to be over MAX_BODY_SIZE is refused and thrown away, piece by piece.
+        """
+        return self._length is None or HUGE < self._length <= settings.MAX_BODY_SIZE
 
     def _head(self) -> ArrivalState:
         end = self.data.find(b"\r\n\r\n", max(self._scanned - 3, 0))
@@ -139,6 +144,6 @@ def _length(fields: dict[bytes, list[bytes]]) -> int | None:
 def _chunk_size(line: bytes | bytearray) -> int | None:
     """Return a chunk's size in bytes; None where the line is malformed."""
     digits = line.partition(b";")[0].rstrip(b" \t")
-    if not re.fullmatch(rb"[0-9A-Fa-f]{1,16}", digits):
+    if not re.fullmatch(rb"[0-9A-Fa-f]+", digits):
         return None
     return int(digits, 16)

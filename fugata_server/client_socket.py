@@ -12,7 +12,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Self
 
-from fugata_core.limits import READERS, bulkhead
+from fugata_core.limits import READERS, Bulkhead, bulkhead
 from fugata_server.request_buffer import IDLE, SLOWEST
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ class ClientSocket(socket.socket):
     """What gunicorn reads requests from and writes answers to."""
 
     _patience = IDLE
-    _holds = False
+    #: Whether the request that is being answered has a place for a huge body.
+    may_be_huge = False
+    _place: Bulkhead | None = None
     _deadline = 0.0
 
     @classmethod
@@ -76,16 +78,17 @@ class ClientSocket(socket.socket):
 
     def reserve(self) -> bool:
         """Hold a place for a slow reader until `answered`; return False when there is none."""
-        if not self._holds:
-            self._holds = bulkhead(READERS).enter()
+        if self._place is None:
+            place = bulkhead(READERS)
+            self._place = place if place.enter() else None
             self._deadline = time.monotonic() + IDLE
-        return self._holds
+        return self._place is not None
 
     def answered(self) -> None:
         """Give the place back."""
-        if self._holds:
-            self._holds = False
-            bulkhead(READERS).leave()
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
 
     def _await_reader(self) -> None:
         if not self.reserve():

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
-from fugata_core.limits import DISCARDS, bulkhead
+from fugata_core.limits import DISCARDS, HUGE, bulkhead
 
 _STEP = 2**18
 #: Seconds without a byte after which a client is given up.
@@ -36,7 +36,7 @@ def has_body(request: HttpRequest) -> bool:
 def body_read(request: HttpRequest) -> Iterator[None]:
     """Read the body into memory for as long as the block runs; `request.body` then has it.
 
-    Raises BodyTooLarge, BodyCutShort, BodyTooSlow.
+    Raises BodyTooLarge, BodyCutShort, BodyTooSlow, or Overloaded for a huge body without a place.
     """
     declared = _declared(request)
     if declared is not None and declared > settings.MAX_BODY_SIZE:
@@ -79,11 +79,23 @@ def _read_in_steps(request: HttpRequest, declared: int | None) -> bytes:
         began + IDLE + (len(body) + _STEP) / SLOWEST,
     ):
         body += piece
+        if len(body) > HUGE and not _may_be_huge(request):
+            _hang_up(request)
+            raise Overloaded()
         if len(body) > settings.MAX_BODY_SIZE:
             body.clear()
             discard(request)
             raise BodyTooLarge()
     return bytes(body)
+
+
+def _may_be_huge(request: HttpRequest) -> bool:
+    """Return whether `admission` gave the request one of the places for huge bodies.
+
+    It always has, unless the poller and gunicorn's parser read the framing differently.
+    """
+    connection = request.META.get("gunicorn.socket")
+    return getattr(connection, "may_be_huge", True)
 
 
 def _piece(request: HttpRequest, size: int, deadline: float) -> bytes:

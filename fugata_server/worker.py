@@ -225,6 +225,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         while connection := self._large_bodies.next():
             self._held -= len(connection.arrival.data)
             connection.is_large = True
+            connection.sock.may_be_huge = connection.is_huge
             self._hand_over(connection)
 
     # --- From a thread back ----------------------------------------------------------------------
@@ -246,7 +247,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
         """Wait for the next request, or for the client to close."""
         if conn.is_large:
-            conn.is_large = False
+            conn.is_large = conn.sock.may_be_huge = False
             self._large_bodies.leave(conn)
             self._admit()
         try:

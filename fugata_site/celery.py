@@ -15,7 +15,7 @@ from celery import Celery, platforms, signals
 from celery.app import task
 from celery.apps import beat, worker
 from click import Option
-from django.db.utils import InterfaceError, OperationalError
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
 from fugata_server.beat import BeatBesideWorker
 from fugata_server.heartbeat import Heartbeat
@@ -59,12 +59,20 @@ class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
         """Run it, and record the success of a periodic one, for the operators."""
         from django.conf import settings
 
-        from operations_app import statistics
-
         result = super().__call__(*args, **kwargs)
         if self.name in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}:
-            statistics.note_success(_short(self.name))
+            _note_success(_short(self.name))
         return result
+
+
+def _note_success(name: str) -> None:
+    """Note it in the database; what the task did stays done where that can't be."""
+    from operations_app import statistics
+
+    try:
+        statistics.note_success(name)
+    except DatabaseError as error:
+        logger.warning("that %s ended well was not noted: %s", name, type(error).__name__)
 
 
 class Fugata(Celery):

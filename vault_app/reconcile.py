@@ -54,7 +54,7 @@ def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tup
     """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable."""
     for app, in_use in sorted(_reconcilers.items()):
         remote = remote_store(app)
-        if remote:
+        if remote is not None:
             yield app, reconcile(remote, in_use, dry_run=dry_run, force=force)
         else:  # a value is deleted in the same transaction as its row
             yield app, Report()

@@ -90,8 +90,9 @@ def make_primary() -> str:
 
 def _own_file() -> KeyringFile:
     """Return the keyring file that holds the primary. Raises KeysElsewhere."""
-    name, file = key_provider().name, _keyring_file()
-    if name == "local" and file:
+    name = key_provider().name
+    file = _keyring_file() if name == "local" else None
+    if file:
         return file
     setting = {"vault": "VAULT_TRANSIT_KEY", "aws": "AWS_KMS_KEY_ID"}.get(name, "FUGATA_KEYS")
     makes = {

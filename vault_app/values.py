@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import DatabaseError
+
 from vault_app import envelope
 from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider, remote_store, value_store
@@ -53,14 +55,14 @@ def seal_and_store(
     name = value_store(app).new_name(len(content) + envelope.OVERHEAD)
     sealed, wrapped = envelope.seal(content, bound_to(name), link_secret)
     remote = remote_store(app)
-    if remote:
+    if remote is not None:
         remote.put(name, sealed)
     return SealedValue(
         name=name,
         wrapped_key=wrapped,
         key_id=key_provider().key_of(wrapped),
         size=len(content),
-        sealed=None if remote else sealed,
+        sealed=sealed if remote is None else None,
     )
 
 
@@ -70,7 +72,7 @@ def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
     Raises ValueMissing or StoreUnavailable.
     """
     remote = remote_store(app)
-    if remote:
+    if remote is not None:
         return remote.get(name)
     if inline is None:
         raise ValueMissing("the row's value is not in the database")
@@ -90,10 +92,11 @@ def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
     remote = remote_store(app)
     if remote is None:
         return  # deleted with their rows
-    if is_deletion_held():
-        return  # a back-up is running: reconciliation deletes them later
     try:
+        if is_deletion_held():
+            return  # a back-up is running: reconciliation deletes them later
         for name in names:
             remote.delete(name, within=PATIENCE)
-    except VaultError as error:
-        logger.warning("values outlive their rows until they are reconciled: %s", error)
+    except (VaultError, DatabaseError) as error:
+        reason = error if isinstance(error, VaultError) else type(error).__name__
+        logger.warning("values outlive their rows until they are reconciled: %s", reason)

@@ -27,6 +27,7 @@ class PermissionMiddleware:
             discard(request, most=2**20, seconds=1)
             return errors.answer(request, refusal)
         if instead is None:
+            request.permitted = True
             return self.get_response(request)
         discard(request, most=2**20, seconds=1)
         return instead

@@ -38,7 +38,8 @@ def configured(local: dict[str, Any], connections: int) -> tuple[Backend, dict[s
         providers["vault"] = {"BACKEND": VAULT, "OPTIONS": _vault() | common}
     if chosen == "aws" or names("AWS_KMS_KEY_ID", []):
         providers["aws"] = {"BACKEND": AWS, "OPTIONS": _aws() | common}
-    return providers.get(chosen, {"BACKEND": chosen, "OPTIONS": {}}), providers
+    by_path = {provider["BACKEND"]: provider for provider in providers.values()}
+    return (providers | by_path).get(chosen, {"BACKEND": chosen, "OPTIONS": {}}), providers
 
 
 def is_local(provider: Backend) -> bool:

@@ -24,7 +24,8 @@ _STORES: dict[str, dict[str, Any]] = {
     "kubernetes": {"BACKEND": f"{_BACKENDS}.kubernetes.KubernetesStore", "OPTIONS": _KUBERNETES},
 }
 _store = read("VALUE_STORE", env.str, "database")
-VALUE_STORE = _STORES.get(_store, {"BACKEND": _store, "OPTIONS": {}})
+_BY_PATH = {store["BACKEND"]: store for store in _STORES.values()}
+VALUE_STORE = (_STORES | _BY_PATH).get(_store, {"BACKEND": _store, "OPTIONS": {}})
 
 #: KEY_PROVIDERS has every configured provider by its name, to unwrap what it wrapped.
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")

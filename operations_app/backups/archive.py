@@ -100,7 +100,14 @@ class Reader:
             fields: dict[str, Any] = json.loads(self._bytes(_MANIFEST))
             _refuse_other_format(path, fields.get("format"))
             self.manifest = Manifest(**fields)
-        except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
+        except (
+            OSError,
+            tarfile.TarError,
+            LookupError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:
             raise BadArchive(f"{path}: is no back-up, or not a whole one") from error
 
     def __enter__(self) -> Self:

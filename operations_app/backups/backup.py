@@ -44,7 +44,7 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
         names: list[tuple[str, str]] = []
         with snapshot.one_moment():
             count = _tables(archive, progress)
-            if remote_store():
+            if remote_store() is not None:
                 names = list(_value_names())
         values, missing = _values(archive, names, renew, progress)
         renew()  # raises if the hold ran out, which discards the file

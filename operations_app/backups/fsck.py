@@ -75,10 +75,12 @@ def _value_opens(row: Sealed) -> None:
 
 def _orphans() -> Iterator[Inconsistency]:
     if remote_store() is None:
+        there = [found.name for found in value_store().list()]
+        # The rows afterwards: what is made meanwhile is not among the values.
         used = {name for model in sealed_models() for name in _names(model)}
-        for found in value_store().list():
-            if found.name not in used:
-                yield Inconsistency("value without row", f"value {found.name} belongs to no row")
+        for name in there:
+            if name not in used:
+                yield Inconsistency("value without row", f"value {name} belongs to no row")
         return
     for app, report in reconcile_all(dry_run=True):
         for _ in range(report.orphans):
@@ -102,8 +104,9 @@ def repair(found: list[Inconsistency]) -> Counter[str]:
             done[finding.kind] += 1
     orphans = [each.what.split()[1] for each in found if each.kind == "value without row"]
     if remote_store() is None:
-        for name in orphans:
-            value_store().delete(name)
+        with transaction.atomic():
+            for name in orphans:
+                value_store().delete(name)
         done["value without row"] = len(orphans)
     elif orphans:
         done["value without row"] = sum(report.deleted for _, report in reconcile_all())

@@ -13,7 +13,9 @@ from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
 from secrets_app.models import Share
 from vault_app.backends import forget, remote_store, value_store
+from vault_app.errors import StoreUnavailable
 from vault_app.models import Installation, StoredValue
+from vault_app.stores.base import ValueStore
 
 Progress = Callable[[str, int], None]
 _ACTOR = Actor(username="restore")
@@ -51,7 +53,7 @@ def restore_backup(
             _refuse_to_destroy()
         archive.verify()
         _take_the_identity(archive)
-        values = _put_values(archive, progress)
+        values = _put_values(archive, force, progress)
         with transaction.atomic():
             count = _put_rows(archive, progress)
             closed = 0 if keep_one_time else _close_one_time_shares()
@@ -96,13 +98,24 @@ def _take_the_identity(archive: Reader) -> None:
     forget()
 
 
-def _put_values(archive: Reader, progress: Progress) -> int:
+def _put_values(archive: Reader, force: bool, progress: Progress) -> int:
     count = 0
     for app, name, sealed in archive.values():
-        value_store(app).put(name, sealed)
+        _put(value_store(app), name, sealed, force)
         count += 1
         progress("values", count)
     return count
+
+
+def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
+    """Put a value back; by force in the place of other bytes, which a restore is there to mend."""
+    try:
+        store.put(name, sealed)
+    except StoreUnavailable:
+        if not force:
+            raise
+        store.delete(name)
+        store.put(name, sealed)
 
 
 def _put_rows(archive: Reader, progress: Progress) -> int:

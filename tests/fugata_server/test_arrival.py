@@ -177,3 +177,13 @@ def test_who_expects_to_be_told(head: bytes, expects: bool) -> None:
 )
 def test_who_asks_for_health(data: bytes, is_one: bool) -> None:
     assert arrived(data).is_probe() is is_one
+
+
+@pytest.mark.parametrize("digits", [1, 16, 17, 200])
+def test_a_chunk_size_with_zeros_before_it(digits: int) -> None:
+    """gunicorn's parser takes any number of digits, so there is as much to wait for."""
+    size = f"{SMALL * 4:x}".zfill(digits)
+    head = b"POST /secrets HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = head + size.encode() + b"\r\n"
+    assert Arrival().add(data + b"x") is ArrivalState.BODY
+    assert Arrival().add(data + b"x" * SMALL) is ArrivalState.LARGE

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError
+from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
 from fugata_core.limits import DISCARDS, bulkhead
 from fugata_server import request_buffer
 from fugata_server.request_buffer import body_read, discard, has_body
@@ -169,3 +169,28 @@ def test_few_are_thrown_away_at_a_time(settings: Settings) -> None:
     assert stream.taken == 0
     discard(request(stream, MIB))
     assert stream.taken == MIB
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+def test_a_huge_body_takes_a_place_for_huge_bodies(admitted: bool) -> None:
+    """Whatever the poller made of its framing."""
+
+    class Socket:
+        may_be_huge = admitted
+
+        def settimeout(self, seconds: float | None) -> None:
+            """It never blocks here."""
+
+        def shutdown(self, how: int) -> None:
+            """Nobody listens any more."""
+
+    stream = Stream(b"x" * 3 * MIB)
+    asked = request(stream, None)
+    asked.META["gunicorn.socket"] = Socket()
+    if admitted:
+        with body_read(asked):
+            assert len(asked.body) == 3 * MIB
+        return
+    with pytest.raises(Overloaded), body_read(asked):
+        pass
+    assert stream.taken <= MIB + 2**18

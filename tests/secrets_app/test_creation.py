@@ -180,3 +180,10 @@ def test_a_session_does_not_create_by_api() -> None:
     client = Client()
     client.force_login(User.objects.create_user("alice"))
     assert client.post("/secrets", BODY, "application/json").status_code == 401
+
+
+def test_the_view_asks_where_no_middleware_does(settings: Settings, inside: None) -> None:
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
+    assert create(OUTSIDE).status_code == 403
+    assert Client(REMOTE_ADDR=OUTSIDE).get("/").status_code == 403
+    assert create(INSIDE).status_code == 201

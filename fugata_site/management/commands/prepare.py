@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.db import DatabaseError, connection
+from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
 
 from fugata_core.checks import START
@@ -49,6 +50,11 @@ class Command(BaseCommand):
             keycheck.verify()
         except keycheck.KeyCheckFailed as error:
             raise CommandError(str(error)) from error
+        except InconsistentMigrationHistory as error:
+            raise CommandError(
+                "DATABASE_URL: the database was made by a version from before the first release,"
+                " whose tables have other names. Start with a new database."
+            ) from error
         except DatabaseError as error:
             raise CommandError(
                 "DATABASE_URL: the database can't be used"

@@ -199,6 +199,7 @@ DAMAGE: dict[str, Callable[[str, bytes], bytes | None]] = {
     "another version": lambda n, d: (
         json.dumps(json.loads(d) | {"format": 9}).encode() if n == "manifest.json" else d
     ),
+    "a manifest that is a list": lambda n, d: b"[]" if n == "manifest.json" else d,
     "other migrations": lambda n, d: (
         json.dumps(json.loads(d) | {"migrations": {"secrets_app": "9999_later"}}).encode()
         if n == "manifest.json"

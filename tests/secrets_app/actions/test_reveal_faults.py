@@ -1,6 +1,7 @@
 """A failure while a share is opened consumes nothing: it opens once the fault is gone."""
 
 import pytest
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
@@ -148,3 +149,17 @@ def test_a_share_that_stays_keeps_its_value(remote_store: MemoryStore) -> None:
     for _ in range(2):
         assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
     assert remote_store.calls == ["put", "get", "get"]
+
+
+def test_a_database_that_fails_after_the_claim(
+    remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share is this reader's by then; its value is left to reconciliation."""
+    created = share("s3cret")
+
+    def fail() -> bool:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("vault_app.values.is_deletion_held", fail)
+    assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
+    assert len(remote_store.values) == 1
