@@ -1,7 +1,6 @@
 """Health: /healthz and /livez answer whatever the database does, and all recovers by itself."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 
 import httpx
@@ -16,6 +15,7 @@ from tests.support.clients.sharing import (
     open_share,
 )
 from tests.support.clients.wire import Line, exchange
+from tests.support.load.crowd import Crowd
 from tests.support.servers.parts import wait_until
 from tests.support.servers.restartable import RestartablePostgresql
 from tests.support.servers.service import Service
@@ -34,26 +34,15 @@ def own_postgresql() -> Iterator[RestartablePostgresql]:
     server.close()
 
 
-class _Hanging:
+class _Hanging(Crowd):
     """Forty clients at a time whose requests hang; each that gives up is followed by another."""
 
     def __init__(self, port: int) -> None:
+        super().__init__(40)
         self._port = port
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(40)]
         self.statuses: set[int] = set()
 
-    def __enter__(self) -> "_Hanging":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self) -> None:
+    def _run(self, number: int) -> None:
         while not self._end.is_set():
             with contextlib.suppress(OSError), Line(self._port, seconds=2) as line:
                 self.statuses.add(line.send(create_request("hangs")).answer().status)

@@ -1,20 +1,18 @@
 """A stream of creates and opens, and the ledger of what the service acknowledged."""
 
 import random
-import threading
 from collections import Counter
-from typing import Self
 
 import httpx
 
 from tests.support.clients.sharing import Share
-from tests.support.servers.parts import wait_until
+from tests.support.load.crowd import Crowd
 from tests.support.servers.service import Service
 
 _TIMEOUT = 60
 
 
-class Stream:
+class Stream(Crowd):
     """Threads that create one-time shares and open some of them, until the block ends.
 
     Whatever breaks a connection is taken for a kill. An opening without an answer is in flight:
@@ -22,30 +20,12 @@ class Stream:
     """
 
     def __init__(self, service: Service, threads: int = 4) -> None:
+        super().__init__(threads)
         self._url = service.url
-        self._lock = threading.Lock()
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
         self.waiting: dict[str, Share] = {}
         self.in_flight: dict[str, Share] = {}
         self.handed: Counter[str] = Counter()
         self.complaints: list[str] = []
-        self.done = 0
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def await_more(self, count: int) -> None:
-        """Return when `count` more requests were answered."""
-        target = self.done + count
-        wait_until(lambda: self.done >= target, f"{count} more answers", seconds=60)
 
     def _run(self, number: int) -> None:
         choice = random.Random(number)

@@ -1,14 +1,12 @@
 """A stream of sets, reads and removals, and the ledger of what the service acknowledged."""
 
 import random
-import threading
 from dataclasses import dataclass, field
-from typing import Self
 
 import httpx
 
 from tests.support.clients.keeping import Keeper
-from tests.support.servers.parts import wait_until
+from tests.support.load.crowd import Crowd
 from tests.support.servers.service import Service
 
 
@@ -24,34 +22,16 @@ class _Key:
     possible: list[str | None] = field(default_factory=lambda: [None])
 
 
-class SecretStream:
+class SecretStream(Crowd):
     """Threads that each set, read and remove keys of their own, until the block ends."""
 
     def __init__(self, service: Service, keep: Keeper, threads: int = 4) -> None:
+        super().__init__(threads)
         self._client = {"base_url": service.url, "timeout": 60}
         self._headers = {"Authorization": f"Bearer {keep.token}"}
         self._keep = keep
-        self._end = threading.Event()
         self._keys = [[_Key(f"k-{n}-{m}") for m in range(3)] for n in range(threads)]
-        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
-        self._lock = threading.Lock()
         self.complaints: list[str] = []
-        self.done = 0
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def await_more(self, count: int) -> None:
-        """Return when `count` more requests were answered."""
-        target = self.done + count
-        wait_until(lambda: self.done >= target, f"{count} more answers", seconds=60)
 
     def _run(self, number: int) -> None:
         choice = random.Random(number)

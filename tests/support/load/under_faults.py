@@ -12,10 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
 import httpx
 
+from tests.support.load.crowd import Crowd
 from tests.support.servers.installation import SHORT_LIVED
 from tests.support.servers.parts import wait_until
 
@@ -220,30 +220,16 @@ class Client:
         return "no change"
 
 
-class Load:
+class Load(Crowd):
     """Threads that act until the block ends."""
 
     def __init__(self, urls: list[str], place: str, token: str, threads: int = 6) -> None:
+        super().__init__(threads)
         self.ledger = Ledger()
-        self._end = threading.Event()
         self._clients = [Client(self.ledger, urls, place, token, n) for n in range(threads)]
-        self._threads = [threading.Thread(target=self._run, args=(c,)) for c in self._clients]
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End the load; every answer that is on its way is awaited."""
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, client: Client) -> None:
+    def _run(self, number: int) -> None:
+        client = self._clients[number]
         try:
             while not self._end.is_set():
                 if not client.act():
