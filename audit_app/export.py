@@ -7,7 +7,7 @@ from datetime import datetime
 from audit_app.models import AuditEvent
 
 
-def exported(since: datetime | None = None) -> Iterator[str]:
+def export_lines(since: datetime | None = None) -> Iterator[str]:
     """Yield each event as one JSON object, the oldest first; digests in hexadecimal."""
     events = AuditEvent.objects.order_by("pk")
     if since:

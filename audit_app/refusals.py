@@ -8,7 +8,7 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent, RefusalCount
 
 #: Clients that are counted separately per minute; the others are counted together.
-MOST_CLIENTS = 10_000
+MAX_CLIENTS = 10_000
 _OTHERS = b"others"
 
 _COUNT = """
@@ -27,7 +27,7 @@ def count_refusal(actor: Actor) -> None:
 
 def _counted_as(address_hash: bytes, minute: int) -> bytes:
     others = RefusalCount.objects.filter(minute=minute)
-    if others.count() < MOST_CLIENTS or others.filter(address_hash=address_hash).exists():
+    if others.count() < MAX_CLIENTS or others.filter(address_hash=address_hash).exists():
         return address_hash
     return _OTHERS
 

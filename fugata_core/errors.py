@@ -173,11 +173,11 @@ class Overloaded(FugataError):
 def database_unavailable(error: Exception) -> DatabaseUnavailable:
     """Return the error for a database that failed; log it, and free what its frames hold."""
     logger.error("the database failed: %s", type(error).__name__)
-    let_go(error)
+    clear_frames(error)
     return DatabaseUnavailable()
 
 
-def let_go(error: BaseException | None) -> None:
+def clear_frames(error: BaseException | None) -> None:
     """Free what an exception's frames hold.
 
     A failed connection is in a reference cycle with its exception until the garbage collector runs;

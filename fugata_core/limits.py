@@ -21,27 +21,27 @@ class Limit:
     """A part of the threads, and how long a request waits for one of them, in seconds."""
 
     name: str
-    part: float
-    patience: float
+    fraction: float
+    max_wait: float
 
     def places(self, threads: int) -> int:
         """Return how many of `threads` that is, at least one."""
-        return max(int(threads * self.part), 1)
+        return max(int(threads * self.fraction), 1)
 
 
 #: Requests that need a database, a value store or a key provider: any of these may hang.
-BACKENDS = Limit("backends", 1 / 2, patience=1.0)
+BACKENDS = Limit("backends", 1 / 2, max_wait=1.0)
 #: Responses that a client does not read at once: it may be as slow as `client_socket` allows.
-READERS = Limit("readers", 1 / 2, patience=1.0)
+READERS = Limit("readers", 1 / 2, max_wait=1.0)
 #: Bodies that had not fully arrived when the request got its thread. They wait without one.
-LARGE_BODIES = Limit("large_bodies", 1 / 4, patience=60.0)
+LARGE_BODIES = Limit("large_bodies", 1 / 4, max_wait=60.0)
 #: Refused bodies that are read to their end, so that the client sees why; they do not wait.
-DISCARDS = Limit("discards", 1 / 4, patience=0.0)
+DISCARDS = Limit("discards", 1 / 4, max_wait=0.0)
 
-#: At most HUGE_BODIES large bodies over HUGE bytes at a time: a limit on memory, not threads.
-HUGE, HUGE_BODIES = 2**20, 2
+#: At most MAX_HUGE_BODIES bodies over HUGE_BODY bytes at a time: a limit on memory, not threads.
+HUGE_BODY, MAX_HUGE_BODIES = 2**20, 2
 #: Maximum number of requests with large bodies in the queue.
-QUEUED = 64
+MAX_QUEUED = 64
 
 WAITS = Histogram(
     "fugata_place_wait_seconds",
@@ -95,7 +95,7 @@ class Bulkhead:
     def _wait(self) -> bool:
         while not self._hanging:
             left_before = self._left
-            if self._places.acquire(timeout=self._limit.patience):
+            if self._places.acquire(timeout=self._limit.max_wait):
                 return True
             self._hanging = self._left == left_before
         return False

@@ -62,7 +62,7 @@ def body(shape: type[msgspec.Struct], **examples: object) -> Description:
     return {"required": True, "content": _json(ref("schemas", shape.__name__), examples)}
 
 
-def answer(
+def response(
     description: str, schema: Description | None = None, *headers: str, **examples: Any
 ) -> Description:
     """Return a successful response; no `schema`: it has no body."""
@@ -84,10 +84,10 @@ def _refusal(status: int, errors: list[FugataError], bodiless: bool) -> Descript
     headers = sorted({name for error in errors for name in error.headers})
     phrase = HTTPStatus(status).phrase
     if bodiless:
-        return answer(phrase, None, *headers)
+        return response(phrase, None, *headers)
     examples = {type(error).__name__ + str(n or ""): error for n, error in enumerate(errors)}
     texts = {name: {"error": error.sentence} for name, error in examples.items()}
-    return answer(phrase, ref("schemas", "Error"), *headers, **texts)
+    return response(phrase, ref("schemas", "Error"), *headers, **texts)
 
 
 class _Schema(AutoSchema):

@@ -45,12 +45,12 @@ def document() -> tuple[bytes, str]:
         return _document()
 
 
-def _forget(**_: Any) -> None:
+def _clear_caches(**_: Any) -> None:
     for made in (_found, _document, _chapters):
         made.cache_clear()
 
 
-setting_changed.connect(_forget)  # tests change settings
+setting_changed.connect(_clear_caches)  # tests change settings
 
 
 @allow_methods("GET", "HEAD")

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from fugata_core.limits import HUGE_BODIES, LARGE_BODIES, QUEUED, observe_wait
+from fugata_core.limits import LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED, observe_wait
 
 
 class Sender(Protocol):
@@ -27,19 +27,19 @@ class Admission(Generic[S]):
 
     def __init__(self, threads: int) -> None:
         self._places = LARGE_BODIES.places(threads)
-        self._huge_places = min(HUGE_BODIES, self._places)
+        self._huge_places = min(MAX_HUGE_BODIES, self._places)
         self._line: deque[S] = deque()
 
-    def join(self, sender: S) -> bool:
+    def enqueue(self, sender: S) -> bool:
         """Append a request to the queue; return False when that is full."""
-        if len(self._line) >= QUEUED:
+        if len(self._line) >= MAX_QUEUED:
             return False
         sender.since = time.monotonic()
-        sender.deadline = sender.since + LARGE_BODIES.patience
+        sender.deadline = sender.since + LARGE_BODIES.max_wait
         self._line.append(sender)
         return True
 
-    def next(self) -> S | None:
+    def admit(self) -> S | None:
         """Remove and return the first request that there is a place for; None if there is none."""
         for sender in self._line:
             if self._places and (self._huge_places or not sender.is_huge):
@@ -49,11 +49,11 @@ class Admission(Generic[S]):
                 return sender
         return None
 
-    def leave(self, sender: S) -> None:
+    def release(self, sender: S) -> None:
         """Give back the place of an answered request."""
         self._count(sender, 1)
 
-    def late(self, now: float) -> Iterator[S]:
+    def remove_late(self, now: float) -> Iterator[S]:
         """Remove and yield those that have waited too long."""
         while self._line and self._line[0].deadline <= now:
             late = self._line.popleft()

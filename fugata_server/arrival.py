@@ -9,13 +9,13 @@ from enum import Enum, auto
 
 from django.conf import settings
 
-from fugata_core.limits import HUGE
+from fugata_core.limits import HUGE_BODY
 from fugata_core.routes import HEALTH, LIVENESS
 
 #: Maximum bytes of a request's head; gunicorn's own limits on lines and fields are lower.
-LONGEST_HEAD = 64 * 1024
+MAX_HEAD = 64 * 1024
 #: Bytes of a body that must arrive before a thread gets the request.
-SMALL = 64 * 1024
+FIRST_PART = 64 * 1024
 #: gunicorn's limit on a request line, and what it must see of a longer one to refuse it.
 _LINE = 8190 + 4
 
@@ -37,7 +37,7 @@ class ArrivalState(Enum):
     BODY = auto()
     #: All of it.
     WHOLE = auto()
-    #: The head and the first `SMALL` bytes of a larger body.
+    #: The head and the first `FIRST_PART` bytes of a larger body.
     LARGE = auto()
     #: A head over the limit.
     TOO_LONG = auto()
@@ -69,18 +69,18 @@ class Arrival:
         return self.state is ArrivalState.WHOLE and self.data.startswith(_PROBES)
 
     def is_huge(self) -> bool:
-        """Return whether more than HUGE bytes of its body may be kept; chunked, nobody knows.
+        """Return whether more than HUGE_BODY bytes of its body may be kept; chunked, nobody knows.
 
         What is declared to be over MAX_BODY_SIZE is refused and thrown away, piece by piece.
         """
-        return self._length is None or HUGE < self._length <= settings.MAX_BODY_SIZE
+        return self._length is None or HUGE_BODY < self._length <= settings.MAX_BODY_SIZE
 
     def _head(self) -> ArrivalState:
         end = self.data.find(b"\r\n\r\n", max(self._scanned - 3, 0))
-        if end >= 0 and end <= LONGEST_HEAD:
+        if end >= 0 and end <= MAX_HEAD:
             self._frame(end)
             return ArrivalState.BODY
-        if end >= 0 or len(self.data) > LONGEST_HEAD:
+        if end >= 0 or len(self.data) > MAX_HEAD:
             return ArrivalState.TOO_LONG
         return ArrivalState.WHOLE if self._is_refused() else ArrivalState.HEAD
 
@@ -110,7 +110,7 @@ class Arrival:
                 return ArrivalState.WHOLE
         elif here >= self._length:
             return ArrivalState.WHOLE
-        return ArrivalState.LARGE if here >= SMALL else ArrivalState.BODY
+        return ArrivalState.LARGE if here >= FIRST_PART else ArrivalState.BODY
 
     def _chunks_ended(self) -> bool:
         """Return whether the last chunk has arrived, or one that gunicorn refuses."""

@@ -13,9 +13,9 @@ from celery.platforms import EX_FAILURE
 from celery.worker import state
 
 #: Seconds between two checks of the schedule; a worker that shuts down waits for one.
-INTERVAL = 0.25
+CHECK_INTERVAL = 0.25
 #: Maximum seconds of that wait, in case beat itself is waiting for the broker.
-PATIENCE = 2.0
+STOP_TIMEOUT = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class BeatThread(threading.Thread):
         super().__init__(name="beat", daemon=True)
         self._service = Service(
             app,
-            max_interval=INTERVAL,  # type: ignore[arg-type]  # it may be a float
+            max_interval=CHECK_INTERVAL,  # type: ignore[arg-type]  # it may be a float
             scheduler_cls=app.conf.beat_scheduler,
         )
         self._stopping = False
@@ -47,7 +47,7 @@ class BeatThread(threading.Thread):
         """Save the schedule and end."""
         self._stopping = True
         self._service.stop()
-        self.join(PATIENCE)
+        self.join(STOP_TIMEOUT)
 
 
 class BeatBesideWorker(bootsteps.StartStopStep):

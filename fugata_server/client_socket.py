@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from fugata_core.limits import READERS, Bulkhead, bulkhead
-from fugata_server.request_buffer import IDLE, SLOWEST
+from fugata_server.request_buffer import IDLE_TIMEOUT, MIN_RATE
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -24,7 +24,7 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 class ClientSocket(socket.socket):
     """What gunicorn reads requests from and writes answers to."""
 
-    _patience = IDLE
+    _timeout = IDLE_TIMEOUT
     #: Whether the request that is being answered has a place for a huge body.
     may_be_huge = False
     _place: Bulkhead | None = None
@@ -43,12 +43,12 @@ class ClientSocket(socket.socket):
         """Do nothing: the socket is always non-blocking, and `recv` waits within its timeout."""
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set how long `recv` waits, in seconds; None stands for `IDLE`, not for ever."""
-        self._patience = IDLE if seconds is None else seconds
+        """Set how long `recv` waits, in seconds; None stands for `IDLE_TIMEOUT`, not for ever."""
+        self._timeout = IDLE_TIMEOUT if seconds is None else seconds
 
     def gettimeout(self) -> float:
         """Return how long `recv` waits, in seconds."""
-        return self._patience
+        return self._timeout
 
     def read_now(self, size: int) -> bytes:
         """Return what has arrived, up to `size` bytes. Raises BlockingIOError if nothing has."""
@@ -60,7 +60,7 @@ class ClientSocket(socket.socket):
             try:
                 return self.read_now(size)
             except BlockingIOError:
-                if not self._becomes(select.POLLIN, self._patience):
+                if not self._becomes(select.POLLIN, self._timeout):
                     raise TimeoutError("nothing came in") from None
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
@@ -74,14 +74,14 @@ class ClientSocket(socket.socket):
                     self._await_reader()
                     continue
                 sent += step
-                self._deadline += step / SLOWEST
+                self._deadline += step / MIN_RATE
 
     def reserve(self) -> bool:
         """Hold a place for a slow reader until `answered`; return False when there is none."""
         if self._place is None:
             place = bulkhead(READERS)
             self._place = place if place.enter() else None
-            self._deadline = time.monotonic() + IDLE
+            self._deadline = time.monotonic() + IDLE_TIMEOUT
         return self._place is not None
 
     def answered(self) -> None:
@@ -93,7 +93,7 @@ class ClientSocket(socket.socket):
     def _await_reader(self) -> None:
         if not self.reserve():
             self._abort()
-        left = min(self._deadline - time.monotonic(), IDLE)
+        left = min(self._deadline - time.monotonic(), IDLE_TIMEOUT)
         if left <= 0 or not self._becomes(select.POLLOUT, left):
             self._abort()
 

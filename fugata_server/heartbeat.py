@@ -1,6 +1,6 @@
 """Heartbeat of the Celery worker, which listens on no port: a file that it keeps touching.
 
-`python -m fugata_server.heartbeat` is the probe: it fails if the file is older than `OLDEST`.
+`python -m fugata_server.heartbeat` is the probe: it fails if the file is older than `MAX_AGE`.
 """
 
 import os
@@ -15,7 +15,7 @@ from celery import bootsteps
 PERIOD = 10.0
 #: Seconds after which a worker is considered dead. There is no heartbeat while a task runs, and the
 #: longest (reconciliation) takes minutes.
-OLDEST = 1800.0
+MAX_AGE = 1800.0
 
 
 def _file() -> Path:
@@ -49,7 +49,7 @@ def main() -> int:
     except FileNotFoundError:
         print("the worker has given no sign of life yet", file=sys.stderr)  # noqa: T201
         return 1
-    if age > OLDEST:
+    if age > MAX_AGE:
         print(f"the worker's last sign of life is {age:.0f} seconds old", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -28,23 +28,23 @@ def children() -> list[Child]:
     return [Child("web", WEB, essential=True), Child("worker", [*WORKER, "--with-beat"])]
 
 
-def become_parent(patience: float, log_format: str) -> NoReturn:
-    """Replace this process with the parent; children get `patience` seconds to shut down.
+def become_parent(grace: float, log_format: str) -> NoReturn:
+    """Replace this process with the parent; children get `grace` seconds to shut down.
 
     A signal that arrives meanwhile stays pending until the parent can handle it.
     """
     os.environ[PREPARED] = "1"
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    arguments = ["-m", "fugata_server.processes", str(patience), log_format]
+    arguments = ["-m", "fugata_server.processes", str(grace), log_format]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # ourselves
 
 
-def main(patience: str, log_format: str) -> int:
+def main(grace: str, log_format: str) -> int:
     """Run the children; return the exit status."""
     console = logging.StreamHandler()
     console.setFormatter(logs.formatter(log_format))
     logging.basicConfig(level=logging.INFO, handlers=[console])
-    return supervise(children(), float(patience))
+    return supervise(children(), float(grace))
 
 
 if __name__ == "__main__":

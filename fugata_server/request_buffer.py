@@ -13,17 +13,17 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
-from fugata_core.limits import DISCARDS, HUGE, bulkhead
+from fugata_core.limits import DISCARDS, HUGE_BODY, bulkhead
 
 _STEP = 2**18
 #: Seconds without a byte after which a client is given up.
-IDLE = 30.0
+IDLE_TIMEOUT = 30.0
 #: Bounds, in bytes and seconds, on what is discarded so that the client sees the response.
-DISCARD_MOST = 128 * 2**20
+MAX_DISCARDED = 128 * 2**20
 DISCARD_SECONDS = 10.0
 
-#: Bytes a second that a client must average, after the first `IDLE` seconds.
-SLOWEST = 32 * 1024
+#: Bytes a second that a client must average, after the first `IDLE_TIMEOUT` seconds.
+MIN_RATE = 32 * 1024
 
 
 def has_body(request: HttpRequest) -> bool:
@@ -62,7 +62,7 @@ def _declared(request: HttpRequest) -> int | None:
 
 def _read(request: HttpRequest, declared: int | None) -> bytes:
     if declared is not None and declared <= _STEP:
-        body = _piece(request, declared, time.monotonic() + IDLE + _STEP / SLOWEST)
+        body = _piece(request, declared, time.monotonic() + IDLE_TIMEOUT + _STEP / MIN_RATE)
     else:
         body = _read_in_steps(request, declared)
     if declared is not None and len(body) < declared:
@@ -76,10 +76,10 @@ def _read_in_steps(request: HttpRequest, declared: int | None) -> bytes:
     while piece := _piece(
         request,
         _STEP if declared is None else min(_STEP, declared - len(body)),
-        began + IDLE + (len(body) + _STEP) / SLOWEST,
+        began + IDLE_TIMEOUT + (len(body) + _STEP) / MIN_RATE,
     ):
         body += piece
-        if len(body) > HUGE and not _may_be_huge(request):
+        if len(body) > HUGE_BODY and not _may_be_huge(request):
             _hang_up(request)
             raise Overloaded()
         if len(body) > settings.MAX_BODY_SIZE:
@@ -105,7 +105,7 @@ def _piece(request: HttpRequest, size: int, deadline: float) -> bytes:
     left = deadline - time.monotonic()
     if left <= 0:
         raise BodyTooSlow()
-    _set_timeout(request, min(IDLE, left))
+    _set_timeout(request, min(IDLE_TIMEOUT, left))
     try:
         return bytes(request.META["wsgi.input"].read(size))
     except TimeoutError as error:
@@ -129,7 +129,7 @@ def _install(request: HttpRequest, body: bytes) -> None:
 
 
 def discard(
-    request: HttpRequest, most: int = DISCARD_MOST, seconds: float = DISCARD_SECONDS
+    request: HttpRequest, most: int = MAX_DISCARDED, seconds: float = DISCARD_SECONDS
 ) -> None:
     """Read and drop what is left of the body, up to `most` bytes or `seconds`."""
     if not has_body(request) or hasattr(request, "_body"):

@@ -62,10 +62,10 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def supervise(children: list[Child], patience: float) -> int:
+def supervise(children: list[Child], grace: float) -> int:
     """Run `children` until SIGTERM or SIGINT, or until an essential one ends.
 
-    Then they have `patience` seconds to finish their work, before they are killed.
+    Then they have `grace` seconds to finish their work, before they are killed.
     Return the exit status: 0 after a signal.
     """
     asked: SimpleQueue[int] = SimpleQueue()  # unlike Event, safe in a signal handler
@@ -79,7 +79,7 @@ def supervise(children: list[Child], patience: float) -> int:
     try:
         return _watch(children, asked)
     finally:
-        _end(children, patience)
+        _end(children, grace)
 
 
 def _asked_within(seconds: float, asked: SimpleQueue[int]) -> bool:
@@ -113,10 +113,10 @@ def _restart_when_due(child: Child) -> None:
         child.start()
 
 
-def _end(children: list[Child], patience: float) -> None:
+def _end(children: list[Child], grace: float) -> None:
     for child in children:
         child.signal_group(signal.SIGTERM)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + grace
     for child in children:
         if child.process is not None:
             try:

@@ -25,18 +25,18 @@ from fugata_server.admission import Admission
 from fugata_server.arrival import Arrival, ArrivalState
 from fugata_server.client_socket import ClientSocket
 from fugata_server.refusals import HeadTooLong, HeadTooSlow, as_bytes
-from fugata_server.request_buffer import IDLE
+from fugata_server.request_buffer import IDLE_TIMEOUT
 
 #: Seconds from a request's first byte to the end of its head.
-HEAD = 10.0
+HEAD_TIMEOUT = 10.0
 #: Seconds that a client that was told "close" has to close its end (RFC 9112, section 9.6).
-LINGER = 2.0
+LINGER_TIMEOUT = 2.0
 #: Bytes that a client may still send meanwhile.
-DRAINED = 64 * 1024
+MAX_DRAINED = 64 * 1024
 #: Maximum bytes of unfinished requests, of all connections together.
-HELD = 32 * 2**20
+MAX_HELD = 32 * 2**20
 #: File descriptors kept free for the threads once there was none left for a connection.
-SPARE = 16
+SPARE_DESCRIPTORS = 16
 _STEP = 64 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -98,20 +98,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close_oldest()
         self.nr_conns += 1
         connection = Connection(self.cfg, accepted, client, listener.getsockname())
-        self._wait(connection, self._idle, self.cfg.keepalive)
+        self._move_to(connection, self._idle, self.cfg.keepalive)
 
     def _accept_failed(self, error: OSError) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             self.log.warning("No file descriptor is left for a connection: see `ulimit -n`")
             # Lower the limit from now on: the requests being served may need files too.
-            spare = min(SPARE, self.nr_conns // 2)
+            spare = min(SPARE_DESCRIPTORS, self.nr_conns // 2)
             self.worker_connections = max(self.nr_conns - spare, 2)
             for _ in range(spare + 1):
                 self._close_oldest()
         elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
             raise error
 
-    def _wait(self, connection: Connection, group: Group, seconds: float) -> None:
+    def _move_to(self, connection: Connection, group: Group, seconds: float) -> None:
         """Have the poller watch a connection as one of `group`."""
         if connection.group is not None:
             del connection.group[connection]
@@ -124,7 +124,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         connection.deadline = connection.since + seconds
         group[connection] = None
 
-    def _waits_no_more(self, connection: Connection) -> None:
+    def _leave_group(self, connection: Connection) -> None:
         """Remove it from its group. It stays watched: most clients send nothing before the
         response, and that saves two system calls per request.
         """
@@ -153,11 +153,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._drain(connection, data)
         elif data:
             self._held += len(data)
-            self._arrived(connection, data)
+            self._on_data(connection, data)
         else:
-            self._ended(connection)
+            self._on_end(connection)
 
-    def _arrived(self, connection: Connection, data: bytes) -> None:
+    def _on_data(self, connection: Connection, data: bytes) -> None:
         state = connection.arrival.add(data)
         if state is ArrivalState.WHOLE:
             self._hand_over(connection)
@@ -170,13 +170,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _await_rest(self, connection: Connection, state: ArrivalState) -> None:
         if connection.group is not self._arriving:
-            self._wait(connection, self._arriving, HEAD)
+            self._move_to(connection, self._arriving, HEAD_TIMEOUT)
         if state is ArrivalState.BODY and not connection.awaits_body:
             connection.awaits_body = True
-            connection.deadline = time.monotonic() + IDLE
+            connection.deadline = time.monotonic() + IDLE_TIMEOUT
             if connection.arrival.expects:
                 self._continue(connection)
-        if self._held > HELD and self._arriving:
+        if self._held > MAX_HELD and self._arriving:
             self._close(next(iter(self._arriving)))
 
     def _continue(self, connection: Connection) -> None:
@@ -187,7 +187,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._close(connection)
 
-    def _ended(self, connection: Connection) -> None:
+    def _on_end(self, connection: Connection) -> None:
         """Handle the end of the client's data: a thread answers an incomplete body."""
         if connection.arrival.state is ArrivalState.BODY:
             self._hand_over(connection)
@@ -195,7 +195,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(connection)
 
     def _hand_over(self, connection: Connection) -> None:
-        self._waits_no_more(connection)
+        self._leave_group(connection)
         connection.init()
         connection.parser.unreader.unread(bytes(connection.arrival.data))
         self.enqueue_req(connection)
@@ -214,15 +214,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _enqueue_large(self, connection: Connection) -> None:
         """Queue a request with a large body until its turn; refuse it if the queue is full."""
         held, connection.is_huge = len(connection.arrival.data), connection.arrival.is_huge()
-        if not self._large_bodies.join(connection):
+        if not self._large_bodies.enqueue(connection):
             self._refuse(connection, Overloaded())
             return
-        self._waits_no_more(connection)
+        self._leave_group(connection)
         self._held += held
         self._admit()
 
     def _admit(self) -> None:
-        while connection := self._large_bodies.next():
+        while connection := self._large_bodies.admit():
             self._held -= len(connection.arrival.data)
             connection.is_large = True
             connection.sock.may_be_huge = connection.is_huge
@@ -248,7 +248,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Wait for the next request, or for the client to close."""
         if conn.is_large:
             conn.is_large = conn.sock.may_be_huge = False
-            self._large_bodies.leave(conn)
+            self._large_bodies.release(conn)
             self._admit()
         try:
             kept = not fs.cancelled() and fs.result()
@@ -256,27 +256,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(conn)
             return
         if kept:
-            self._next(conn)
+            self._await_next_request(conn)
         else:
-            self._let_go(conn)
+            self._half_close(conn)
 
-    def _next(self, connection: Connection) -> None:
+    def _await_next_request(self, connection: Connection) -> None:
         connection.begin()
         lingers = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
-        self._wait(connection, self._idle, lingers)
+        self._move_to(connection, self._idle, lingers)
         # Requests may be pipelined: the thread may have read into the next one.
         if ahead := connection.parser.unreader.take_buffered():
             self._held += len(ahead)
-            self._arrived(connection, ahead)
+            self._on_data(connection, ahead)
 
     # --- The end of a connection -----------------------------------------------------------------
 
     def _refuse(self, connection: Connection, error: FugataError) -> None:
         with suppress(OSError):
             connection.sock.send(as_bytes(error))
-        self._let_go(connection)
+        self._half_close(connection)
 
-    def _let_go(self, connection: Connection) -> None:
+    def _half_close(self, connection: Connection) -> None:
         """Close our side, and wait briefly for the client's: else it might miss the response."""
         try:
             connection.sock.shutdown(socket.SHUT_WR)
@@ -285,15 +285,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         self._held -= len(connection.arrival.data) if connection.group is not None else 0
         connection.arrival.data.clear()
-        self._wait(connection, self._leaving, LINGER)
+        self._move_to(connection, self._leaving, LINGER_TIMEOUT)
 
     def _drain(self, connection: Connection, data: bytes) -> None:
         connection.drained += len(data)
-        if not data or connection.drained > DRAINED:
+        if not data or connection.drained > MAX_DRAINED:
             self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        self._waits_no_more(connection)
+        self._leave_group(connection)
         self._unwatch(connection)
         self.nr_conns -= 1
         connection.close()
@@ -311,7 +311,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if now - self._swept < 0.5:
             return
         self._swept = now
-        for late in self._large_bodies.late(now):
+        for late in self._large_bodies.remove_late(now):
             self._held -= len(late.arrival.data)
             self._refuse(late, Overloaded())
         waiting = chain(self._idle, self._arriving, self._leaving)

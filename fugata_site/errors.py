@@ -33,9 +33,9 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> HttpResp
     request = context["request"]._request
     if isinstance(error, exceptions.MethodNotAllowed):
         allowed = ", ".join(context["view"].allowed_methods)
-        return answer(request, MethodNotAllowed(allowed=allowed))
+        return error_response(request, MethodNotAllowed(allowed=allowed))
     failure = getattr(context["view"], "failure", InternalError.sentence)
-    return answer(request, translated(error, failure))
+    return error_response(request, translated(error, failure))
 
 
 def translated(error: Exception, failure: str = InternalError.sentence) -> FugataError:
@@ -55,14 +55,14 @@ def translated(error: Exception, failure: str = InternalError.sentence) -> Fugat
     return InternalError(failure)
 
 
-def answer(request: HttpRequest, error: FugataError) -> HttpResponse:
+def error_response(request: HttpRequest, error: FugataError) -> HttpResponse:
     """Return the response to `error`: the view's own page, else a page for people or JSON."""
     page = refusal_page_at(request.path_info)
     shown = page(request, error) if page else None
-    return shown or _usual_answer(request, error)
+    return shown or _default_response(request, error)
 
 
-def _usual_answer(request: HttpRequest, error: FugataError) -> HttpResponse:
+def _default_response(request: HttpRequest, error: FugataError) -> HttpResponse:
     if _is_for_people(request):
         context = {
             "title": error.title,
@@ -87,19 +87,21 @@ def _is_for_people(request: HttpRequest) -> bool:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return the response to what Django refuses: an unknown Host, too many form fields."""
-    return answer(request, UnknownHost() if isinstance(exception, DisallowedHost) else BadRequest())
+    return error_response(
+        request, UnknownHost() if isinstance(exception, DisallowedHost) else BadRequest()
+    )
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return the response to a forbidden request."""
-    return answer(request, Forbidden())
+    return error_response(request, Forbidden())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return the response to an unknown path."""
-    return answer(request, NotFound())
+    return error_response(request, NotFound())
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Return the response to an error outside every view."""
-    return answer(request, InternalError())
+    return error_response(request, InternalError())

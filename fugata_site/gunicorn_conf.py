@@ -89,7 +89,7 @@ def _be_ready_to_fork() -> None:
 
     _ = get_resolver().reverse_dict
     connections.close_all()
-    backends.forget()
+    backends.reset_backends()
     # The collector would write to each object that it visits, and so unshare its memory page.
     gc.collect()
     gc.freeze()
@@ -106,7 +106,7 @@ def _listen_for_scrapes() -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Drop the live gauges of a worker that ended; its counters stay."""
-    folder.forget_process(worker.pid)
+    folder.drop_process(worker.pid)
 
 
 def post_worker_init(worker: Any) -> None:

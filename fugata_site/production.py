@@ -21,7 +21,7 @@ def shared_state(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
 
 
 def _generated_keys() -> Iterator[CheckMessage]:
-    for name in settings.GENERATED:
+    for name in settings.GENERATED_SECRETS:
         yield Error(
             f"{name}: several replicas (REPLICAS) or pods need the same one, and each would make"
             " its own under FUGATA_HOME.",

@@ -21,11 +21,11 @@ from vault_app.models import KeyEncryptionKey
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: How far back counts go.
-KEPT = 30 * DAY
+RETENTION = 30 * DAY
 #: An event may be committed this long after its timestamp, so this many hours are recounted.
 RECOUNTED = 2 * HOUR
 #: At most this many rows are counted where there may be any number.
-MANY = 100_000
+MAX_COUNTED = 100_000
 
 Counts = dict[datetime, dict[str, int]]
 
@@ -52,7 +52,7 @@ def count_hours() -> int:
         _count_hour(hour)
         counted += 1
         hour = _next_busy_hour(hour + HOUR)
-    HourlyCount.objects.filter(hour__lt=end - KEPT - DAY).delete()
+    HourlyCount.objects.filter(hour__lt=end - RETENTION - DAY).delete()
     return counted
 
 
@@ -60,7 +60,7 @@ def _uncounted_from(end: datetime) -> datetime | None:
     newest = HourlyCount.objects.order_by("-hour").values_list("hour", flat=True).first()
     if newest is not None:
         return min(newest + HOUR, end) - RECOUNTED
-    return _next_busy_hour(end - KEPT)
+    return _next_busy_hour(end - RETENTION)
 
 
 def _next_busy_hour(start: datetime) -> datetime | None:
@@ -141,7 +141,7 @@ class Backlog:
     lag: timedelta
 
 
-def backlog(most: int | None = MANY) -> Backlog:
+def backlog(most: int | None = MAX_COUNTED) -> Backlog:
     """Return how far behind the purge is, counting at most `most` shares (None: all)."""
     expired = Share.objects.expired()
     oldest = expired.aggregate(oldest=Min("expires_at"))["oldest"]

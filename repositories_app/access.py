@@ -24,14 +24,14 @@ class AuthorizedRepository:
     name: str
 
 
-def readable(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
+def authorize_reading(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
     """Return the repository for reading. Raises RepositoryNotFound; a refusal is recorded."""
-    return _seen(caller, name, actor)[0]
+    return _find_visible(caller, name, actor)[0]
 
 
-def writable(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
+def authorize_writing(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
     """Return the repository for writing. Raises RepositoryNotFound, Forbidden."""
-    repository, role = _seen(caller, name, actor)
+    repository, role = _find_visible(caller, name, actor)
     if caller.read_only or role not in _MAY_WRITE:
         SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)
@@ -39,15 +39,15 @@ def writable(caller: Caller, name: str, actor: Actor) -> AuthorizedRepository:
     return repository
 
 
-def _seen(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRepository, str]:
+def _find_visible(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRepository, str]:
     """Return the repository and the caller's role in it. Raises RepositoryNotFound.
 
     One query whether it is missing or hidden: not even the timing tells which.
     """
     if not is_repository_name(name):
         raise RepositoryNotFound()
-    only_of_token = caller.token_id if caller.narrowed else None
-    found = access_table().membership(name, caller.user_id, only_of_token)
+    narrowed_token_id = caller.token_id if caller.narrowed else None
+    found = access_table().membership(name, caller.user_id, narrowed_token_id)
     if found is None:
         SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)

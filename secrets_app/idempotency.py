@@ -1,4 +1,4 @@
-"""Idempotency keys: a client that lost a response retries under the same key and gets it.
+"""IdempotentRequest keys: a client that lost a response retries under the same key and gets it.
 
 Stored for that: a digest of the key, a MAC of the request, and the answer sealed under a key that
 is derived from the idempotency key and, for an opening, from the link. Neither is stored, so the
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from fugata_core import tokens
@@ -34,7 +35,7 @@ _NONCE = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Idempotency:
+class IdempotentRequest:
     """A request that may be retried: its key, its scope, and what else must be the same.
 
     `scope`: the kind of request and its target; `request`: its body; `link_secret`: the part of
@@ -77,36 +78,36 @@ def checked_key(text: str | None) -> str | None:
     raise BadRequest("Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters")
 
 
-def for_creation(key: str, body: bytes) -> Idempotency:
+def for_creation(key: str, body: bytes) -> IdempotentRequest:
     """Return the idempotency of `POST /secrets` with that body."""
-    return Idempotency(key, b"create", body)
+    return IdempotentRequest(key, b"create", body)
 
 
-def for_opening(key: str, share_id: str) -> Idempotency:
+def for_opening(key: str, share_id: str) -> IdempotentRequest:
     """Return the idempotency of opening that share."""
     scope = b"open" + tokens.digest(share_id)
-    return Idempotency(key, scope, link_secret=ids.link_secret(share_id))
+    return IdempotentRequest(key, scope, link_secret=ids.link_secret(share_id))
 
 
-def recall(once: Idempotency) -> bytes | None:
+def stored_answer(idempotent: IdempotentRequest) -> bytes | None:
     """Return the answer given under the key, or None if there is none or it has expired.
 
     Raises KeyReused if the key came with another request, DecryptFailed if the answer was altered.
     """
-    kept = IdempotentResponse.objects.filter(digest=once.digest(), expires_at__gt=Now()).first()
+    kept = _live(idempotent).first()
     if kept is None:
         return None
-    if not hmac.compare_digest(bytes(kept.request_mac), once.mac()):
+    if not hmac.compare_digest(bytes(kept.request_mac), idempotent.mac()):
         raise KeyReused()
     sealed = bytes(kept.sealed)
     try:
-        return once.cipher().decrypt(sealed[:_NONCE], sealed[_NONCE:], once.digest())
+        return idempotent.cipher().decrypt(sealed[:_NONCE], sealed[_NONCE:], idempotent.digest())
     except InvalidTag:
         logger.error("a kept answer does not open")
         raise DecryptFailed() from None
 
 
-def keep(once: Idempotency, answer: bytes, share_expires_at: datetime) -> None:
+def store_answer(idempotent: IdempotentRequest, answer: bytes, share_expires_at: datetime) -> None:
     """Keep `answer` for the grace period, or until its share expires if that comes first.
 
     Call it in the transaction that the answer reports on. Raises IntegrityError if a concurrent
@@ -114,21 +115,24 @@ def keep(once: Idempotency, answer: bytes, share_expires_at: datetime) -> None:
     """
     ends = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
     nonce = os.urandom(_NONCE)
-    IdempotentResponse.objects.filter(digest=once.digest(), expires_at__lte=Now()).delete()
+    IdempotentResponse.objects.filter(digest=idempotent.digest(), expires_at__lte=Now()).delete()
     IdempotentResponse.objects.create(
-        digest=once.digest(),
-        request_mac=once.mac(),
-        sealed=nonce + once.cipher().encrypt(nonce, answer, once.digest()),
+        digest=idempotent.digest(),
+        request_mac=idempotent.mac(),
+        sealed=nonce + idempotent.cipher().encrypt(nonce, answer, idempotent.digest()),
         expires_at=min(ends, share_expires_at),
     )
 
 
-def forget(once: Idempotency) -> bool:
+def delete_answer(idempotent: IdempotentRequest) -> bool:
     """Destroy a kept answer and return whether there was one."""
-    kept = IdempotentResponse.objects.filter(digest=once.digest(), expires_at__gt=Now())
-    return bool(kept.delete()[0])
+    return bool(_live(idempotent).delete()[0])
 
 
-def purge_kept_answers() -> int:
+def _live(idempotent: IdempotentRequest) -> QuerySet[IdempotentResponse]:
+    return IdempotentResponse.objects.filter(digest=idempotent.digest(), expires_at__gt=Now())
+
+
+def purge_answers() -> int:
     """Destroy the answers whose grace period is over and return how many."""
     return IdempotentResponse.objects.filter(expires_at__lte=Now()).delete()[0]

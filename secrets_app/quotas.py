@@ -22,8 +22,8 @@ from secrets_app.errors import ClientQuotaReached, InstallationFull
 from secrets_app.models import Share
 
 #: Seconds for which a measurement of the installation is valid, and one that says "full".
-GOOD_FOR = 10.0
-FULL_FOR = 1.0
+VALID_FOR = 10.0
+VALID_FOR_IF_FULL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,19 @@ class Quota:
         return None
 
 
-def per_client() -> Quota:
+def client_quota() -> Quota:
     """Return what one client may keep."""
     return Quota(settings.QUOTA_SHARES_PER_CLIENT, settings.QUOTA_BYTES_PER_CLIENT)
 
 
-def of_all() -> Quota:
+def installation_quota() -> Quota:
     """Return what the installation may keep."""
     return Quota(settings.QUOTA_SHARES_TOTAL, settings.QUOTA_BYTES_TOTAL)
 
 
 def counted_client(actor: Actor) -> bytes | None:
     """Return the keyed hash of the address, or IPv6 /64, that a share counts under, or None."""
-    return bytes.fromhex(actor.bucket) if per_client() != Quota(0, 0) and actor.bucket else None
+    return bytes.fromhex(actor.bucket) if client_quota() != Quota(0, 0) and actor.bucket else None
 
 
 def check_quotas(actor: Actor, size: int) -> None:
@@ -62,7 +62,7 @@ def check_quotas(actor: Actor, size: int) -> None:
     client = counted_client(actor)
     if client is not None:
         _check_client(client, size)
-    if of_all() != Quota(0, 0) and not installation_usage.admits(size):
+    if installation_quota() != Quota(0, 0) and not installation_usage.admits(size):
         raise InstallationFull()
 
 
@@ -72,7 +72,7 @@ def _check_client(client: bytes, size: int) -> None:
         .filter(client=client)
         .aggregate(shares=Count("pk"), bytes=Sum("size", default=0), first=Min("expires_at"))
     )
-    limit = per_client().exceeded(kept["shares"] + 1, kept["bytes"] + size)
+    limit = client_quota().exceeded(kept["shares"] + 1, kept["bytes"] + size)
     if limit:
         raise ClientQuotaReached(limit, _seconds_to(kept["first"]))
 
@@ -95,11 +95,11 @@ class InstallationUsage:
 
     def admits(self, size: int) -> bool:
         """Count one more share of `size` bytes; return False if that exceeds the quota."""
-        if self._is_old(GOOD_FOR):
+        if self._is_old(VALID_FOR):
             self._measure()
         if self._take(size):
             return True
-        if not self._is_old(FULL_FOR):
+        if not self._is_old(VALID_FOR_IF_FULL):
             return False
         self._measure()
         return self._take(size)
@@ -109,7 +109,7 @@ class InstallationUsage:
 
     def _take(self, size: int) -> bool:
         with self._lock:
-            if of_all().exceeded(self._shares + 1, self._bytes + size):
+            if installation_quota().exceeded(self._shares + 1, self._bytes + size):
                 return False
             self._shares += 1
             self._bytes += size
@@ -120,7 +120,7 @@ class InstallationUsage:
         if not self._measuring.acquire(blocking=self._at == -math.inf):
             return
         try:
-            if self._is_old(FULL_FOR):
+            if self._is_old(VALID_FOR_IF_FULL):
                 self._count()
         finally:
             self._measuring.release()

@@ -18,17 +18,17 @@ from vault_app.stores.base import ValueStore
 
 def load(setting: str, **more: Any) -> Any:
     """Return a new backend as `setting` ({"BACKEND": dotted path, "OPTIONS": {…}}) names it."""
-    return _made(getattr(settings, setting), **more)
+    return _construct(getattr(settings, setting), **more)
 
 
 def load_provider(name: str) -> KeyProvider | None:
     """Return a new key provider of that name, as KEY_PROVIDERS sets it up; None if not set up."""
-    configured = settings.KEY_PROVIDERS.get(name)
-    return cast(KeyProvider, _made(configured)) if configured else None
+    config = settings.KEY_PROVIDERS.get(name)
+    return cast(KeyProvider, _construct(config)) if config else None
 
 
-def _made(configured: dict[str, Any], **more: Any) -> Any:
-    return import_string(configured["BACKEND"])(**configured["OPTIONS"], **more)
+def _construct(config: dict[str, Any], **more: Any) -> Any:
+    return import_string(config["BACKEND"])(**config["OPTIONS"], **more)
 
 
 @cache
@@ -63,12 +63,12 @@ def _other_provider(name: str) -> KeyProvider | None:
         raise KeyUnavailable(f"the key's provider can't be used: {error}") from None
 
 
-def forget(**_: Any) -> None:
+def reset_backends(**_: Any) -> None:
     """Reload every backend on its next use (tests change settings)."""
     value_store.cache_clear()
     key_provider.cache_clear()
 
 
-setting_changed.connect(forget)
+setting_changed.connect(reset_backends)
 # A connection must not be shared with a forked process.
-os.register_at_fork(after_in_child=forget)
+os.register_at_fork(after_in_child=reset_backends)

@@ -36,7 +36,7 @@ def verify() -> None:
     _record_primary()
 
 
-def holds(record: KeyEncryptionKey) -> bool:
+def is_available(record: KeyEncryptionKey) -> bool:
     """Return whether the key of that record is available and correct."""
     try:
         _verify_one(record)

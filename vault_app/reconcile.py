@@ -24,7 +24,7 @@ MIN_AGE = timedelta(hours=24)
 #: Names compared with the rows at once: each batch costs a scan of the table.
 BATCH = 10_000
 #: Values that one run deletes at most; the next run continues.
-MOST = 10_000
+MAX_DELETED = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def reconcile(
 ) -> Report:
     """Delete orphans, unless they are more than a tenth and `force` is not given.
 
-    Reads no value; holds at most BATCH names and MOST orphans. Raises StoreUnavailable.
+    Reads no value; holds at most BATCH names and MAX_DELETED orphans. Raises StoreUnavailable.
     """
     survey = _Survey(in_use)
     for found in store.list():
@@ -104,7 +104,7 @@ class _Survey:
         used = self._in_use(self._waiting) if self._waiting else set()
         orphans = [name for name in self._waiting if name not in used]
         self.count += len(orphans)
-        self.orphans += orphans[: MOST - len(self.orphans)]
+        self.orphans += orphans[: MAX_DELETED - len(self.orphans)]
         self._waiting = []
 
 

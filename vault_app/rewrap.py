@@ -15,7 +15,7 @@ from django.db import models, transaction
 from fugata_core.clock import now
 from vault_app.backends import key_provider
 from vault_app.errors import DecryptionFailed
-from vault_app.keys.local import LOOK
+from vault_app.keys.local import RELOAD_INTERVAL
 from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
@@ -23,9 +23,9 @@ from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 BATCH = 200
 #: Passes at most, and the pause between two in seconds, while rows still turn up under another
 #: key: a process that has not noticed the primary writes them.
-LOOKS, PAUSE = 20, 0.5
+MAX_PASSES, PAUSE = 20, 0.5
 #: Seconds after which every process has noticed a new primary.
-SETTLE = 2 * LOOK
+SETTLE = 2 * RELOAD_INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def other_keys(source: str | None = None) -> list[str]:
     ]
 
 
-def waiting(source: str | None = None) -> int:
+def count_outdated(source: str | None = None) -> int:
     """Return how many data keys are not under the primary; `source`: that provider's only."""
     keys = other_keys(source)
     return sum(_under(model, keys).count() for model in sealed_models())
@@ -70,31 +70,31 @@ def rewrap(source: str | None = None, batch: int = BATCH, settle: float = 0.0) -
     done, and another call continues.
     """
     settled, damaged = time.monotonic() + settle, 0
-    for _ in range(LOOKS):
+    for _ in range(MAX_PASSES):
         damaged = 0
-        for done in _once(other_keys(source), batch):
+        for done in _rewrap_rows(other_keys(source), batch):
             damaged += done.damaged
             yield Batch(done.moved, 0)
-        if time.monotonic() >= settled and waiting(source) <= damaged:
+        if time.monotonic() >= settled and count_outdated(source) <= damaged:
             break
         time.sleep(PAUSE)
     if damaged:
         yield Batch(0, damaged)
 
 
-def rewrap_anew(batch: int = BATCH) -> Iterator[Batch]:
+def rewrap_all(batch: int = BATCH) -> Iterator[Batch]:
     """Re-wrap everything once, even under the primary: a key service's key has versions."""
-    return _once(None, batch)
+    return _rewrap_rows(None, batch)
 
 
-def _once(keys: Collection[str] | None, batch: int) -> Iterator[Batch]:
+def _rewrap_rows(keys: Collection[str] | None, batch: int) -> Iterator[Batch]:
     for model in sealed_models():
         last = 0
         # select_related: a row's associated data may name what it belongs to.
         under = _under(model, keys).select_related().order_by("pk")
         while rows := list(under.filter(pk__gt=last)[:batch]):
             last = rows[-1].pk
-            yield _move(model, rows)
+            yield _rewrap_batch(model, rows)
 
 
 def _under(model: type[Sealed], keys: Collection[str] | None) -> models.QuerySet[Sealed]:
@@ -102,12 +102,12 @@ def _under(model: type[Sealed], keys: Collection[str] | None) -> models.QuerySet
     return rows if keys is None else rows.filter(key__in=keys)
 
 
-def _move(model: type[Sealed], rows: list[Sealed]) -> Batch:
+def _rewrap_batch(model: type[Sealed], rows: list[Sealed]) -> Batch:
     """Re-wrap rows: ask the key provider first, concurrently, and only then take locks."""
     old = [
         _Row(row.pk, row.associated_data().wrap_context(), bytes(row.wrapped_key)) for row in rows
     ]
-    new = _wrapped_anew(old)
+    new = _rewrapped_keys(old)
     moved = 0
     with transaction.atomic():
         for row, wrapped in zip(old, new, strict=True):
@@ -120,15 +120,15 @@ def _write(model: type[Sealed], row: _Row, wrapped: bytes) -> int:
     return same.update(wrapped_key=wrapped, key=key_provider().key_of(wrapped))
 
 
-def _wrapped_anew(rows: list[_Row]) -> list[bytes | None]:
+def _rewrapped_keys(rows: list[_Row]) -> list[bytes | None]:
     at_once = key_provider().concurrency
     if at_once == 1:
-        return [_rewrapped(row) for row in rows]
+        return [_rewrapped_key(row) for row in rows]
     with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(_rewrapped, rows))
+        return list(pool.map(_rewrapped_key, rows))
 
 
-def _rewrapped(row: _Row) -> bytes | None:
+def _rewrapped_key(row: _Row) -> bytes | None:
     keys = key_provider()
     try:
         return keys.wrap(keys.unwrap(row.wrapped, row.context), row.context)
@@ -136,14 +136,14 @@ def _rewrapped(row: _Row) -> bytes | None:
         return None
 
 
-def ask() -> None:
-    """Ask the worker to re-wrap everything under the primary; it continues until that is done."""
+def request_rewrap() -> None:
+    """Have the worker re-wrap everything under the primary; it continues until that is done."""
     primary = KeyEncryptionKey.objects.filter(id=key_provider().primary)
     primary.update(rewrap_asked_at=now())  # SQLite's own format would not compare as text
 
 
-def answer(seconds: float) -> int:
-    """Do what `ask` requested, for about `seconds`; return how many data keys were re-wrapped.
+def run_requested(seconds: float) -> int:
+    """Re-wrap what was requested, for about `seconds`; return how many data keys that were.
 
     The next call does the rest. Raises KeyUnavailable.
     """
@@ -159,6 +159,6 @@ def answer(seconds: float) -> int:
     return moved
 
 
-def count() -> int:
+def count_data_keys() -> int:
     """Return how many data keys there are."""
     return sum(model._base_manager.count() for model in sealed_models())

@@ -35,13 +35,13 @@ class UnknownKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A key, and how many rows of each table (by its label) need it; `asked`: see rewrap.ask."""
+    """A key, and how many rows of each table (by its label) need it."""
 
     id: str
     provider: str
     primary: bool
     created_at: datetime
-    asked: bool
+    rewrap_requested: bool
     rows: dict[str, int]
 
     @property
@@ -60,7 +60,7 @@ def progress() -> list[KeyState]:
             provider=provider_of(key.id),
             primary=key.id == primary,
             created_at=key.created_at,
-            asked=key.rewrap_asked_at is not None,
+            rewrap_requested=key.rewrap_asked_at is not None,
             rows={label: by_key.get(key.id, 0) for label, by_key in counts.items()},
         )
         for key in KeyEncryptionKey.objects.order_by("created_at", "id")
@@ -133,14 +133,14 @@ def _retire(key_id: str, file: KeyringFile | None) -> bool:
     keys = file.keys() if file else {}
     if key_id not in keys and not KeyEncryptionKey.objects.filter(id=key_id).exists():
         raise UnknownKey("There is no key of that id. manage.py list_keys shows those there are.")
-    _forget(key_id)
+    _delete_record(key_id)
     if file is None or keys.pop(key_id, None) is None:
         return False
     file.write(keys)
     return True
 
 
-def _forget(key_id: str) -> None:
+def _delete_record(key_id: str) -> None:
     """Delete the database's record of a key that no row needs."""
     _refuse_within_grace()
     try:

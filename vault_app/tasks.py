@@ -40,7 +40,7 @@ def rewrap_keys() -> int:
     The next run does what this one leaves for lack of time or of a key.
     """
     try:
-        return rewrap.answer(REWRAP_BUDGET)
+        return rewrap.run_requested(REWRAP_BUDGET)
     except KeyUnavailable as error:
         logger.error("data keys could not be re-wrapped: %s", error)
         return 0

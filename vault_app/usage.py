@@ -28,4 +28,4 @@ def rows_of(key: KeyEncryptionKey) -> int:
 
 def missing_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:
     """Return the ids of the known keys that the provider can't unwrap with."""
-    return [key.id for key in known if not keycheck.holds(key)]
+    return [key.id for key in known if not keycheck.is_available(key)]

@@ -14,7 +14,7 @@ from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import ValueMissing, VaultError
 
 #: Seconds that a response waits at most for the deletion of its value.
-PATIENCE = 1.0
+DELETE_TIMEOUT = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
 def delete_quietly(name: str, app: str = "shares") -> None:
     """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
 
-    A response never waits longer than PATIENCE for it, nor changes because of it.
+    A response never waits longer than DELETE_TIMEOUT for it, nor changes because of it.
     """
     delete_all_quietly([name], app)
 
@@ -96,7 +96,7 @@ def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
         if is_deletion_held():
             return  # a back-up is running: reconciliation deletes them later
         for name in names:
-            remote.delete(name, within=PATIENCE)
+            remote.delete(name, within=DELETE_TIMEOUT)
     except (VaultError, DatabaseError) as error:
         reason = error if isinstance(error, VaultError) else type(error).__name__
         logger.warning("values outlive their rows until they are reconciled: %s", reason)

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from fugata_core.errors import FugataError
 
 #: Maximum number of objects an action handles at once: a remote store may be slow for each.
-MOST = 500
+MAX_CHOSEN = 500
 #: How many of them the confirmation page names.
 NAMED = 20
 
@@ -29,7 +29,7 @@ def confirmed_action(
     def decorate(act: Act) -> Callable[..., HttpResponse | None]:
         @admin.action(description=description, permissions=[permission])
         def action(self: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-            chosen = list(queryset[:MOST])
+            chosen = list(queryset[:MAX_CHOSEN])
             if "confirmed" not in request.POST:
                 words = {"title": description, "warning": warning, "action": act.__name__}
                 return _question(self, request, chosen, words)
@@ -58,6 +58,6 @@ def _question(
         "chosen": chosen,
         "named": chosen[:NAMED],
         "more": max(len(chosen) - NAMED, 0),
-        "at_most": MOST if len(chosen) == MOST else 0,
+        "at_most": MAX_CHOSEN if len(chosen) == MAX_CHOSEN else 0,
     }
     return TemplateResponse(request, "admin/confirm.html", context)

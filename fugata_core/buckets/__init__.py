@@ -8,7 +8,7 @@ from fugata_core.buckets.memory import MemoryBuckets
 _MINUTE = 60_000_000
 
 
-def configured(rpm: int, burst: int) -> Buckets:
+def new_buckets(rpm: int, burst: int) -> Buckets:
     """Return buckets that hold `burst` tokens and gain `rpm` a minute, stored as configured."""
     interval = _MINUTE / rpm
     if settings.REDIS_URL:

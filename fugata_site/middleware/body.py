@@ -22,4 +22,4 @@ class BodyMiddleware:
             with body_read(request):
                 return self.get_response(request)
         except FugataError as error:
-            return errors.answer(request, error)
+            return errors.error_response(request, error)

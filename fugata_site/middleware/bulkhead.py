@@ -21,4 +21,4 @@ class BulkheadMiddleware:
             with self._bulkhead.place():
                 return self.get_response(request)
         except Overloaded as error:
-            return errors.answer(request, error)
+            return errors.error_response(request, error)

@@ -25,7 +25,7 @@ class PermissionMiddleware:
             instead = permission(request)
         except FugataError as refusal:
             discard(request, most=2**20, seconds=1)
-            return errors.answer(request, refusal)
+            return errors.error_response(request, refusal)
         if instead is None:
             request.permitted = True
             return self.get_response(request)

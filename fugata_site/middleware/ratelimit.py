@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.buckets import configured
+from fugata_core.buckets import new_buckets
 from fugata_core.buckets.base import Buckets, RateDecision
 from fugata_core.errors import FugataError, RateLimited
 from fugata_core.requests import FugataRequest
@@ -66,9 +66,9 @@ class RateLimitMiddleware:
         if _is_a_filled_in_form(request):
             with suppress(FugataError), body_read(request):
                 self._csrf.process_request(request)
-                return errors.answer(request, refusal)
+                return errors.error_response(request, refusal)
         discard(request, most=2**20, seconds=1)
-        return errors.answer(request, refusal)
+        return errors.error_response(request, refusal)
 
 
 def _is_a_filled_in_form(request: HttpRequest) -> bool:
@@ -79,4 +79,4 @@ def _is_a_filled_in_form(request: HttpRequest) -> bool:
 
 
 def _limit(rpm: int, burst: int) -> _Limit:
-    return _Limit(rpm, configured(rpm, burst))
+    return _Limit(rpm, new_buckets(rpm, burst))

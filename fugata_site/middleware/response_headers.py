@@ -13,7 +13,7 @@ from fugata_core.requests import FugataRequest
 _WELL_FORMED = re.compile(r"(?!.*(?:fug|tok|fgt)_)[-._0-9A-Za-z]{8,64}")
 
 
-class AnswerMiddleware:
+class ResponseHeadersMiddleware:
     """Sets `request.request_id` (the client's X-Request-ID if well-formed, else a new one)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -27,7 +27,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "fugata_site.middleware.health.HealthMiddleware",
     *(["fugata_site.middleware.metrics.MetricsMiddleware"] if METRICS else []),
-    "fugata_site.middleware.answer.AnswerMiddleware",
+    "fugata_site.middleware.response_headers.ResponseHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "fugata_site.middleware.client.ClientMiddleware",

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from fugata_site.settings.environment import env, generated_secret, long_enough, read, time_span
-from fugata_site.settings.home import FUGATA_HOME, GENERATED, IN_CLUSTER
+from fugata_site.settings.home import FUGATA_HOME, GENERATED_SECRETS, IN_CLUSTER
 
 AUDIT_KEY = read("AUDIT_KEY", env.str, "")
 if not AUDIT_KEY and IN_CLUSTER:
@@ -13,7 +13,7 @@ if not AUDIT_KEY and IN_CLUSTER:
         "AUDIT_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
     )
 if not AUDIT_KEY:
-    GENERATED.append("AUDIT_KEY")
+    GENERATED_SECRETS.append("AUDIT_KEY")
     AUDIT_KEY = generated_secret(FUGATA_HOME / "audit_key")
 long_enough("AUDIT_KEY", AUDIT_KEY)
 AUDIT_HEAD_PATH = read("AUDIT_HEAD_PATH", env.str, "")

@@ -23,7 +23,7 @@ if not SECRET_KEY and IN_CLUSTER:
         "SECRET_KEY: must be set inside a cluster, where a generated one vanishes with the pod."
     )
 #: The secrets generated in this FUGATA_HOME: other replicas would generate different ones.
-GENERATED = [] if SECRET_KEY else ["SECRET_KEY"]
+GENERATED_SECRETS = [] if SECRET_KEY else ["SECRET_KEY"]
 try:
     SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")
 except OSError:

@@ -4,7 +4,7 @@ from typing import Any
 
 from fugata_site.settings import key_services
 from fugata_site.settings.environment import env, kubernetes_name, read, whole_number
-from fugata_site.settings.home import FUGATA_HOME, GENERATED
+from fugata_site.settings.home import FUGATA_HOME, GENERATED_SECRETS
 from fugata_site.settings.processes import WEB_THREADS
 
 #: Values in Kubernetes: the kubeconfig (unless inside a cluster), the namespace, which holds
@@ -34,4 +34,4 @@ _LOCAL = {"keys": FUGATA_KEYS, "file": KEYRING_FILE}
 KMS_PROVIDER, KEY_PROVIDERS = key_services.configured(_LOCAL, WEB_THREADS)
 KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 if key_services.is_local(KMS_PROVIDER) and not FUGATA_KEYS:
-    GENERATED.append("FUGATA_KEYS")
+    GENERATED_SECRETS.append("FUGATA_KEYS")

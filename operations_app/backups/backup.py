@@ -54,7 +54,7 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
 def _tables(archive: Writer, progress: Progress) -> int:
     count = 0
     for model in rows.tables():
-        count += archive.add_lines(rows.file_of(model), rows.dumped(model))
+        count += archive.add_lines(rows.file_of(model), rows.dump(model))
         progress("rows", count)
     return count
 

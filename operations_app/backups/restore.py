@@ -12,7 +12,7 @@ from audit_app.trail import event
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
 from secrets_app.models import Share
-from vault_app.backends import forget, remote_store, value_store
+from vault_app.backends import remote_store, reset_backends, value_store
 from vault_app.errors import StoreUnavailable
 from vault_app.models import Installation, StoredValue
 from vault_app.stores.base import ValueStore
@@ -94,8 +94,8 @@ def _take_the_identity(archive: Reader) -> None:
     """Take over the identity of the back-up's installation: its values are labelled with it."""
     with transaction.atomic():
         Installation.objects.all().delete()
-        rows.loaded(Installation, archive.lines(rows.file_of(Installation)))
-    forget()
+        rows.load(Installation, archive.lines(rows.file_of(Installation)))
+    reset_backends()
 
 
 def _put_values(archive: Reader, force: bool, progress: Progress) -> int:
@@ -123,12 +123,12 @@ def _put_rows(archive: Reader, progress: Progress) -> int:
     from_store = [path for path in archive.manifest.digests if path.startswith("values/")]
     # Values from a remote store were just put into this table: keep them.
     kept = {StoredValue} if from_store and remote_store() is None else set()
-    rows.emptied([model for model in models if model not in kept])
+    rows.delete_all([model for model in models if model not in kept])
     count = 0
     for model in models:
-        count += rows.loaded(model, archive.lines(rows.file_of(model)))
+        count += rows.load(model, archive.lines(rows.file_of(model)))
         progress("rows", count)
-    rows.sequences_reset(models)
+    rows.reset_sequences(models)
     return count
 
 

@@ -29,7 +29,7 @@ def file_of(model: Model) -> str:
     return f"rows/{model._meta.db_table}"
 
 
-def dumped(model: Model) -> Iterator[str]:
+def dump(model: Model) -> Iterator[str]:
     """Yield each row as one line, in the order of the primary key."""
     names = [field.attname for field in model._meta.concrete_fields]
     rows = model._base_manager.order_by("pk").values_list(*names)
@@ -61,7 +61,7 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def loaded(model: Model, lines: Iterator[str]) -> int:
+def load(model: Model, lines: Iterator[str]) -> int:
     """Insert the rows as they were, primary keys too; return how many."""
     count, batch = 0, []
     for line in lines:
@@ -79,7 +79,7 @@ def _inserted(model: Model, batch: list[models.Model]) -> int:
     return count
 
 
-def emptied(models_: list[Model]) -> None:
+def delete_all(models_: list[Model]) -> None:
     """Delete every row of these tables, in the caller's transaction."""
     with connection.cursor() as cursor:
         for model in models_:
@@ -87,7 +87,7 @@ def emptied(models_: list[Model]) -> None:
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # our own tables
 
 
-def sequences_reset(models_: list[Model]) -> None:
+def reset_sequences(models_: list[Model]) -> None:
     """Make the next rows get ids after those that were loaded."""
     from django.core.management.color import no_style
 

@@ -8,7 +8,7 @@ WIDTH, HEIGHT = 240.0, 64.0
 #: The part of a bar's slot that stays empty.
 GAP = 0.25
 #: Minimum height of a bar that is not zero, however small it is beside the largest.
-LEAST = 1.5
+MIN_HEIGHT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def bar_chart(name: str, title: str, labels: Sequence[str], values: Sequence[int
 
 
 def _bar(number: int, room: float, value: int, peak: int, label: str) -> Bar:
-    height = max(HEIGHT * value / peak, LEAST) if value else 0.0
+    height = max(HEIGHT * value / peak, MIN_HEIGHT) if value else 0.0
     return Bar(
         x=f"{(number + GAP / 2) * room:.2f}",
         y=f"{HEIGHT - height:.2f}",

@@ -26,7 +26,7 @@ SHOWN = {
     Kind.REFUSED: "Failed guesses",
 }
 #: Seconds for which totals of whole tables are cached.
-REMEMBERED = 30
+CACHED_FOR = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ def dashboard() -> Dashboard:
     last_month = _span("Last 30 days", "Day", statistics.daily(hours), _days(today), "%-d %b")
     totals = {chart.name: chart.total for chart in last_day.charts}
     return Dashboard(
-        shares=_remembered("shares", lambda: statistics.total(Share.objects.live())),
-        secrets=_remembered("secrets", lambda: statistics.total(RepositorySecret.objects.all())),
+        shares=_cached("shares", lambda: statistics.total(Share.objects.live())),
+        secrets=_cached("secrets", lambda: statistics.total(RepositorySecret.objects.all())),
         backlog=statistics.backlog(),
         opened=totals[Kind.OPENED],
         refused=totals[Kind.REFUSED],
@@ -121,9 +121,9 @@ def _span(title: str, unit: str, counts: Counts, moments: Sequence[datetime], wr
     return Span(title, unit, charts)
 
 
-def _remembered(name: str, count: Callable[[], Total]) -> Total:
+def _cached(name: str, count: Callable[[], Total]) -> Total:
     """Return totals, cached: they read each row of a table, so at most twice a minute."""
     try:
-        return cast(Total, cache.get_or_set(f"dashboard:{name}", count, REMEMBERED))
+        return cast(Total, cache.get_or_set(f"dashboard:{name}", count, CACHED_FOR))
     except Exception:  # Redis is down, which is when an operator looks
         return count()

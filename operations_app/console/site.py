@@ -47,7 +47,7 @@ class FugataAdminSite(AdminSite):
         """Return the overview, with the dashboard for users who may see what it counts."""
         context: dict[str, Any] = {"may_purge": request.user.has_perm(PURGE)}
         if request.user.has_perms(OVERVIEW):
-            context |= {"dashboard": dashboard(), "state": run_checks()}
+            context |= {"dashboard": dashboard(), "diagnosis": run_checks()}
         return super().index(request, context | (extra_context or {}))
 
     def health(self, request: HttpRequest) -> HttpResponse:
@@ -57,7 +57,7 @@ class FugataAdminSite(AdminSite):
         context = {
             **self.each_context(request),
             "title": "What is wrong",
-            "state": run_checks(),
+            "diagnosis": run_checks(),
             "may_purge": request.user.has_perm(PURGE),
         }
         return TemplateResponse(request, "admin/health.html", context)

@@ -1,7 +1,7 @@
 """What is wrong, and what to do about it: one function for each check.
 
 A check returns a Finding and is added to LOCAL (the database, settings) or to remote_checks (what
-may hang: run in threads of their own, and not waited for longer than PATIENCE).
+may hang: run in threads of their own, and not waited for longer than CHECK_TIMEOUT).
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from django.utils.timesince import timesince
 
 from fugata_core.clock import now
 from operations_app import statistics
-from operations_app.diagnostics.parts import ask_key_provider, ask_value_store
+from operations_app.diagnostics.probes import probe_key_provider, probe_value_store
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
 from vault_app.models import KeyEncryptionKey
 from vault_app.usage import missing_keys, rows_of, with_rows
 
 #: Seconds that the page waits for remote checks.
-PATIENCE = 3.0
+CHECK_TIMEOUT = 3.0
 #: Beat asks for a purge every minute; it may miss a few before anybody needs to look.
 BEAT_OVERDUE = timedelta(minutes=5)
 COUNTS_OVERDUE = timedelta(minutes=20)
@@ -47,7 +47,7 @@ class Finding:
 
     subject: str
     level: Level
-    says: str
+    summary: str
     remedy: str = ""
 
 
@@ -71,8 +71,8 @@ class Diagnosis:
         return [finding for finding in self.findings if finding.level == Level.GOOD]
 
 
-def _good(subject: str, says: str) -> Finding:
-    return Finding(subject, Level.GOOD, says)
+def _good(subject: str, summary: str) -> Finding:
+    return Finding(subject, Level.GOOD, summary)
 
 
 def migrations() -> Finding:
@@ -129,7 +129,7 @@ def purge() -> Finding:
     backlog = statistics.backlog()
     if backlog.lag <= PURGE_BEHIND:
         return _good("Purge", "No share has waited for the purge for long.")
-    waiting = f"{backlog.waiting}{'+' if backlog.waiting >= statistics.MANY else ''}"
+    waiting = f"{backlog.waiting}{'+' if backlog.waiting >= statistics.MAX_COUNTED else ''}"
     return Finding(
         "Purge",
         Level.BAD,
@@ -140,7 +140,7 @@ def purge() -> Finding:
     )
 
 
-def retired_keys() -> Finding:
+def replaced_keys() -> Finding:
     """Do rows still need keys that no longer wrap?"""
     try:
         others = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
@@ -168,29 +168,29 @@ _KEYS_REMEDY = (
 def production() -> Finding:
     """Are the settings fit for the internet?"""
     if settings.DEBUG:
-        says, remedy = "DEBUG is on.", "Unset DEBUG: errors may show what must not be seen."
+        summary, remedy = "DEBUG is on.", "Unset DEBUG: errors may show what must not be seen."
     elif not settings.HTTPS:
-        says = "Links and cookies do not require HTTPS."
+        summary = "Links and cookies do not require HTTPS."
         remedy = (
             "Put a proxy with TLS in front and set PUBLIC_URL to its https address. On a machine"
             " that only you use there is nothing to do."
         )
     else:
         return _good("Settings", "PUBLIC_URL is https.")
-    return Finding("Settings", Level.NOTICE, says, remedy)
+    return Finding("Settings", Level.NOTICE, summary, remedy)
 
 
 def store() -> Finding:
     """Does the value store answer?"""
     name = str(settings.VALUE_STORE["BACKEND"]).rpartition(".")[2]
-    ask_value_store()
+    probe_value_store()
     return _good("Value store", f"{name} answers.")
 
 
 def keys() -> Finding:
     """Does the key provider answer?"""
     name = str(settings.KMS_PROVIDER["BACKEND"]).rpartition(".")[2]
-    ask_key_provider()
+    probe_key_provider()
     return _good("Key provider", f"{name} wraps and unwraps.")
 
 
@@ -201,7 +201,7 @@ def redis() -> Finding:
     from redis import Redis  # large, and not everybody has one
 
     with Redis.from_url(
-        settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+        settings.REDIS_URL, socket_timeout=CHECK_TIMEOUT, socket_connect_timeout=CHECK_TIMEOUT
     ) as client:
         used = client.info("memory")["used_memory"]
     return _good("Redis", f"It answers and uses {filesizeformat(used)}.")
@@ -215,7 +215,7 @@ def known_keys(known: list[KeyEncryptionKey]) -> Finding:
     return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", _KEYS_REMEDY)
 
 
-LOCAL: list[Check] = [migrations, beat, purge, counts, retired_keys, production]
+LOCAL: list[Check] = [migrations, beat, purge, counts, replaced_keys, production]
 _BACKEND_REMEDY = (
     "Look whether it runs and whether Fugata may use it. Nothing is lost meanwhile: opening fails"
     " without using a share up."
@@ -247,7 +247,7 @@ def run_checks() -> Diagnosis:
     """Return what every check finds, in a few seconds at most."""
     asked = {subject: _pool.submit(check) for subject, check in remote_checks().items()}
     findings = [check() for check in LOCAL]
-    wait(asked.values(), timeout=PATIENCE)
+    wait(asked.values(), timeout=CHECK_TIMEOUT)
     findings += [_answer(subject, future) for subject, future in asked.items()]
     return Diagnosis(sorted(findings, key=lambda finding: _ORDER.index(finding.level)))
 
@@ -255,7 +255,7 @@ def run_checks() -> Diagnosis:
 def _answer(subject: str, future: Future[Finding]) -> Finding:
     if not future.done():
         future.cancel()
-        said = f"No answer within {PATIENCE:g} seconds."
+        said = f"No answer within {CHECK_TIMEOUT:g} seconds."
         return Finding(subject, Level.BAD, said, _REMEDIES[subject])
     error = future.exception()
     if error is None:

@@ -8,13 +8,13 @@ import logging
 import threading
 import time
 
-from fugata_core.errors import let_go
-from operations_app.diagnostics.parts import PARTS
+from fugata_core.errors import clear_frames
+from operations_app.diagnostics.probes import PROBES
 from vault_app.errors import VaultError
 
 PERIOD = 2.0
-OLDEST = 5.0
-FIRST_WAIT = 1.5
+MAX_AGE = 5.0
+FIRST_ANSWER_TIMEOUT = 1.5
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ class Monitor:
                 self._thread.start()
 
     def problem(self) -> str | None:
-        """Return what is wrong, or None. Never waits longer than `FIRST_WAIT` seconds."""
+        """Return what is wrong, or None. Never waits longer than `FIRST_ANSWER_TIMEOUT` seconds."""
         self.start()
-        if not self._answered.wait(FIRST_WAIT) or time.monotonic() - self._at > OLDEST:
+        if not self._answered.wait(FIRST_ANSWER_TIMEOUT) or time.monotonic() - self._at > MAX_AGE:
             return self._asking
         return self._answer
 
@@ -56,12 +56,12 @@ class Monitor:
 
     def _probe(self) -> None:
         answer, reason = None, ""
-        for sentence, check in PARTS.items():
+        for sentence, check in PROBES.items():
             self._asking = sentence
             try:
                 check()
             except Exception as error:  # a backend's client may raise anything
-                let_go(error)
+                clear_frames(error)
                 answer, reason = sentence, _reason(error)
                 break
         if answer != self._answer:

@@ -7,7 +7,7 @@ from django.db import connection
 from vault_app.backends import key_provider, value_store
 
 
-def ask_database() -> None:
+def probe_database() -> None:
     """Raise the driver's error if it does not answer, and close the connection."""
     try:
         with connection.cursor() as cursor:
@@ -17,19 +17,19 @@ def ask_database() -> None:
         raise
 
 
-def ask_value_store() -> None:
+def probe_value_store() -> None:
     """Raise StoreUnavailable unless values can be stored and read right now."""
     value_store().check()
 
 
-def ask_key_provider() -> None:
+def probe_key_provider() -> None:
     """Raise KeyUnavailable unless data keys can be wrapped right now."""
     key_provider().check()
 
 
 #: Probes by what /healthz says if one fails, in the order in which they run.
-PARTS: dict[str, Callable[[], None]] = {
-    "Database connection failed": ask_database,
-    "Value store unavailable": ask_value_store,
-    "Key provider unavailable": ask_key_provider,
+PROBES: dict[str, Callable[[], None]] = {
+    "Database connection failed": probe_database,
+    "Value store unavailable": probe_value_store,
+    "Key provider unavailable": probe_key_provider,
 }

@@ -32,7 +32,7 @@ def current() -> str | None:
     return os.environ.get(_MADE)
 
 
-def forget_process(pid: int) -> None:
+def drop_process(pid: int) -> None:
     """Drop the live gauges of a process that ended; what it counted stays."""
     if current():
         from prometheus_client import multiprocess

@@ -1,7 +1,7 @@
 """Measures what is kept and how far behind the purge is, in a thread of its own.
 
-A database that hangs delays a scrape by WAIT seconds at most, and scrapes take at most a twentieth
-of its time, however large the tables are.
+A database that hangs delays a scrape by SCRAPE_TIMEOUT seconds at most, and scrapes take at most a
+twentieth of its time, however large the tables are.
 """
 
 import logging
@@ -15,18 +15,18 @@ from django.db import connection
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fugata_core.errors import let_go
+from fugata_core.errors import clear_frames
 from operations_app import statistics
 from operations_app.statistics import Backlog, Total
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
 
 #: Seconds for which a measurement is reused at least; a slow one is reused for longer.
-FRESH = 15.0
+REUSED_FOR = 15.0
 #: Seconds after which one is no longer exposed: no figure is better than a wrong one.
-OLDEST = 600.0
+MAX_AGE = 600.0
 #: Seconds that a scrape waits for a new one.
-WAIT = 1.0
+SCRAPE_TIMEOUT = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +64,9 @@ class TotalsCollector(Collector):
         self._idle.set()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures that are not too old. Takes `WAIT` seconds at most."""
+        """Yield the figures that are not too old. Takes `SCRAPE_TIMEOUT` seconds at most."""
         self._renew()
-        if self._newest and time.monotonic() - self._newest[1] < OLDEST:
+        if self._newest and time.monotonic() - self._newest[1] < MAX_AGE:
             yield from _metrics(self._newest[0])
 
     def describe(self) -> Iterator[Metric]:
@@ -78,7 +78,7 @@ class TotalsCollector(Collector):
             if self._idle.is_set() and time.monotonic() >= self._due:
                 self._idle.clear()
                 threading.Thread(target=self._measure, name="totals", daemon=True).start()
-        self._idle.wait(WAIT)
+        self._idle.wait(SCRAPE_TIMEOUT)
 
     def _measure(self) -> None:
         began = time.monotonic()
@@ -86,11 +86,11 @@ class TotalsCollector(Collector):
             self._newest = (measure(), began)
         except Exception as error:  # a database that is down may raise anything
             logger.warning("metrics: what is kept was not counted: %s", type(error).__name__)
-            let_go(error)
+            clear_frames(error)
         finally:
             connection.close()
             now = time.monotonic()
-            self._due = now + max(FRESH, 20 * (now - began))
+            self._due = now + max(REUSED_FOR, 20 * (now - began))
             self._idle.set()
 
 

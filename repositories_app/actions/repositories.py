@@ -10,7 +10,7 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.errors import BadRequest
 from repositories_app.access import AuthorizedRepository
-from repositories_app.actions.secrets import ATTEMPTS, remove_secret, secret_keys
+from repositories_app.actions.secrets import MAX_ATTEMPTS, remove_secret, secret_keys
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import Membership, Repository
 from repositories_app.names import REPOSITORY_RULE, is_repository_name
@@ -18,7 +18,7 @@ from repositories_app.names import REPOSITORY_RULE, is_repository_name
 _MAX_USERNAME = 150
 
 
-def user_named(username: str) -> User:
+def get_or_create_user(username: str) -> User:
     """Return the user of that name, created without a password if new. Raises BadRequest."""
     if not 0 < len(username) <= _MAX_USERNAME or "\0" in username:
         raise BadRequest(f"A user's name has 1 to {_MAX_USERNAME} characters.")
@@ -49,11 +49,11 @@ def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
     left behind. Raises BadRequest, also if secrets keep being set meanwhile.
     """
     repository = repository_named(name)
-    opened, removed = AuthorizedRepository(repository.pk, name), 0
-    for _ in range(ATTEMPTS):
-        for secret_key in secret_keys(opened):
+    authorized, removed = AuthorizedRepository(repository.pk, name), 0
+    for _ in range(MAX_ATTEMPTS):
+        for secret_key in secret_keys(authorized):
             with suppress(SecretNotFound):  # removed concurrently
-                remove_secret(opened, secret_key, actor)
+                remove_secret(authorized, secret_key, actor)
                 removed += 1
         if _delete_empty(repository, actor):
             return removed
@@ -76,7 +76,9 @@ def set_member(name: str, username: str, role: str, actor: Actor = COMMAND_LINE)
     """Give a user (created if new) a role in a repository. Raises BadRequest."""
     with transaction.atomic():
         membership, _ = Membership.objects.update_or_create(
-            repository=repository_named(name), user=user_named(username), defaults={"role": role}
+            repository=repository_named(name),
+            user=get_or_create_user(username),
+            defaults={"role": role},
         )
         _record(AuditEvent.Kind.MEMBER_SET, actor, name, f"{username}: {role}")
     return membership

@@ -28,9 +28,9 @@ from vault_app.values import SealedValue, delete_quietly, fetch, seal_and_store
 
 APP = "repositories"
 #: How many times a reader follows a pointer that concurrent writers move.
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 #: Seconds for which a writer retries while others create and remove the same row.
-PATIENCE = 10.0
+RETRY_FOR = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def _point_to(
     repository: AuthorizedRepository, secret_key: str, value: SealedValue, actor: Actor
 ) -> str | None:
     """Make the row point to `value` and return the name of the value that it replaces."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRY_FOR
     while True:
         try:
             return secret_table().write(_ref(repository, secret_key), value, actor)
@@ -100,12 +100,12 @@ def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor)
 def _followed(repository: AuthorizedRepository, secret_key: str) -> bytes:
     """Return the value that the row points to, even while writers move the pointer."""
     missed: str | None = None
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         secret = _loaded(repository, secret_key)
         if secret.value_name == missed:
             break
         try:
-            return _opened(repository, secret_key, secret)
+            return _unsealed(repository, secret_key, secret)
         except ValueMissing:
             missed = secret.value_name
     raise ValueMissing("the store has no value where the row points")
@@ -125,7 +125,7 @@ def _loaded(repository: AuthorizedRepository, secret_key: str) -> LoadedSecret:
     return secret
 
 
-def _opened(repository: AuthorizedRepository, secret_key: str, secret: LoadedSecret) -> bytes:
+def _unsealed(repository: AuthorizedRepository, secret_key: str, secret: LoadedSecret) -> bytes:
     associated_data = secret_associated_data(repository.name, secret_key, secret.value_name)
     return envelope.unseal(
         fetch(secret.value_name, secret.sealed, APP), secret.wrapped_key, associated_data

@@ -53,11 +53,11 @@ def create_access_token(
     return token, row
 
 
-def revoke_access_tokens(numbers: Sequence[int], actor: Actor = COMMAND_LINE) -> int:
+def revoke_access_tokens(primary_keys: Sequence[int], actor: Actor = COMMAND_LINE) -> int:
     """Revoke the tokens with those ids for good; return how many were not revoked before."""
     with transaction.atomic():
         tokens = AccessToken.objects.select_for_update(of=("self",)).select_related("user")
-        live = list(tokens.filter(pk__in=numbers, revoked_at=None))
+        live = list(tokens.filter(pk__in=primary_keys, revoked_at=None))
         AccessToken.objects.filter(pk__in=[row.pk for row in live]).update(revoked_at=Now())
         for row in live:
             record(AuditEvent.Kind.TOKEN_REVOKED, actor, subject=_described(row))

@@ -71,7 +71,7 @@ class RepositoryAdmin(ActionFormAdmin):
         """Return whether the user may change its members."""
         return admin.ModelAdmin.has_change_permission(self, request, obj)
 
-    def has_drop_permission(self, request: HttpRequest) -> bool:
+    def has_delete_with_secrets_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may delete it with all its secrets."""
         return request.user.has_perm("repositories_app.delete_repository")
 
@@ -92,7 +92,7 @@ class RepositoryAdmin(ActionFormAdmin):
 
     @confirmed_action(
         "Delete with all secrets",
-        "drop",
+        "delete_with_secrets",
         "All their secrets are deleted with their values, and whoever reads them gets a 404 from"
         " then on. Nobody can bring them back.",
     )

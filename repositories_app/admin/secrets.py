@@ -48,9 +48,9 @@ class RepositorySecretAdmin(ReadOnlyAdmin):
         """Remove the chosen secrets with their values."""
         removed = 0
         for secret in chosen:
-            opened = AuthorizedRepository(secret.repository_id, secret.repository.name)
+            authorized = AuthorizedRepository(secret.repository_id, secret.repository.name)
             try:
-                remove_secret(opened, secret.secret_key, Actor.signed_in(request))
+                remove_secret(authorized, secret.secret_key, Actor.signed_in(request))
                 removed += 1
             except SecretNotFound:  # removed concurrently
                 continue

@@ -18,12 +18,12 @@ from fugata_openapi.describe import (
     REQUEST_ID,
     WITH_BODY,
     Description,
-    answer,
     body,
     described,
     limited,
     ref,
     refusals,
+    response,
     schemas,
 )
 from repositories_app.api.parsers import SetBody
@@ -64,7 +64,7 @@ _LINKS = {
     }.items()
 }
 #: The errors that every operation may return, in the order in which they are checked.
-_ASKED: list[FugataError] = [
+_COMMON_ERRORS: list[FugataError] = [
     Unauthorized(),
     RepositoryNotFound(),
     InternalError(),
@@ -101,8 +101,8 @@ def _set() -> Description:
         "Set a secret",
         "Creates it, or replaces its value: readers get the whole old or the whole new one.",
         requestBody=body(SetBody, secret=_SECRET),
-        responses={"201": answer("Created or updated. No body.") | {"links": _LINKS}}
-        | refusals(*refused, *_ASKED, *WITH_BODY),
+        responses={"201": response("Created or updated. No body.") | {"links": _LINKS}}
+        | refusals(*refused, *_COMMON_ERRORS, *WITH_BODY),
     )
 
 
@@ -113,7 +113,7 @@ def _list() -> Description:
         "getSecretKeys",
         "List the keys",
         "The keys of all secrets of the repository, sorted by code point; no value.",
-        responses={"200": answer("The keys.", schema, **examples)} | refusals(*_ASKED),
+        responses={"200": response("The keys.", schema, **examples)} | refusals(*_COMMON_ERRORS),
     )
 
 
@@ -122,7 +122,7 @@ def _list_head() -> Description:
         "secretKeysExist",
         "Look whether the repository can be read",
         "As the list, without its body.",
-        responses={"200": answer("It can.")} | refusals(*_ASKED, bodiless=True),
+        responses={"200": response("It can.")} | refusals(*_COMMON_ERRORS, bodiless=True),
     )
 
 
@@ -133,8 +133,8 @@ def _retrieve() -> Description:
         "Read a secret",
         "A failure of what keeps the values is a 500 and never a 404.",
         parameters=[_KEY],
-        responses={"200": answer("The value.", schema, secret=example)}
-        | refusals(SecretNotFound(), *_ASKED),
+        responses={"200": response("The value.", schema, secret=example)}
+        | refusals(SecretNotFound(), *_COMMON_ERRORS),
     )
 
 
@@ -144,7 +144,8 @@ def _exists() -> Description:
         "Look whether there is a secret",
         "Reads no value.",
         parameters=[_KEY],
-        responses={"200": answer("There is.")} | refusals(SecretNotFound(), *_ASKED, bodiless=True),
+        responses={"200": response("There is.")}
+        | refusals(SecretNotFound(), *_COMMON_ERRORS, bodiless=True),
     )
 
 
@@ -154,8 +155,8 @@ def _destroy() -> Description:
         "Remove a secret",
         "For good.",
         parameters=[_KEY],
-        responses={"204": answer("Removed. No body.")}
-        | refusals(Forbidden(), SecretNotFound(), *_ASKED),
+        responses={"204": response("Removed. No body.")}
+        | refusals(Forbidden(), SecretNotFound(), *_COMMON_ERRORS),
     )
 
 

@@ -12,7 +12,7 @@ from fugata_core.callers import Caller
 from fugata_core.errors import MalformedJson
 from fugata_core.responses import JSON, secret_answer
 from fugata_core.viewsets import JsonViewSet
-from repositories_app.access import readable, writable
+from repositories_app.access import authorize_reading, authorize_writing
 from repositories_app.actions.secrets import (
     read_secret,
     remove_secret,
@@ -42,29 +42,31 @@ class SecretViewSet(JsonViewSet):
 
     def list(self, request: Request, repository: str) -> HttpResponse:
         """GET: the keys, sorted by code point."""
-        keys = secret_keys(readable(self._caller, repository, self._actor))
+        keys = secret_keys(authorize_reading(self._caller, repository, self._actor))
         return HttpResponse(msgspec.json.encode(keys), content_type=JSON)
 
     def set(self, request: Request, repository: str) -> HttpResponse:
         """POST: 201 with no body, for a new secret or a new value."""
-        opened = writable(self._caller, repository, self._actor)
+        authorized = authorize_writing(self._caller, repository, self._actor)
         body = cast(object, request.data)
         if not isinstance(body, SetBody):  # DRF calls no parser without a body
             raise MalformedJson()
-        set_secret(opened, body.secret_key, body.secret_value, self._actor)
+        set_secret(authorized, body.secret_key, body.secret_value, self._actor)
         return HttpResponse(status=201, content_type=JSON)
 
     def retrieve(self, request: Request, repository: str, secret_key: str) -> HttpResponseBase:
         """GET: the value."""
-        opened = readable(self._caller, repository, self._actor)
-        return secret_answer("secret_value", read_secret(opened, secret_key, self._actor))
+        authorized = authorize_reading(self._caller, repository, self._actor)
+        return secret_answer("secret_value", read_secret(authorized, secret_key, self._actor))
 
     def exists(self, request: Request, repository: str, secret_key: str) -> HttpResponse:
         """HEAD: 200 or 404; reads no value."""
-        require_secret(readable(self._caller, repository, self._actor), secret_key)
+        require_secret(authorize_reading(self._caller, repository, self._actor), secret_key)
         return HttpResponse(content_type=JSON)
 
     def destroy(self, request: Request, repository: str, secret_key: str) -> HttpResponse:
         """DELETE: 204."""
-        remove_secret(writable(self._caller, repository, self._actor), secret_key, self._actor)
+        remove_secret(
+            authorize_writing(self._caller, repository, self._actor), secret_key, self._actor
+        )
         return HttpResponse(status=204)

@@ -46,12 +46,12 @@ class AccessTable(ABC):
 
     @abstractmethod
     def membership(
-        self, repository: str, user_id: int, only_of_token: int | None
+        self, repository: str, user_id: int, narrowed_token_id: int | None
     ) -> tuple[int, str] | None:
         """Return the repository's row id and the user's role in it.
 
         None, after the same work, if it is missing or the user is not a member; also if
-        `only_of_token` names a narrowed token that does not include it.
+        `narrowed_token_id` names a narrowed token that does not include it.
         """
 
 

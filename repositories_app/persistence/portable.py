@@ -34,11 +34,11 @@ class PortableAccessTable(AccessTable):
         return KnownToken(bytes(stored), last_used_at, now, Caller(*caller))
 
     def membership(
-        self, repository: str, user_id: int, only_of_token: int | None
+        self, repository: str, user_id: int, narrowed_token_id: int | None
     ) -> tuple[int, str] | None:
         found = Membership.objects.filter(user=user_id, repository__name=repository)
-        if only_of_token is not None:
-            found = found.filter(repository__access_tokens=only_of_token)
+        if narrowed_token_id is not None:
+            found = found.filter(repository__access_tokens=narrowed_token_id)
         return found.values_list("repository_id", "role").first()
 
 

@@ -82,9 +82,9 @@ class PostgresqlAccessTable(AccessTable):
         return KnownToken(stored, last_used_at, now, Caller(*caller))
 
     def membership(
-        self, repository: str, user_id: int, only_of_token: int | None
+        self, repository: str, user_id: int, narrowed_token_id: int | None
     ) -> tuple[int, str] | None:
-        asked = {"repository": repository, "user_id": user_id, "token": only_of_token}
+        asked = {"repository": repository, "user_id": user_id, "token": narrowed_token_id}
         row: tuple[int, str] | None = _row(_MEMBERSHIP, asked)
         return row
 

@@ -27,12 +27,12 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
     delete_quietly(share.value_name)
 
 
-def revoke_shares(numbers: Iterable[int], actor: Actor) -> int:
+def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> int:
     """Delete the live shares with those primary keys and return how many this call deleted.
 
     For operators: needs no deletion token; each deletion is an audit event in the operator's name.
     """
-    shares = Share.objects.live().filter(pk__in=list(numbers))
+    shares = Share.objects.live().filter(pk__in=list(primary_keys))
     revoked = 0
     for digest, value_name in list(shares.values_list("digest", "value_name")):
         if share_table().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):

@@ -19,7 +19,14 @@ from secrets_app import ids
 from secrets_app.actions.create import CreatedShare, Draft, register_share, seal_share
 from secrets_app.actions.reveal import OpenedShare, claim_share, discard_value, read_share
 from secrets_app.errors import LostClaim, ShareNotFound
-from secrets_app.idempotency import Idempotency, for_creation, for_opening, forget, keep, recall
+from secrets_app.idempotency import (
+    IdempotentRequest,
+    delete_answer,
+    for_creation,
+    for_opening,
+    store_answer,
+    stored_answer,
+)
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 
@@ -29,30 +36,30 @@ def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> Cr
 
     Raises KeyReused, and what `create_share` raises.
     """
-    once = for_creation(key, body)
-    again = _created_before(once, actor)
+    idempotent = for_creation(key, body)
+    again = _created_before(idempotent, actor)
     if again:
         return again
     try:
-        return _create(once, draft, actor)
+        return _create(idempotent, draft, actor)
     except IntegrityError:  # the same request is being handled concurrently
-        again = _created_before(once, actor)
+        again = _created_before(idempotent, actor)
         if again is None:
             raise
         return again
 
 
 @counted(SHARES, "created")
-def _create(once: Idempotency, draft: Draft, actor: Actor) -> CreatedShare:
+def _create(idempotent: IdempotentRequest, draft: Draft, actor: Actor) -> CreatedShare:
     share = seal_share(draft, actor)
     with transaction.atomic():
-        keep(once, _packed(share.created), share.created.expires_at)
+        store_answer(idempotent, _packed(share.created), share.created.expires_at)
         register_share(share, actor)
     return share.created
 
 
-def _created_before(once: Idempotency, actor: Actor) -> CreatedShare | None:
-    answer = recall(once)
+def _created_before(idempotent: IdempotentRequest, actor: Actor) -> CreatedShare | None:
+    answer = stored_answer(idempotent)
     if answer is None:
         return None
     created = CreatedShare(**_unpacked(answer))
@@ -67,41 +74,43 @@ def reveal_idempotently(share_id: str, actor: Actor, key: str) -> OpenedShare:
     """
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
-    once = for_opening(key, share_id)
-    again = _opened_before(once, share_id, actor)
+    idempotent = for_opening(key, share_id)
+    again = _opened_before(idempotent, share_id, actor)
     if again:
         return again
     try:
-        return _open(once, share_id, actor)
+        return _open(idempotent, share_id, actor)
     except (ShareNotFound, IntegrityError):  # maybe by the same request, just now
-        again = _opened_before(once, share_id, actor)
+        again = _opened_before(idempotent, share_id, actor)
         if again is None:
             raise
         return again
 
 
 @counted(SHARES, "opened")
-def _open(once: Idempotency, share_id: str, actor: Actor) -> OpenedShare:
+def _open(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> OpenedShare:
     share, content = read_share(share_id, actor)
     opened = OpenedShare.of(share, content)
-    if not _claim(once, share, opened, actor):
+    if not _claim(idempotent, share, opened, actor):
         raise LostClaim()
     discard_value(share)
     return opened
 
 
-def _claim(once: Idempotency, share: Share, opened: OpenedShare, actor: Actor) -> bool:
-    if not share.one_time:  # it can be opened again: nothing to keep for a retry
+def _claim(idempotent: IdempotentRequest, share: Share, opened: OpenedShare, actor: Actor) -> bool:
+    if not share.one_time:  # it can be opened again: nothing to store_answer for a retry
         return claim_share(share, actor)
     with transaction.atomic():
         claimed = claim_share(share, actor)
         if claimed:
-            keep(once, _packed(opened), opened.expires_at)
+            store_answer(idempotent, _packed(opened), opened.expires_at)
     return claimed
 
 
-def _opened_before(once: Idempotency, share_id: str, actor: Actor) -> OpenedShare | None:
-    answer = recall(once)
+def _opened_before(
+    idempotent: IdempotentRequest, share_id: str, actor: Actor
+) -> OpenedShare | None:
+    answer = stored_answer(idempotent)
     if answer is None:
         return None
     fields = _unpacked(answer)
@@ -114,7 +123,7 @@ def acknowledge(share_id: str, actor: Actor, key: str) -> bool:
     if not ids.is_share_id(share_id):
         return False
     with transaction.atomic():
-        forgotten = forget(for_opening(key, share_id))
+        forgotten = delete_answer(for_opening(key, share_id))
         if forgotten:
             record(AuditEvent.Kind.ACKNOWLEDGED, actor, share_digest=tokens.digest(share_id))
     return forgotten

@@ -77,7 +77,7 @@ def claim_share(share: Share, actor: Actor) -> bool:
     digest = bytes(share.digest)
     if share.one_time:
         return share_table().remove(digest, AuditEvent.Kind.OPENED, actor)
-    return share_table().note_opening(digest, actor)
+    return share_table().record_opening(digest, actor)
 
 
 def discard_value(share: Share) -> None:

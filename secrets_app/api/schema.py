@@ -19,12 +19,12 @@ from fugata_openapi.describe import (
     WITH_BODY,
     Description,
     Error,
-    answer,
     body,
     described,
     limited,
     ref,
     refusals,
+    response,
     schemas,
 )
 from secrets_app.api.parsers import CreateBody
@@ -50,7 +50,7 @@ _KEY = {
     "example": "0e2af7d0c9b14c6c8a4f6d1d",
 }
 _WRONG_KEY = BadRequest("Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters")
-_ASKS = {
+_CREATE_EXAMPLE = {
     "content": "my-super-secret-password",
     "duration": "1h",
     "one_time": True,
@@ -102,7 +102,7 @@ def _create() -> Description:
         KeyReused(),
         EncryptFailed(),
     ]
-    created = answer(
+    created = response(
         "Created. The only time that id and deletion token are shown.",
         ref("schemas", "CreatedAnswer"),
         "Location",
@@ -114,13 +114,13 @@ def _create() -> Description:
         "Create a secret",
         "Keeps an encrypted secret until it expires.",
         parameters=[_KEY],
-        requestBody=body(CreateBody, once=_ASKS),
+        requestBody=body(CreateBody, once=_CREATE_EXAMPLE),
         responses={"201": created | {"links": _LINKS}} | refusals(*refused, *WITH_BODY, *ANYWHERE),
     )
 
 
 def _retrieve() -> Description:
-    opened = answer("The secret.", ref("schemas", "OpenedAnswer"), opened=_OPENED)
+    opened = response("The secret.", ref("schemas", "OpenedAnswer"), opened=_OPENED)
     missing = refusals(ShareNotFound())
     page = {"text/html": {"schema": {"type": "string"}}}
     for each in (opened, missing["404"]):
@@ -142,7 +142,7 @@ def _exists() -> Description:
         "Look whether a secret can be opened",
         "Uses nothing up.",
         parameters=[_ID],
-        responses={"200": answer("It can.")}
+        responses={"200": response("It can.")}
         | refusals(ShareNotFound(), InternalError(), *ANYWHERE, bodiless=True),
     )
 
@@ -156,7 +156,7 @@ def _destroy() -> Description:
         " an Idempotency-Key destroys with that key what is kept for repeating the answer.",
         parameters=[_ID, _KEY],
         security=[{"deletionToken": []}],
-        responses={"200": answer("Deleted.", ref("schemas", "DeletedAnswer"), deleted=message)}
+        responses={"200": response("Deleted.", ref("schemas", "DeletedAnswer"), deleted=message)}
         | refusals(_WRONG_KEY, Unauthorized(), ShareNotFound(), InternalError(), *ANYWHERE),
     )
 

@@ -26,7 +26,7 @@ class ShareTable(ABC):
         """
 
     @abstractmethod
-    def note_opening(self, digest: bytes, actor: Actor) -> bool:
+    def record_opening(self, digest: bytes, actor: Actor) -> bool:
         """Record an opening of a reusable share. Return False if it is no longer live."""
 
     @abstractmethod

@@ -42,7 +42,7 @@ class PortableShareTable(ShareTable):
             record(kind, actor, share_digest=digest)
             return True
 
-    def note_opening(self, digest: bytes, actor: Actor) -> bool:
+    def record_opening(self, digest: bytes, actor: Actor) -> bool:
         with transaction.atomic():
             if not Share.objects.live().filter(digest=digest).exists():
                 return False

@@ -92,7 +92,7 @@ class PostgresqlShareTable(ShareTable):
     def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
         return _execute(_REMOVE, {"digest": digest, "kind": str(kind)} | _who(actor)) == 1
 
-    def note_opening(self, digest: bytes, actor: Actor) -> bool:
+    def record_opening(self, digest: bytes, actor: Actor) -> bool:
         return _execute(_NOTE_OPENING, {"digest": digest} | _who(actor)) == 1
 
     def purge(self, limit: int) -> list[str]:

@@ -191,7 +191,7 @@ def test_refusals_are_one_event_for_each_client_and_minute(
 
 
 def test_a_flood_from_many_addresses_fills_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST_CLIENTS", 10)
+    monkeypatch.setattr(refusals, "MAX_CLIENTS", 10)
     minutes_later(monkeypatch, 0)
     for number in range(50):
         count_refusal(Actor(address_hash=bytes([number]) * 16))

@@ -204,7 +204,7 @@ def test_the_page_has_every_operation(client: Client, found: Description) -> Non
 
 def test_several_may_ask_at_once() -> None:
     """drf-spectacular is no help there: it changes what it looks at."""
-    views._forget()
+    views._clear_caches()
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(views.document) for _ in range(8)]
         assert len({each.result() for each in asked}) == 1

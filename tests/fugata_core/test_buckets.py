@@ -108,8 +108,8 @@ def test_the_names_of_buckets_are_kept_apart(make: Make) -> None:
 
 def test_the_settings_choose(settings: Settings, redis_server: RedisServer) -> None:
     settings.REDIS_URL = ""
-    memory = buckets.configured(60, 2)
+    memory = buckets.new_buckets(60, 2)
     assert isinstance(memory, MemoryBuckets)
     assert [one.allowed for one in take(memory, 3)] == [True, True, False]
     settings.REDIS_URL = redis_server.url()
-    assert isinstance(buckets.configured(60, 10), RedisBuckets)
+    assert isinstance(buckets.new_buckets(60, 10), RedisBuckets)

@@ -18,7 +18,7 @@ from pytest_django.fixtures import Settings
 from fugata_core.logs import JsonFormatter, RedactingFormatter, formatter, redacted, request_id
 from fugata_core.requests import FugataRequest
 from fugata_server.logger import GunicornLogger
-from fugata_site.middleware.answer import AnswerMiddleware
+from fugata_site.middleware.response_headers import ResponseHeadersMiddleware
 from secrets_app import ids
 
 ID = "fug_" + "Ab3" * 8
@@ -104,7 +104,7 @@ def answered(request: HttpRequest, seen: list[str]) -> HttpResponse:
             raise RuntimeError("injected")
         return HttpResponse()
 
-    return AnswerMiddleware(answer)(cast(FugataRequest, request))
+    return ResponseHeadersMiddleware(answer)(cast(FugataRequest, request))
 
 
 def test_lines_of_a_request_have_its_id() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_core.limits import HUGE, HUGE_BODIES, LARGE_BODIES, QUEUED
+from fugata_core.limits import HUGE_BODY, LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED
 from fugata_server.admission import Admission
 from fugata_server.arrival import Arrival
 
@@ -26,7 +26,7 @@ class Sender:
 def admitted(line: Admission[Sender]) -> list[int]:
     """Return who gets a thread now."""
     found = []
-    while sender := line.next():
+    while sender := line.admit():
         found.append(sender.name)
     return found
 
@@ -35,32 +35,32 @@ def filled(*huge: bool) -> Admission[Sender]:
     """Return a line of so many senders, by their numbers."""
     line = Admission[Sender](THREADS)
     for name, is_huge in enumerate(huge):
-        assert line.join(Sender(name, is_huge))
+        assert line.enqueue(Sender(name, is_huge))
     return line
 
 
 def test_a_quarter_of_the_threads_in_the_order_of_arrival() -> None:
     line = filled(*[False] * 6)
     assert admitted(line) == [0, 1, 2, 3]
-    line.leave(Sender(0))
+    line.release(Sender(0))
     assert admitted(line) == [4]
 
 
 def test_two_huge_ones_at_a_time_and_the_others_pass_them() -> None:
     line = filled(True, True, True, False, True)
     assert admitted(line) == [0, 1, 3]
-    line.leave(Sender(1, is_huge=True))
+    line.release(Sender(1, is_huge=True))
     assert admitted(line) == [2]
-    line.leave(Sender(3))
+    line.release(Sender(3))
     assert admitted(line) == []
-    line.leave(Sender(0, is_huge=True))
+    line.release(Sender(0, is_huge=True))
     assert admitted(line) == [4]
 
 
 def test_one_thread_is_one_place() -> None:
     line = Admission[Sender](1)
     for name in range(2):
-        line.join(Sender(name, is_huge=True))
+        line.enqueue(Sender(name, is_huge=True))
     assert admitted(line) == [0]
 
 
@@ -70,35 +70,35 @@ def test_never_more_and_nobody_twice(steps: list[tuple[bool, bool]]) -> None:
     line, inside, seen = Admission[Sender](THREADS), list[Sender](), list[int]()
     for number, (leaves, is_huge) in enumerate(steps):
         if leaves and inside:
-            line.leave(inside.pop(0))
-        line.join(Sender(number, is_huge))
-        while sender := line.next():
+            line.release(inside.pop(0))
+        line.enqueue(Sender(number, is_huge))
+        while sender := line.admit():
             inside.append(sender)
             seen.append(sender.name)
         assert len(inside) <= PLACES
-        assert sum(each.is_huge for each in inside) <= HUGE_BODIES
+        assert sum(each.is_huge for each in inside) <= MAX_HUGE_BODIES
     assert len(seen) == len(set(seen))
 
 
 def test_a_line_that_is_too_long_and_one_that_waits_too_long() -> None:
-    line = filled(*[False] * QUEUED)
-    assert not line.join(Sender(QUEUED))
+    line = filled(*[False] * MAX_QUEUED)
+    assert not line.enqueue(Sender(MAX_QUEUED))
     assert len(admitted(line)) == PLACES
-    assert line.join(Sender(QUEUED))
+    assert line.enqueue(Sender(MAX_QUEUED))
     now = Sender(0).since
-    assert list(line.late(now)) == []
-    late = list(line.late(float("inf")))
-    assert [each.name for each in late] == [*range(PLACES, QUEUED), QUEUED]
-    assert all(each.deadline - each.since == pytest.approx(LARGE_BODIES.patience) for each in late)
-    assert line.next() is None
+    assert list(line.remove_late(now)) == []
+    late = list(line.remove_late(float("inf")))
+    assert [each.name for each in late] == [*range(PLACES, MAX_QUEUED), MAX_QUEUED]
+    assert all(each.deadline - each.since == pytest.approx(LARGE_BODIES.max_wait) for each in late)
+    assert line.admit() is None
 
 
 @pytest.mark.parametrize(
     ("framing", "huge"),
     [
-        (f"Content-Length: {HUGE}", False),
-        (f"Content-Length: {HUGE + 1}", True),
-        (f"Content-Length: {HUGE * 10_000}", False),
+        (f"Content-Length: {HUGE_BODY}", False),
+        (f"Content-Length: {HUGE_BODY + 1}", True),
+        (f"Content-Length: {HUGE_BODY * 10_000}", False),
         ("Transfer-Encoding: chunked", True),
     ],
 )

@@ -9,7 +9,7 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_server.arrival import LONGEST_HEAD, SMALL, Arrival, ArrivalState
+from fugata_server.arrival import FIRST_PART, MAX_HEAD, Arrival, ArrivalState
 
 CONFIG = Config()
 CONFIG.set("limit_request_line", 8190)
@@ -74,7 +74,7 @@ REQUESTS = [
     b"GET / HTTP/1.0\r\n\r\n",
     b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
     sized(b"abc"),
-    sized(b"x" * (SMALL - 1)),
+    sized(b"x" * (FIRST_PART - 1)),
     sized(b"\r\n\r\n" * 9),
     chunked(),
     chunked(b"abc", b"\r\n0\r\n\r\n", b"d" * 5000),
@@ -124,23 +124,23 @@ def test_no_thread_waits_for_what_has_arrived(pieces: list[bytes], start: bytes)
 @pytest.mark.parametrize(
     "data",
     [
-        sized(b"x" * (SMALL + 1))[:-1],
+        sized(b"x" * (FIRST_PART + 1))[:-1],
         sized(b"x" * 2**20),
-        chunked(b"x" * SMALL)[:-1],
+        chunked(b"x" * FIRST_PART)[:-1],
         chunked(b"x" * 2**20),
-        post(b"f" * SMALL, b"Transfer-Encoding: chunked\r\n"),
+        post(b"f" * FIRST_PART, b"Transfer-Encoding: chunked\r\n"),
     ],
 )
 def test_a_large_body_is_handed_on_with_its_first_part(data: bytes) -> None:
-    first = data.index(b"\r\n\r\n") + 4 + SMALL
+    first = data.index(b"\r\n\r\n") + 4 + FIRST_PART
     assert arrived(data[: first - 1]).state is ArrivalState.BODY
     assert arrived(data[:first]).state is ArrivalState.LARGE
 
 
 def test_a_head_has_its_length() -> None:
     line = b"GET / HTTP/1.1\r\n"
-    assert arrived(line + b"X: y\r\n" * (LONGEST_HEAD // 6 + 1)).state is ArrivalState.TOO_LONG
-    whole = line + b"X: y\r\n" * (LONGEST_HEAD // 6) + b"\r\n"
+    assert arrived(line + b"X: y\r\n" * (MAX_HEAD // 6 + 1)).state is ArrivalState.TOO_LONG
+    whole = line + b"X: y\r\n" * (MAX_HEAD // 6) + b"\r\n"
     assert arrived(whole).state is ArrivalState.TOO_LONG
     assert arrived(line + b"X: y\r\n" * 1000).state is ArrivalState.HEAD
 
@@ -172,7 +172,7 @@ def test_who_expects_to_be_told(head: bytes, expects: bool) -> None:
         (b"GET /healthz HTTP/1.1\r\nContent-Length: 5\r\n\r\n", False),
         (b"GET /healthzz HTTP/1.1\r\n\r\n", False),
         (b"POST /livez HTTP/1.1\r\n\r\n", False),
-        (b"GET /healthz HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * SMALL, False),
+        (b"GET /healthz HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * FIRST_PART, False),
     ],
 )
 def test_who_asks_for_health(data: bytes, is_one: bool) -> None:
@@ -182,8 +182,8 @@ def test_who_asks_for_health(data: bytes, is_one: bool) -> None:
 @pytest.mark.parametrize("digits", [1, 16, 17, 200])
 def test_a_chunk_size_with_zeros_before_it(digits: int) -> None:
     """gunicorn's parser takes any number of digits, so there is as much to wait for."""
-    size = f"{SMALL * 4:x}".zfill(digits)
+    size = f"{FIRST_PART * 4:x}".zfill(digits)
     head = b"POST /secrets HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     data = head + size.encode() + b"\r\n"
     assert Arrival().add(data + b"x") is ArrivalState.BODY
-    assert Arrival().add(data + b"x" * SMALL) is ArrivalState.LARGE
+    assert Arrival().add(data + b"x" * FIRST_PART) is ArrivalState.LARGE

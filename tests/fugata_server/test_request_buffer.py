@@ -120,7 +120,7 @@ def test_the_socket_has_a_deadline_while_it_is_read() -> None:
     asked = request(Stream(b"abc"), 3)
     asked.META["gunicorn.socket"] = Socket()
     with body_read(asked):
-        assert Socket.set_to == [request_buffer.IDLE, None]
+        assert Socket.set_to == [request_buffer.IDLE_TIMEOUT, None]
 
 
 def test_a_declared_length_over_the_limit_is_thrown_away() -> None:

@@ -11,7 +11,7 @@ def _fails_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(tasks, "purge_kept_answers", fail)
+    monkeypatch.setattr(tasks, "purge_answers", fail)
     tasks.purge_expired.apply()
 
 

@@ -67,7 +67,7 @@ def request(path: str, **headers: str) -> HttpRequest:
     ],
 )
 def test_who_gets_a_page(path: str, headers: dict[str, str], page: bool) -> None:
-    answer = errors.answer(request(path, **headers), ShareNotFound())
+    answer = errors.error_response(request(path, **headers), ShareNotFound())
     assert answer.status_code == 404
     assert answer["Content-Type"].startswith("text/html" if page else "application/json")
     assert answer["Content-Length"] == str(len(answer.content))
@@ -75,7 +75,7 @@ def test_who_gets_a_page(path: str, headers: dict[str, str], page: bool) -> None
 
 @pytest.mark.parametrize("path", ["/secrets", "/s/x"])
 def test_the_errors_headers_are_the_answers(path: str) -> None:
-    assert errors.answer(request(path), RateLimited(7))["Retry-After"] == "7"
+    assert errors.error_response(request(path), RateLimited(7))["Retry-After"] == "7"
 
 
 def all_errors() -> list[type[FugataError]]:

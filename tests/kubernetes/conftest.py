@@ -11,7 +11,7 @@ from tests.support.in_process.stores import kubernetes_store, set_options
 from tests.support.runner.marking import marks
 from tests.support.servers.kubernetes import KubernetesServer
 from tests.support.servers.service import Service
-from vault_app.backends import forget
+from vault_app.backends import reset_backends
 from vault_app.stores.kubernetes import KubernetesStore
 
 pytest_collection_modifyitems = marks(__file__, "kubernetes")
@@ -34,7 +34,7 @@ def faulty_store(
 ) -> KubernetesStore:
     """The same, whose way to the API server is `faulty`, and which is soon out of patience."""
     set_options(settings, kubeconfig=str(kubernetes.kubeconfig(url=faulty.url)), timeout=2)
-    forget()
+    reset_backends()
     return kubernetes_store()
 
 

@@ -188,7 +188,7 @@ def test_a_run_deletes_so_many_at_most_and_the_next_goes_on(
     store: KubernetesStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reconciliation, "MOST", 3)
+    monkeypatch.setattr(reconciliation, "MAX_DELETED", 3)
     monkeypatch.setattr(reconciliation, "BATCH", 2)
     kubernetes.plant(kubernetes_namespace, map(planted, names(0, 5)))
     assert reconcile(store, values_in_use, force=True) == Report(5, 5, 3)

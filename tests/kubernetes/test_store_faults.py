@@ -13,7 +13,7 @@ from tests.secrets_app.support import at_once
 from tests.support.faults.faulty import FaultyProxy
 from tests.support.in_process.stores import kubernetes_store, set_options
 from tests.support.servers.kubernetes import SERVICE_TOKEN, KubernetesServer
-from vault_app.backends import forget
+from vault_app.backends import reset_backends
 from vault_app.errors import StoreUnavailable
 from vault_app.stores import kubernetes_api
 from vault_app.stores.kubernetes import KubernetesStore
@@ -227,7 +227,7 @@ def pod(
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(kubernetes.port))
     set_options(settings, kubeconfig="/nonexistent")
-    forget()
+    reset_backends()
     return token
 
 

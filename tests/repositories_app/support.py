@@ -9,7 +9,7 @@ from django.test import Client
 from audit_app.actors import COMMAND_LINE
 from audit_app.models import AuditEvent
 from repositories_app.access import AuthorizedRepository
-from repositories_app.actions.repositories import create_repository, set_member, user_named
+from repositories_app.actions.repositories import create_repository, get_or_create_user, set_member
 from repositories_app.actions.tokens import TokenScope, create_access_token
 from repositories_app.models import RepositorySecret
 
@@ -22,7 +22,7 @@ def people() -> None:
     create_repository(OTHERS, "bob")
     set_member(REPOSITORY, "wendy", "writer")
     set_member(REPOSITORY, "rita", "reader")
-    user_named("charlie")
+    get_or_create_user("charlie")
 
 
 def token_of(username: str, **scope: Any) -> str:

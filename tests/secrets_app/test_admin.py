@@ -113,7 +113,7 @@ def test_an_auditor_cannot_revoke(auditor: Admin) -> None:
 
 
 def test_at_most_so_many_at_a_time(operator: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "MOST", 2)
+    monkeypatch.setattr(confirmation, "MAX_CHOSEN", 2)
     for _ in range(3):
         share()
     numbers = Share.objects.values_list("pk", flat=True)

@@ -1,4 +1,4 @@
-"""Idempotency keys: the effect once, the answer again, and nothing that weakens the link."""
+"""IdempotentRequest keys: the effect once, the answer again, and nothing that weakens the link."""
 
 import json
 import secrets
@@ -21,7 +21,7 @@ from secrets_app.actions.create import Draft
 from secrets_app.actions.idempotent import create_idempotently, reveal_idempotently
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
-from secrets_app.idempotency import Idempotency, for_opening, purge_kept_answers
+from secrets_app.idempotency import IdempotentRequest, for_opening, purge_answers
 from secrets_app.models import IdempotentResponse, Share
 from secrets_app.tasks import purge_expired
 from tests.secrets_app.support import at_once, expire, kinds, share
@@ -168,7 +168,7 @@ def test_a_deletion_token_still_deletes(client: Client) -> None:
 
 def test_the_purge_destroys(client: Client) -> None:
     create(client)
-    assert purge_kept_answers() == 0
+    assert purge_answers() == 0
     grace_is_over()
     purge_expired()
     assert IdempotentResponse.objects.count() == 0
@@ -182,7 +182,7 @@ def test_nothing_is_consumed_where_the_answer_can_not_be_kept(
     def fail(*_: object) -> None:
         raise DatabaseError("injected")
 
-    monkeypatch.setattr("secrets_app.actions.idempotent.keep", fail)
+    monkeypatch.setattr("secrets_app.actions.idempotent.store_answer", fail)
     with pytest.raises(DatabaseError):
         reveal_idempotently(made.share_id, SERVICE, KEY)
     with pytest.raises(DatabaseError):
@@ -202,8 +202,8 @@ def test_what_is_kept_opens_without_key_and_link_to_nobody(client: Client) -> No
     wrong, scope = share(), b"open" + tokens.digest(made.share_id)
     half_right = [
         for_opening(OTHER, made.share_id),
-        Idempotency(KEY, scope),
-        Idempotency(KEY, scope, link_secret=wrong.share_id.encode()),
+        IdempotentRequest(KEY, scope),
+        IdempotentRequest(KEY, scope, link_secret=wrong.share_id.encode()),
     ]
     sealed = bytes(kept.sealed)
     for guess in half_right:

@@ -54,7 +54,7 @@ def three_in_all(settings: Settings) -> None:
 @pytest.fixture
 def still_good(monkeypatch: pytest.MonkeyPatch) -> None:
     """A measurement stays good for as long as the test takes."""
-    for seconds in ("GOOD_FOR", "FULL_FOR"):
+    for seconds in ("VALID_FOR", "VALID_FOR_IF_FULL"):
         monkeypatch.setattr(f"secrets_app.quotas.{seconds}", 1e9)
 
 
@@ -198,7 +198,7 @@ def test_an_installation_that_is_full_of_bytes(settings: Settings) -> None:
 
 @pytest.mark.usefixtures("three_in_all")
 def test_a_place_that_is_free_again_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secrets_app.quotas.FULL_FOR", 0.0)
+    monkeypatch.setattr("secrets_app.quotas.VALID_FOR_IF_FULL", 0.0)
     first, *_ = [share() for _ in range(3)]
     with pytest.raises(InstallationFull):
         share()
@@ -210,8 +210,8 @@ def test_a_place_that_is_free_again_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_other_processes_keep_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     share()
     Share.objects.bulk_create(_others(5))
-    monkeypatch.setattr("secrets_app.quotas.GOOD_FOR", 0.0)
-    monkeypatch.setattr("secrets_app.quotas.FULL_FOR", 0.0)
+    monkeypatch.setattr("secrets_app.quotas.VALID_FOR", 0.0)
+    monkeypatch.setattr("secrets_app.quotas.VALID_FOR_IF_FULL", 0.0)
     with pytest.raises(InstallationFull):
         share()
 

@@ -8,7 +8,7 @@ from pytest_django.fixtures import Settings
 
 from tests.support.in_process.keys import use_keyring
 from vault_app import keycheck
-from vault_app.backends import forget
+from vault_app.backends import reset_backends
 from vault_app.keys import local
 from vault_app.models import KeyEncryptionKey
 
@@ -20,12 +20,12 @@ def use_keyring_file(settings: Settings, path: Path, monkeypatch: pytest.MonkeyP
     """Keep one key, `old`, in a file that the database knows; look at it at each use."""
     path.write_text(f"old:{A}\n")
     use_keyring(settings, path)
-    monkeypatch.setattr(local, "LOOK", 0.0)
+    monkeypatch.setattr(local, "RELOAD_INTERVAL", 0.0)
     KeyEncryptionKey.objects.all().delete()
     keycheck.verify()
 
 
 def as_a_new_process() -> None:
     """Load keys and settings anew, and check them as a start does."""
-    forget()
+    reset_backends()
     keycheck.verify()

@@ -22,7 +22,7 @@ from tests.support.in_process.keys import use_keys
 from tests.support.servers.transit import TOKEN, TransitKey, TransitServer
 from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
 from vault_app import keycheck, rewrap, rotation
-from vault_app.backends import forget
+from vault_app.backends import reset_backends
 from vault_app.keys.keyring import KeyringFile
 from vault_app.models import KeyEncryptionKey
 
@@ -150,7 +150,7 @@ def test_keys_of_the_environment_are_explained(settings: Settings) -> None:
 
 def test_a_wrong_keyring_is_not_rotated(keyring: KeyringFile) -> None:
     keyring.write({"old": b"B" * 32})
-    forget()
+    reset_backends()
     with pytest.raises(CommandError, match="Restore it"):
         run("rotate_key")
     assert list(keyring.keys()) == ["old"]
@@ -179,7 +179,7 @@ def test_a_process_that_goes_on_with_the_old_key_is_told(
 ) -> None:
     share("s3cret")
     monkeypatch.setattr(rewrap, "_write", lambda *_: 0)
-    monkeypatch.setattr(rewrap, "LOOKS", 2)
+    monkeypatch.setattr(rewrap, "MAX_PASSES", 2)
     with pytest.raises(CommandError, match="still under another key"):
         run("rotate_key")
 
@@ -196,7 +196,7 @@ def test_in_the_background(monkeypatch: pytest.MonkeyPatch, keyring: KeyringFile
     assert answer == {"new_key": new, "primary": new, "background": True, "left": 1}
     assert sent == [1]
     assert [key["rewrap_asked"] for key in told("list_keys")["keys"]] == [False, True]
-    rewrap.answer(60)
+    rewrap.run_requested(60)
     assert by_key() == {"old": 0, new: 1}
     assert not any(key["rewrap_asked"] for key in told("list_keys")["keys"])
 
@@ -211,7 +211,7 @@ def test_in_the_background_with_the_queue_away(monkeypatch: pytest.MonkeyPatch) 
     share("s3cret")
     rotation.make_primary()
     assert "list_keys shows how far" in run("rewrap_keys", "--background")
-    rewrap.answer(60)
+    rewrap.run_requested(60)
     assert sorted(by_key().values()) == [0, 1]
 
 
@@ -264,7 +264,7 @@ def test_vault_goes_away_in_the_middle(
         share("s3cret")
     vault_beside_local(settings, transit, "vault")
     keycheck.verify()
-    move = rewrap._move
+    move = rewrap._rewrap_batch
 
     def and_then_away(*arguments: Any) -> rewrap.Batch:
         done = move(*arguments)
@@ -272,7 +272,7 @@ def test_vault_goes_away_in_the_middle(
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(rewrap, "_move", and_then_away)
+        patch.setattr(rewrap, "_rewrap_batch", and_then_away)
         with pytest.raises(CommandError, match="2 data keys were re-wrapped, then"):
             run("migrate_keys", "--from", "local", "--to", "vault", "--batch", "2")
     transit.tokens.add(TOKEN)

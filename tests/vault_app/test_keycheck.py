@@ -180,6 +180,6 @@ def test_check_only_makes_no_keyring(keyring: Path) -> None:
 
 def forget_what_was_loaded() -> None:
     """As a new process would."""
-    from vault_app.backends import forget
+    from vault_app.backends import reset_backends
 
-    forget()
+    reset_backends()

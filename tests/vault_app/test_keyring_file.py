@@ -170,7 +170,7 @@ def test_a_new_primary_is_noticed_within_a_second(path: Path, clock: Clock) -> N
     ring = local_keyring()
     KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
     assert ring.primary == "old"
-    clock.now += local.LOOK
+    clock.now += local.RELOAD_INTERVAL
     assert ring.primary == "new"
     assert ring.key_of(ring.wrap(DATA_KEY, b"")) == "new"
 
@@ -178,7 +178,7 @@ def test_a_new_primary_is_noticed_within_a_second(path: Path, clock: Clock) -> N
 def test_wrapping_notices_it_too(path: Path, clock: Clock) -> None:
     ring = local_keyring()
     KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
-    clock.now += local.LOOK
+    clock.now += local.RELOAD_INTERVAL
     assert ring.key_of(ring.wrap(DATA_KEY, b"")) == "new"
 
 
@@ -186,7 +186,7 @@ def test_a_key_that_was_taken_out_is_forgotten(path: Path, clock: Clock) -> None
     ring = local_keyring()
     wrapped = ring.wrap(DATA_KEY, b"")
     KeyringFile(path).write(keyring.parse(f"new:{B}"))
-    clock.now += local.LOOK
+    clock.now += local.RELOAD_INTERVAL
     ring.check()
     with pytest.raises(KeyUnavailable):
         ring.unwrap(wrapped, b"")
@@ -203,7 +203,7 @@ def test_a_damaged_file_does_not_take_the_keys_away(
         path.write_text(damage, encoding="latin-1")
     with caplog.at_level(logging.ERROR):
         for _ in range(5):
-            clock.now += local.LOOK
+            clock.now += local.RELOAD_INTERVAL
             assert ring.unwrap(ring.wrap(DATA_KEY, b""), b"") == DATA_KEY
     assert ring.unwrap(wrapped, b"") == DATA_KEY
     assert caplog.text.count("missing or damaged") == 1

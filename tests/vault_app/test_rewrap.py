@@ -122,15 +122,15 @@ def test_a_row_deleted_meanwhile_stays_deleted(monkeypatch: pytest.MonkeyPatch) 
     """Between reading and writing, one is opened and one is deleted: neither comes back."""
     opened, deleted, kept = shares(3)
     rotation.make_primary()
-    wrapped_anew = rewrap._wrapped_anew
+    wrapped_anew = rewrap._rewrapped_keys
 
     def meanwhile(rows: list[rewrap._Row]) -> list[bytes | None]:
-        monkeypatch.setattr(rewrap, "_wrapped_anew", wrapped_anew)
+        monkeypatch.setattr(rewrap, "_rewrapped_keys", wrapped_anew)
         reveal_share(opened.share_id, SERVICE)
         delete_share(deleted.share_id, deleted.deletion_token, SERVICE)
         return wrapped_anew(rows)
 
-    monkeypatch.setattr(rewrap, "_wrapped_anew", meanwhile)
+    monkeypatch.setattr(rewrap, "_rewrapped_keys", meanwhile)
     assert moved(rewrap.rewrap()) == 1
     assert Share.objects.count() == 1
     assert reveal_share(kept.share_id, SERVICE).content == b"s3cret 2"
@@ -141,13 +141,13 @@ def test_a_row_that_got_another_wrapping_meanwhile_keeps_it(
 ) -> None:
     (one,) = shares(1)
     rotation.make_primary()
-    wrapped_anew = rewrap._wrapped_anew
+    wrapped_anew = rewrap._rewrapped_keys
 
     def meanwhile(rows: list[rewrap._Row]) -> list[bytes | None]:
         Share.objects.update(wrapped_key=b"another", size=77)
         return wrapped_anew(rows)
 
-    monkeypatch.setattr(rewrap, "_wrapped_anew", meanwhile)
+    monkeypatch.setattr(rewrap, "_rewrapped_keys", meanwhile)
     done = next(rewrap.rewrap())
     assert done == rewrap.Batch(0, 0)
     row = row_of(one)
@@ -198,7 +198,7 @@ def test_it_goes_on_looking_until_every_process_knows_the_primary(
             wrap_again_under_old(only)
 
     monkeypatch.setattr("vault_app.rewrap.time.sleep", late)
-    monkeypatch.setattr(rewrap, "LOOKS", 3)
+    monkeypatch.setattr(rewrap, "MAX_PASSES", 3)
     list(rewrap.rewrap(settle=60))
     assert len(looks) == 3
     assert by_key() == {new: 1}
@@ -247,7 +247,7 @@ def test_a_key_that_can_not_be_had_stops_it(settings: Settings) -> None:
 def test_everything_anew() -> None:
     shares(3)
     before = {bytes(row.wrapped_key) for row in Share.objects.all()}
-    assert moved(rewrap.rewrap_anew(batch=2)) == 3
+    assert moved(rewrap.rewrap_all(batch=2)) == 3
     assert not before & {bytes(row.wrapped_key) for row in Share.objects.all()}
     assert by_key() == {"old": 3}
 
@@ -266,31 +266,31 @@ def test_the_worker_does_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> N
     """In runs of bounded length, of which each goes on where the last one ended."""
     shares(5)
     new = rotation.make_primary()
-    rewrap.ask()
-    assert [key.asked for key in rotation.progress()] == [False, True]
+    rewrap.request_rewrap()
+    assert [key.rewrap_requested for key in rotation.progress()] == [False, True]
     monkeypatch.setattr(rewrap.rewrap, "__defaults__", (None, 2, 0.0))
     monkeypatch.setattr(rewrap, "SETTLE", 0.0)
-    assert rewrap.answer(-1.0) == 2
-    assert rewrap.answer(-1.0) == 2
-    assert [key.asked for key in rotation.progress()] == [False, True]
+    assert rewrap.run_requested(-1.0) == 2
+    assert rewrap.run_requested(-1.0) == 2
+    assert [key.rewrap_requested for key in rotation.progress()] == [False, True]
     assert tasks.rewrap_keys() == 1
     assert by_key() == {new: 5}
-    assert not any(key.asked for key in rotation.progress())
+    assert not any(key.rewrap_requested for key in rotation.progress())
 
 
 def test_what_was_asked_at_a_full_second_is_done_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rewrap, "SETTLE", 0.0)
     monkeypatch.setattr(rewrap, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    rewrap.ask()
-    assert any(key.asked for key in rotation.progress())
+    rewrap.request_rewrap()
+    assert any(key.rewrap_requested for key in rotation.progress())
     tasks.rewrap_keys()
-    assert not any(key.asked for key in rotation.progress())
+    assert not any(key.rewrap_requested for key in rotation.progress())
 
 
 def test_the_worker_survives_a_key_that_can_not_be_had(settings: Settings) -> None:
     shares(1)
     rotation.make_primary()
-    rewrap.ask()
+    rewrap.request_rewrap()
     keys = FaultyKeys()
     settings.KMS_PROVIDER = {
         "BACKEND": "tests.support.in_process.doubles.given",
@@ -298,7 +298,7 @@ def test_the_worker_survives_a_key_that_can_not_be_had(settings: Settings) -> No
     }
     keys.failing = {"wrap"}
     assert tasks.rewrap_keys() == 0
-    assert any(key.asked for key in rotation.progress())
+    assert any(key.rewrap_requested for key in rotation.progress())
 
 
 def test_what_was_asked_later_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_what_was_asked_later_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(rewrap, "SETTLE", 0.0)
     shares(1)
     rotation.make_primary()
-    rewrap.ask()
+    rewrap.request_rewrap()
     run = rewrap.rewrap
 
     def then_another(*args: object, **options: object) -> Iterator[rewrap.Batch]:
@@ -317,6 +317,6 @@ def test_what_was_asked_later_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) 
         )
 
     monkeypatch.setattr(rewrap, "rewrap", then_another)
-    rewrap.answer(60)
-    assert [key.asked for key in rotation.progress()] == [False, False, True]
+    rewrap.run_requested(60)
+    assert [key.rewrap_requested for key in rotation.progress()] == [False, False, True]
     keycheck.verify()

@@ -22,7 +22,7 @@ from vault_app.keys.keyring import KeyringFile, Signature, generate, parse
 __all__ = ["LocalKeyring", "generate", "parse", "wrap_under"]
 
 #: Seconds that a process may take to notice that the file names another primary.
-LOOK = 1.0
+RELOAD_INTERVAL = 1.0
 _NONCE = 12
 _KEY = 32
 
@@ -41,7 +41,7 @@ class LocalKeyring(KeyProvider):
     def __init__(self, keys: str = "", file: str | Path = "") -> None:
         self.file = None if keys else KeyringFile(Path(file))
         self._signature: Signature | None = self.file.signature() if self.file else None
-        self._look_at = time.monotonic() + LOOK
+        self._reload_at = time.monotonic() + RELOAD_INTERVAL
         self._ring = _ciphers(self.file.keys() if self.file else parse(keys))
 
     @property
@@ -69,20 +69,20 @@ class LocalKeyring(KeyProvider):
 
     def _cipher(self, key_id: str) -> AESGCM:
         if key_id not in self._ring:
-            self._look()  # another process may have added it; costs only a stat
+            self._reload()  # another process may have added it; costs only a stat
         cipher = self._ring.get(key_id)
         if cipher is None:
             raise KeyUnavailable("the keyring lacks the key that wrapped this data key")
         return cipher
 
     def _ciphers(self) -> Ciphers:
-        if time.monotonic() >= self._look_at:
-            self._look()
+        if time.monotonic() >= self._reload_at:
+            self._reload()
         return self._ring
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         """Reload the file if it has changed."""
-        self._look_at = time.monotonic() + LOOK
+        self._reload_at = time.monotonic() + RELOAD_INTERVAL
         signature = self.file.signature() if self.file else None
         if self.file is None or signature == self._signature:
             return

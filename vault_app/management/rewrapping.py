@@ -49,7 +49,7 @@ def verify_keys() -> None:
         raise CommandError(str(error)) from error
 
 
-def run(
+def consume(
     command: BaseCommand, batches: Iterator[rewrap.Batch], total: int, pause: float
 ) -> tuple[int, int]:
     """Consume `batches`, with a progress line on a terminal.
@@ -60,7 +60,7 @@ def run(
     try:
         for batch in batches:
             moved, damaged = moved + batch.moved, damaged + batch.damaged
-            _show(command, moved, max(total, moved))
+            _show_progress(command, moved, max(total, moved))
             time.sleep(pause)
     except KeyUnavailable as error:
         raise CommandError(
@@ -73,7 +73,7 @@ def run(
     return moved, damaged
 
 
-def _show(command: BaseCommand, moved: int, total: int) -> None:
+def _show_progress(command: BaseCommand, moved: int, total: int) -> None:
     if not command.stderr.isatty():
         return
     filled = _BAR * moved // max(total, 1)
@@ -81,15 +81,17 @@ def _show(command: BaseCommand, moved: int, total: int) -> None:
     command.stderr.write(f"\r[{bar}] {moved} of {total} data keys re-wrapped", ending="")
 
 
-def move(command: BaseCommand, batch: int, pause: float, source: str | None = None) -> Outcome:
+def run_rewrap(
+    command: BaseCommand, batch: int, pause: float, source: str | None = None
+) -> Outcome:
     """Re-wrap what is not under the primary, showing progress. Raises CommandError."""
-    total = rewrap.waiting(source)
+    total = rewrap.count_outdated(source)
     # Always settle: the key may have become primary a moment ago.
-    moved, damaged = run(command, rewrap.rewrap(source, batch, rewrap.SETTLE), total, pause)
-    return Outcome(moved, damaged, rewrap.waiting(source) - damaged)
+    moved, damaged = consume(command, rewrap.rewrap(source, batch, rewrap.SETTLE), total, pause)
+    return Outcome(moved, damaged, rewrap.count_outdated(source) - damaged)
 
 
-def tell(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) -> None:
+def report(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) -> None:
     """Report the outcome. Raises CommandError if keys are damaged or still under another key."""
     if as_json:
         fields = {"moved": outcome.moved, "damaged": outcome.damaged, "left": outcome.left}
@@ -111,15 +113,15 @@ def tell(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) 
         )
 
 
-def hand_over(command: BaseCommand, as_json: bool, **more: object) -> None:
+def start_in_background(command: BaseCommand, as_json: bool, **more: object) -> None:
     """Leave the re-wrapping to the worker, which resumes after any kill until it is done."""
-    rewrap.ask()
+    rewrap.request_rewrap()
     try:
         rewrap_keys.delay()
     except OperationalError:
         command.stderr.write("The task queue can't be reached; beat hands it over once it is.")
     if as_json:
-        left = rewrap.waiting()
+        left = rewrap.count_outdated()
         fields = {"primary": key_provider().primary, "background": True, "left": left}
         command.stdout.write(json.dumps(more | fields))
     else:

@@ -142,8 +142,8 @@ def _objects(name: str) -> list[str]:
     return [_PREFIX + name, *(f"{_PREFIX}{name}.{number}" for number in range(1, count))]
 
 
-def _forget(**_: Any) -> None:
+def _drop_clients(**_: Any) -> None:
     api.cache_clear()
 
 
-setting_changed.connect(_forget)
+setting_changed.connect(_drop_clients)

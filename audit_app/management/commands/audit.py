@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from audit_app.chain import Head, head
-from audit_app.export import exported
+from audit_app.export import export_lines
 from audit_app.prune import ChainBroken, prune_events
 from audit_app.publish import publish
 from audit_app.seal import AuditKeyChanged, seal_events
@@ -74,7 +74,7 @@ class Command(BaseCommand):
         self.stdout.write(str(head()))
 
     def _export(self, options: dict[str, Any]) -> None:
-        for line in exported(options["since"]):
+        for line in export_lines(options["since"]):
             self.stdout.write(line)
 
     def _prune(self, options: dict[str, Any]) -> None:

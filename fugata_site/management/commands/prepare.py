@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from fugata_core.checks import START
 from fugata_site.settings.environment import write_once
 from vault_app import keycheck
-from vault_app.backends import forget
+from vault_app.backends import reset_backends
 from vault_app.keys import local
 
 
@@ -73,7 +73,7 @@ class Command(BaseCommand):
                 " the pod. Make one with: python manage.py generate_key"
             )
         write_once(path, local.generate())
-        forget()
+        reset_backends()
         self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")
 
 

@@ -48,7 +48,7 @@ def middleware(
     view: Hanging, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> BulkheadMiddleware:
     settings.WEB_THREADS = THREADS
-    monkeypatch.setattr(bulkhead, "BACKENDS", replace(BACKENDS, patience=0.05))
+    monkeypatch.setattr(bulkhead, "BACKENDS", replace(BACKENDS, max_wait=0.05))
     return BulkheadMiddleware(view)
 
 

@@ -63,14 +63,14 @@ def test_nothing() -> None:
 
 def test_beat_is_not_running() -> None:
     TaskSuccess.objects.filter(task="purge_expired").update(at=ago(minutes=6))
-    assert "ended 6\xa0minutes ago" in problem("Beat and worker").says
+    assert "ended 6\xa0minutes ago" in problem("Beat and worker").summary
 
 
 def test_beat_never_ran() -> None:
     TaskSuccess.objects.filter(task="purge_expired").delete()
     assert run_checks().problems == []  # a new installation is given some minutes
     KeyEncryptionKey.objects.update(created_at=ago(minutes=6))
-    assert "ever run" in problem("Beat and worker").says
+    assert "ever run" in problem("Beat and worker").summary
 
 
 def test_hours_are_not_counted() -> None:
@@ -85,7 +85,7 @@ def test_the_purge_is_behind() -> None:
     row = row_of(created)
     row.expires_at = ago(minutes=30)
     row.save()
-    assert "1 expired share wait" in problem("Purge").says.replace("\xa0", " ")
+    assert "1 expired share wait" in problem("Purge").summary.replace("\xa0", " ")
 
 
 def test_a_replaced_key_is_still_in_use(settings: Settings) -> None:
@@ -95,19 +95,19 @@ def test_a_replaced_key_is_still_in_use(settings: Settings) -> None:
     keycheck.verify()
     found = problem("Keys in use")
     assert found.level == Level.NOTICE
-    assert f"{older.id} (1 row)" in found.says
+    assert f"{older.id} (1 row)" in found.summary
 
 
 def test_a_key_is_missing() -> None:
     KeyEncryptionKey.objects.create(id="lost", check_value=b"\x01\x04lost" + b"-" * 60)
     found = problem("Keys")
-    assert "lost" in found.says
+    assert "lost" in found.summary
     assert found.level == Level.BAD
 
 
 def test_the_store_fails(remote_store: MemoryStore) -> None:
     remote_store.failing.add("check")
-    assert "StoreUnavailable" in problem("Value store").says
+    assert "StoreUnavailable" in problem("Value store").summary
 
 
 def test_the_key_provider_fails(faulty_keys: FaultyKeys) -> None:
@@ -119,9 +119,9 @@ def test_the_key_provider_fails(faulty_keys: FaultyKeys) -> None:
 def test_a_store_that_hangs_is_not_waited_for(
     remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch, hanging: threading.Event
 ) -> None:
-    monkeypatch.setattr(checks, "PATIENCE", 0.2)
+    monkeypatch.setattr(checks, "CHECK_TIMEOUT", 0.2)
     remote_store.before["check"] = lambda: (hanging.wait(60), None)[1]
-    assert "No answer within" in problem("Value store").says
+    assert "No answer within" in problem("Value store").summary
 
 
 @pytest.fixture
@@ -135,20 +135,20 @@ def hanging() -> Iterator[threading.Event]:
 def test_redis(redis_server: RedisServer, settings: Settings) -> None:
     settings.REDIS_URL = redis_server.url()
     (redis,) = [found for found in run_checks().good if found.subject == "Redis"]
-    assert "It answers" in redis.says
+    assert "It answers" in redis.summary
 
 
 def test_redis_is_down(settings: Settings) -> None:
     settings.REDIS_URL = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
     found = problem("Redis")
-    assert "hunter2" not in found.says + found.remedy
+    assert "hunter2" not in found.summary + found.remedy
 
 
 def test_settings_that_are_not_for_the_internet(settings: Settings) -> None:
     settings.HTTPS = False
     assert problem("Settings").level == Level.NOTICE
     settings.DEBUG = True
-    assert "DEBUG" in problem("Settings").says
+    assert "DEBUG" in problem("Settings").summary
 
 
 def test_the_page_names_the_worst_first(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from operations_app.diagnostics import monitor as module
 from operations_app.diagnostics.monitor import Monitor
-from operations_app.diagnostics.parts import PARTS
+from operations_app.diagnostics.probes import PROBES
 from tests.support.in_process.fixtures import Clock
 from tests.support.in_process.keys import use_keys
 
@@ -35,8 +35,8 @@ class Probed(Monitor):
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
     """All parts well, until the test has it otherwise."""
-    made: Parts = dict.fromkeys(PARTS, well)
-    monkeypatch.setattr(module, "PARTS", made)
+    made: Parts = dict.fromkeys(PROBES, well)
+    monkeypatch.setattr(module, "PROBES", made)
     return made
 
 
@@ -45,7 +45,7 @@ def monitor(monkeypatch: pytest.MonkeyPatch, parts: Parts) -> Monitor:
     """The monitor that /healthz reads."""
     probed = Probed()
     monkeypatch.setattr(module, "_monitor", probed)
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(module, "FIRST_ANSWER_TIMEOUT", 0.05)
     return probed
 
 
@@ -61,7 +61,7 @@ def test_all_is_well(client: Client, monitor: Monitor) -> None:
     assert answer["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("sentence", list(PARTS))
+@pytest.mark.parametrize("sentence", list(PROBES))
 def test_a_part_that_fails(client: Client, monitor: Monitor, parts: Parts, sentence: str) -> None:
     parts[sentence] = fail
     monitor._probe()
@@ -74,7 +74,7 @@ def test_a_part_that_fails(client: Client, monitor: Monitor, parts: Parts, sente
 
 
 def test_the_documented_sentence_is_there() -> None:
-    assert DATABASE in PARTS
+    assert DATABASE in PROBES
 
 
 def test_nobody_asked_yet(client: Client, monitor: Monitor) -> None:
@@ -185,7 +185,7 @@ def test_livez_says_only_that_the_process_runs(
 @pytest.mark.django_db
 def test_the_real_parts_are_well(settings: Settings) -> None:
     use_keys(settings, "test:" + "A" * 43 + "=")
-    for check in PARTS.values():
+    for check in PROBES.values():
         check()
 
 

@@ -74,7 +74,7 @@ def test_scrapes_cost_the_database_little(database: Database, clock: Clock) -> N
     for _ in range(5):
         samples(collector)
     assert database.asked == 1
-    clock.move(module.FRESH + 1)
+    clock.move(module.REUSED_FOR + 1)
     samples(collector)
     assert database.asked == 2
 
@@ -82,7 +82,7 @@ def test_scrapes_cost_the_database_little(database: Database, clock: Clock) -> N
 def test_a_database_that_hangs_holds_up_nobody(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAIT", 0.01)
+    monkeypatch.setattr(module, "SCRAPE_TIMEOUT", 0.01)
     collector = TotalsCollector()
     database.go.clear()
     assert samples(collector) == {}
@@ -96,9 +96,9 @@ def test_no_figure_is_better_than_an_old_one(database: Database, clock: Clock) -
     collector = TotalsCollector()
     assert samples(collector)
     database.failing = True
-    clock.move(module.FRESH + 1)
+    clock.move(module.REUSED_FOR + 1)
     assert samples(collector), "not old yet"
-    clock.move(module.OLDEST)
+    clock.move(module.MAX_AGE)
     assert samples(collector) == {}
 
 

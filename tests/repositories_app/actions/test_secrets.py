@@ -92,7 +92,7 @@ def test_a_writer_begins_anew_as_often_as_others_come_first(
 def test_a_writer_gives_up_in_the_end_and_says_so(
     actor: Actor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("repositories_app.actions.secrets.PATIENCE", 0.05)
+    monkeypatch.setattr("repositories_app.actions.secrets.RETRY_FOR", 0.05)
     _beaten(10**9, monkeypatch)
     with pytest.raises(InternalError):
         set_secret(opened(), "k", "mine", actor)

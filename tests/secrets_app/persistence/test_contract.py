@@ -134,8 +134,8 @@ def test_nothing_to_remove(table: ShareTable) -> None:
 
 def test_note_opening(table: ShareTable, actor: Actor) -> None:
     share = put(table)
-    assert table.note_opening(bytes(share.digest), actor)
-    assert table.note_opening(bytes(share.digest), actor)
+    assert table.record_opening(bytes(share.digest), actor)
+    assert table.record_opening(bytes(share.digest), actor)
     assert counts() == (1, 1, 3)
     assert kinds(bytes(share.digest)) == ["created", "opened", "opened"]
 
@@ -144,14 +144,14 @@ def test_note_opening_of_what_is_not_live(table: ShareTable) -> None:
     expired, removed = put(table, -1), put(table)
     table.remove(bytes(removed.digest), DELETED, SERVICE)
     for digest in (bytes(expired.digest), bytes(removed.digest), b"unknown".ljust(32)):
-        assert not table.note_opening(digest, SERVICE)
+        assert not table.record_opening(digest, SERVICE)
     assert AuditEvent.objects.filter(kind=OPENED).count() == 0
 
 
 def test_an_opening_that_can_t_be_noted_raises(table: ShareTable) -> None:
     share = put(table)
     with pytest.raises(DatabaseError), transaction.atomic():
-        table.note_opening(bytes(share.digest), UNWRITABLE)
+        table.record_opening(bytes(share.digest), UNWRITABLE)
 
 
 def test_purge_is_bounded_and_takes_the_oldest(table: ShareTable) -> None:

@@ -32,12 +32,12 @@ def test_no_opening_is_noted_after_the_removal(table: ShareTable, rounds: int) -
     def note_or_remove(number: int) -> bool:
         digest = bytes(bytes(shares[number].digest))
         if next(turns) % 3:
-            return table.note_opening(digest, SERVICE)
+            return table.record_opening(digest, SERVICE)
         return table.remove(digest, AuditEvent.Kind.DELETED, SERVICE)
 
     at_once(6, rounds, note_or_remove)
     for share in shares:
-        assert not table.note_opening(bytes(share.digest), SERVICE)
+        assert not table.record_opening(bytes(share.digest), SERVICE)
         assert kinds(bytes(share.digest)).count("deleted") <= 1
 
 

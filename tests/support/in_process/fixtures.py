@@ -15,7 +15,7 @@ from audit_app.actors import Actor
 from fugata_site.middleware import client
 from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 from tests.support.in_process.keys import use_keys
-from vault_app.backends import forget
+from vault_app.backends import reset_backends
 
 hypothesis.settings.register_profile(
     "fugata",
@@ -39,7 +39,7 @@ def ours(settings: Settings) -> Iterator[None]:
     settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
     cache.clear()
     yield
-    forget()
+    reset_backends()
 
 
 @pytest.fixture

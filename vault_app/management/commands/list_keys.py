@@ -36,7 +36,7 @@ def _fields(key: rotation.KeyState) -> dict[str, object]:
         "provider": key.provider,
         "primary": key.primary,
         "created_at": iso(key.created_at),
-        "rewrap_asked": key.asked,
+        "rewrap_asked": key.rewrap_requested,
         "needed_by": key.needed_by,
         "rows": key.rows,
     }

@@ -31,9 +31,9 @@ class Command(BaseCommand):
         """Move the data keys. Raises CommandError, which says what to do."""
         _refuse_what_can_not_work(source, target)
         rewrapping.verify_keys()
-        outcome = rewrapping.move(self, options["batch"], options["pause"], source)
+        outcome = rewrapping.run_rewrap(self, options["batch"], options["pause"], source)
         keys = rewrap.other_keys(source)
-        rewrapping.tell(self, outcome, json, **{"from": source, "to": target, "retirable": keys})
+        rewrapping.report(self, outcome, json, **{"from": source, "to": target, "retirable": keys})
         if not json:
             for key in keys:
                 self.stdout.write(f"Nothing needs {key} any more: manage.py retire_key {key}")

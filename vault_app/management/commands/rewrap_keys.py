@@ -29,11 +29,11 @@ class Command(BaseCommand):
         """Re-wrap the data keys. Raises CommandError, which says what to do."""
         rewrapping.verify_keys()
         if options["background"]:
-            rewrapping.hand_over(self, json)
+            rewrapping.start_in_background(self, json)
         elif options["all"]:
-            total = rewrap.count()
-            moved, damaged = rewrapping.run(self, rewrap.rewrap_anew(batch), total, pause)
-            left = rewrap.waiting() - damaged
-            rewrapping.tell(self, rewrapping.Outcome(moved, damaged, left), json)
+            total = rewrap.count_data_keys()
+            moved, damaged = rewrapping.consume(self, rewrap.rewrap_all(batch), total, pause)
+            left = rewrap.count_outdated() - damaged
+            rewrapping.report(self, rewrapping.Outcome(moved, damaged, left), json)
         else:
-            rewrapping.tell(self, rewrapping.move(self, batch, pause), json)
+            rewrapping.report(self, rewrapping.run_rewrap(self, batch, pause), json)

@@ -28,13 +28,13 @@ class Command(BaseCommand):
         rewrapping.verify_keys()
         new_key = self._new_key(quiet=json)
         if options["background"]:
-            rewrapping.hand_over(self, json, new_key=new_key)
+            rewrapping.start_in_background(self, json, new_key=new_key)
             return
-        outcome = rewrapping.move(self, batch, pause)
-        rewrapping.tell(self, outcome, json, new_key=new_key)
+        outcome = rewrapping.run_rewrap(self, batch, pause)
+        rewrapping.report(self, outcome, json, new_key=new_key)
 
     def _new_key(self, quiet: bool) -> str | None:
-        waiting = rewrap.waiting()
+        waiting = rewrap.count_outdated()
         if waiting:
             if not quiet:
                 self.stdout.write(
