@@ -4,7 +4,9 @@ Bodies come from the msgspec structs that decode them, refusals from the errors 
 Nothing here runs while a request is answered, except for /openapi.json and /docs.
 """
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -50,6 +52,30 @@ def limited(field: Description) -> None:
     most = settings.MAX_SECRET_SIZE
     field["maxLength"] = most  # characters, of at least one byte each
     field["description"] = field["description"].replace("MAX_SECRET_SIZE", f"{most:,} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A group of operations: its name, their common parameters, and who may call them."""
+
+    name: str
+    parameters: Sequence[Description]
+    security: list[Description]
+
+    def operation(self, name: str, summary: str, text: str, **more: Any) -> Description:
+        """Return an operation; `more`: what is its own, such as responses or parameters."""
+        parameters = [*self.parameters, *more.pop("parameters", []), REQUEST_ID]
+        common: Description = {"operationId": name, "tags": [self.name], "summary": summary}
+        common |= {"description": text, "security": self.security}
+        return common | {"parameters": parameters} | more
+
+
+def links(parameters: Mapping[str, str], **operations: str) -> Description:
+    """Return links from a response to `operations`; `parameters`: where theirs come from."""
+    return {
+        name: {"operationId": operation, "parameters": parameters}
+        for name, operation in operations.items()
+    }
 
 
 def ref(kind: str, name: str) -> Description:

@@ -18,6 +18,7 @@ from vault_app.errors import DecryptionFailed
 from vault_app.keys.local import RELOAD_INTERVAL
 from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
+from vault_app.usage import rows_under
 
 #: Rows read, re-wrapped and written together, in one short transaction.
 BATCH = 200
@@ -58,8 +59,7 @@ def other_keys(source: str | None = None) -> list[str]:
 
 def count_outdated(source: str | None = None) -> int:
     """Return how many data keys are not under the primary; `source`: that provider's only."""
-    keys = other_keys(source)
-    return sum(_under(model, keys).count() for model in sealed_models())
+    return rows_under(other_keys(source))
 
 
 def rewrap(source: str | None = None, batch: int = BATCH, settle: float = 0.0) -> Iterator[Batch]:

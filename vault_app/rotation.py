@@ -1,7 +1,6 @@
-"""The life cycle of a key-encryption key: made primary, replaced, retired; which rows need it."""
+"""The life cycle of a key-encryption key: made primary, replaced, retired."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from django.db import DatabaseError, connection, models, transaction
@@ -14,6 +13,7 @@ from vault_app.keys.keyring import KeyringFile
 from vault_app.keys.local import LocalKeyring
 from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, sealed_models
+from vault_app.usage import rows_under
 
 #: Seconds for which processes may still wrap under the previous key after a new one is primary.
 GRACE = 10
@@ -31,45 +31,6 @@ class KeyInUse(Exception):
 
 class UnknownKey(Exception):
     """There is no key of that id."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyState:
-    """A key, and how many rows of each table (by its label) need it."""
-
-    id: str
-    provider: str
-    primary: bool
-    created_at: datetime
-    rewrap_requested: bool
-    rows: dict[str, int]
-
-    @property
-    def needed_by(self) -> int:
-        """How many rows need it."""
-        return sum(self.rows.values())
-
-
-def progress() -> list[KeyState]:
-    """Return every key that the database knows, the oldest first. Raises KeyUnavailable."""
-    counts = {model._meta.label: _counts(model) for model in sealed_models()}
-    primary = key_provider().primary
-    return [
-        KeyState(
-            id=key.id,
-            provider=provider_of(key.id),
-            primary=key.id == primary,
-            created_at=key.created_at,
-            rewrap_requested=key.rewrap_asked_at is not None,
-            rows={label: by_key.get(key.id, 0) for label, by_key in counts.items()},
-        )
-        for key in KeyEncryptionKey.objects.order_by("created_at", "id")
-    ]
-
-
-def _counts(model: type[models.Model]) -> dict[str, int]:
-    grouped = model._base_manager.order_by().values_list("key").annotate(models.Count("pk"))
-    return dict(grouped)
 
 
 def make_primary() -> str:
@@ -169,7 +130,7 @@ def _wait_for_writers() -> None:
 
 
 def _refuse_while_needed(key_id: str) -> None:
-    needing = sum(model._base_manager.filter(key=key_id).count() for model in sealed_models())
+    needing = rows_under([key_id])
     if needing:
         raise KeyInUse(
             f"{needing} data keys are under it. Re-wrap them first: manage.py rewrap_keys"

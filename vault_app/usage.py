@@ -1,18 +1,61 @@
 """Which keys the database knows, whether they are available, and how many rows need each."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from vault_app import keycheck
+from vault_app.backends import key_provider
+from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
 
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """A key, and how many rows of each table (by its model's label) need it.
+
+    `rewrap_requested`: the worker is re-wrapping data keys under it, until none is left.
+    """
+
+    id: str
+    provider: str
+    primary: bool
+    created_at: datetime
+    rewrap_requested: bool
+    rows: dict[str, int]
+
+    @property
+    def needed_by(self) -> int:
+        """How many rows need it."""
+        return sum(self.rows.values())
+
+
+def key_states() -> list[KeyState]:
+    """Return every key that the database knows, the oldest first. Raises KeyUnavailable."""
+    primary = key_provider().primary
+    return [
+        KeyState(
+            id=key.id,
+            provider=provider_of(key.id),
+            primary=key.id == primary,
+            created_at=key.created_at,
+            rewrap_requested=key.rewrap_asked_at is not None,
+            rows=_rows_by_label(key),
+        )
+        for key in with_rows(KeyEncryptionKey.objects.order_by("created_at", "id"))
+    ]
+
+
 def with_rows(keys: QuerySet[KeyEncryptionKey]) -> QuerySet[KeyEncryptionKey]:
-    """Return the keys with `rows`: how many rows of any table have a data key wrapped by it."""
-    counts = [_rows(model) for model in sealed_models()]
-    return keys.annotate(rows=sum(counts[1:], start=counts[0]))
+    """Return the keys, each with the number of rows of every table that need it (`rows_of`)."""
+    return keys.annotate(**{_column(model): _rows(model) for model in sealed_models()})
+
+
+def _column(model: type[Sealed]) -> str:
+    return f"rows_of_{model._meta.db_table}"
 
 
 def _rows(model: type[Sealed]) -> Coalesce:
@@ -21,9 +64,18 @@ def _rows(model: type[Sealed]) -> Coalesce:
     return Coalesce(Subquery(number, output_field=IntegerField()), 0)
 
 
+def _rows_by_label(key: KeyEncryptionKey) -> dict[str, int]:
+    return {model._meta.label: getattr(key, _column(model)) for model in sealed_models()}
+
+
 def rows_of(key: KeyEncryptionKey) -> int:
-    """Return the row count of a key from `with_rows`."""
-    return int(key.rows)  # type: ignore[attr-defined]
+    """Return how many rows need a key that comes from `with_rows`."""
+    return sum(_rows_by_label(key).values())
+
+
+def rows_under(key_ids: Iterable[str]) -> int:
+    """Return how many rows need one of the keys with those ids."""
+    return sum(map(rows_of, with_rows(KeyEncryptionKey.objects.filter(id__in=key_ids))))
 
 
 def missing_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:

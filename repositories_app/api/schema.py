@@ -1,7 +1,5 @@
 """The repositories API's OpenAPI operations; drf-spectacular matches them to the URLs it finds."""
 
-from typing import Any
-
 from drf_spectacular.extensions import OpenApiViewExtension
 
 from fugata_core.errors import (
@@ -15,12 +13,13 @@ from fugata_core.errors import (
 )
 from fugata_openapi.describe import (
     ANYWHERE,
-    REQUEST_ID,
     WITH_BODY,
     Description,
+    Tag,
     body,
     described,
     limited,
+    links,
     ref,
     refusals,
     response,
@@ -49,20 +48,13 @@ _KEY = {
 }
 _KEYS = ["DATABASE_URL_STAGING", "MY_API_KEY", "THIRD_PARTY_SERVICE_TOKEN"]
 _SECRET = {"secret_key": "MY_API_KEY", "secret_value": "supersecretvalue123"}
-_LINKS = {
-    name: {
-        "operationId": operation,
-        "parameters": {
-            "repoID": "$request.path.repoID",
-            "secretKey": "$request.body#/secret_key",
-        },
-    }
-    for name, operation in {
-        "Read": "getSecretValue",
-        "Look": "secretValueExists",
-        "Remove": "removeSecret",
-    }.items()
-}
+_LINKS = links(
+    {"repoID": "$request.path.repoID", "secretKey": "$request.body#/secret_key"},
+    Read="getSecretValue",
+    Look="secretValueExists",
+    Remove="removeSecret",
+)
+_REPOSITORIES = Tag("Repositories", parameters=[_REPOSITORY], security=[{"accessToken": []}])
 #: The errors that every operation may return, in the order in which they are checked.
 _COMMON_ERRORS: list[FugataError] = [
     Unauthorized(),
@@ -81,13 +73,6 @@ def components() -> dict[str, Description]:
     return found
 
 
-def _operation(name: str, summary: str, description: str, **more: Any) -> Description:
-    common: Description = {"operationId": name, "tags": ["Repositories"], "summary": summary}
-    parameters = [_REPOSITORY, *more.pop("parameters", []), REQUEST_ID]
-    common |= {"description": description, "security": [{"accessToken": []}]}
-    return common | {"parameters": parameters} | more
-
-
 def _set() -> Description:
     refused: list[FugataError] = [
         BadRequest("Invalid secret_value: required, a string that is not empty"),
@@ -96,7 +81,7 @@ def _set() -> Description:
         Forbidden(),
         SecretTooLarge(),
     ]
-    return _operation(
+    return _REPOSITORIES.operation(
         "setSecret",
         "Set a secret",
         "Creates it, or replaces its value: readers get the whole old or the whole new one.",
@@ -109,7 +94,7 @@ def _set() -> Description:
 def _list() -> Description:
     schema: Description = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
     examples: dict[str, list[str]] = {"keys": _KEYS, "none": []}
-    return _operation(
+    return _REPOSITORIES.operation(
         "getSecretKeys",
         "List the keys",
         "The keys of all secrets of the repository, sorted by code point; no value.",
@@ -118,7 +103,7 @@ def _list() -> Description:
 
 
 def _list_head() -> Description:
-    return _operation(
+    return _REPOSITORIES.operation(
         "secretKeysExist",
         "Look whether the repository can be read",
         "As the list, without its body.",
@@ -128,7 +113,7 @@ def _list_head() -> Description:
 
 def _retrieve() -> Description:
     schema, example = ref("schemas", "ValueAnswer"), {"secret_value": "supersecretvalue123"}
-    return _operation(
+    return _REPOSITORIES.operation(
         "getSecretValue",
         "Read a secret",
         "A failure of what keeps the values is a 500 and never a 404.",
@@ -139,7 +124,7 @@ def _retrieve() -> Description:
 
 
 def _exists() -> Description:
-    return _operation(
+    return _REPOSITORIES.operation(
         "secretValueExists",
         "Look whether there is a secret",
         "Reads no value.",
@@ -150,7 +135,7 @@ def _exists() -> Description:
 
 
 def _destroy() -> Description:
-    return _operation(
+    return _REPOSITORIES.operation(
         "removeSecret",
         "Remove a secret",
         "For good.",

@@ -1,7 +1,5 @@
 """The sharing API's OpenAPI operations; drf-spectacular matches them to the URLs it finds."""
 
-from typing import Any
-
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiViewExtension
 
@@ -15,13 +13,14 @@ from fugata_core.errors import (
 )
 from fugata_openapi.describe import (
     ANYWHERE,
-    REQUEST_ID,
     WITH_BODY,
     Description,
     Error,
+    Tag,
     body,
     described,
     limited,
+    links,
     ref,
     refusals,
     response,
@@ -67,14 +66,10 @@ _OPENED = {
     "expires_at": "2025-12-01T13:30:00Z",
     "one_time": True,
 }
-_LINKS = {
-    name: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
-    for name, operation in {
-        "Open": "retrieveSecret",
-        "Look": "secretExists",
-        "Delete": "deleteSecret",
-    }.items()
-}
+_LINKS = links(
+    {"id": "$response.body#/id"}, Open="retrieveSecret", Look="secretExists", Delete="deleteSecret"
+)
+_SHARES = Tag("Shares", parameters=[], security=[{}])
 
 
 def components() -> dict[str, Description]:
@@ -85,12 +80,6 @@ def components() -> dict[str, Description]:
     asked["one_time"]["default"] = settings.FORCE_ONE_TIME
     limited(asked["content"])
     return found
-
-
-def _operation(name: str, summary: str, description: str, **more: Any) -> Description:
-    common = {"operationId": name, "tags": ["Shares"], "summary": summary, "security": [{}]}
-    parameters = [*more.pop("parameters", []), REQUEST_ID]
-    return common | {"description": description, "parameters": parameters} | more
 
 
 def _create() -> Description:
@@ -109,7 +98,7 @@ def _create() -> Description:
         "Link",
         created=_CREATED,
     )
-    return _operation(
+    return _SHARES.operation(
         "createSecret",
         "Create a secret",
         "Keeps an encrypted secret until it expires.",
@@ -125,7 +114,7 @@ def _retrieve() -> Description:
     page = {"text/html": {"schema": {"type": "string"}}}
     for each in (opened, missing["404"]):
         each["content"] |= page
-    return _operation(
+    return _SHARES.operation(
         "retrieveSecret",
         "Open a secret",
         "A one-time secret is deleted by this, and handed to exactly one reader. A browser, whose"
@@ -137,7 +126,7 @@ def _retrieve() -> Description:
 
 
 def _exists() -> Description:
-    return _operation(
+    return _SHARES.operation(
         "secretExists",
         "Look whether a secret can be opened",
         "Uses nothing up.",
@@ -149,7 +138,7 @@ def _exists() -> Description:
 
 def _destroy() -> Description:
     message = {"message": "Secret deleted successfully"}
-    return _operation(
+    return _SHARES.operation(
         "deleteSecret",
         "Delete a secret",
         "Before it expires, with the deletion token from its creation. A reader who opened it under"

@@ -19,7 +19,7 @@ from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
 from tests.support.in_process.doubles import FaultyKeys
 from tests.vault_app.support import use_keyring_file
-from vault_app import envelope, keycheck, rewrap, rotation, tasks
+from vault_app import envelope, keycheck, rewrap, rotation, tasks, usage
 from vault_app.backends import key_provider
 from vault_app.errors import KeyUnavailable
 from vault_app.keys import local
@@ -43,7 +43,7 @@ def shares(count: int) -> list[CreatedShare]:
 
 def by_key() -> dict[str, int]:
     """How many rows are under each key, where there are any."""
-    return {key.id: key.needed_by for key in rotation.progress() if key.needed_by}
+    return {key.id: key.needed_by for key in usage.key_states() if key.needed_by}
 
 
 def moved(batches: Iterator[rewrap.Batch]) -> int:
@@ -68,7 +68,7 @@ def test_every_table_with_sealed_values_is_found() -> None:
     labels = {model._meta.label for model in sealed_models()}
     assert "secrets_app.Share" in labels
     assert Sealed not in sealed_models()
-    assert labels == set(rotation.progress()[0].rows)
+    assert labels == set(usage.key_states()[0].rows)
 
 
 def test_the_secrets_of_repositories_move_too() -> None:
@@ -267,24 +267,24 @@ def test_the_worker_does_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> N
     shares(5)
     new = rotation.make_primary()
     rewrap.request_rewrap()
-    assert [key.rewrap_requested for key in rotation.progress()] == [False, True]
+    assert [key.rewrap_requested for key in usage.key_states()] == [False, True]
     monkeypatch.setattr(rewrap.rewrap, "__defaults__", (None, 2, 0.0))
     monkeypatch.setattr(rewrap, "SETTLE", 0.0)
     assert rewrap.run_requested(-1.0) == 2
     assert rewrap.run_requested(-1.0) == 2
-    assert [key.rewrap_requested for key in rotation.progress()] == [False, True]
+    assert [key.rewrap_requested for key in usage.key_states()] == [False, True]
     assert tasks.rewrap_keys() == 1
     assert by_key() == {new: 5}
-    assert not any(key.rewrap_requested for key in rotation.progress())
+    assert not any(key.rewrap_requested for key in usage.key_states())
 
 
 def test_what_was_asked_at_a_full_second_is_done_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rewrap, "SETTLE", 0.0)
     monkeypatch.setattr(rewrap, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
     rewrap.request_rewrap()
-    assert any(key.rewrap_requested for key in rotation.progress())
+    assert any(key.rewrap_requested for key in usage.key_states())
     tasks.rewrap_keys()
-    assert not any(key.rewrap_requested for key in rotation.progress())
+    assert not any(key.rewrap_requested for key in usage.key_states())
 
 
 def test_the_worker_survives_a_key_that_can_not_be_had(settings: Settings) -> None:
@@ -298,7 +298,7 @@ def test_the_worker_survives_a_key_that_can_not_be_had(settings: Settings) -> No
     }
     keys.failing = {"wrap"}
     assert tasks.rewrap_keys() == 0
-    assert any(key.rewrap_requested for key in rotation.progress())
+    assert any(key.rewrap_requested for key in usage.key_states())
 
 
 def test_what_was_asked_later_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,5 +318,5 @@ def test_what_was_asked_later_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(rewrap, "rewrap", then_another)
     rewrap.run_requested(60)
-    assert [key.rewrap_requested for key in rotation.progress()] == [False, False, True]
+    assert [key.rewrap_requested for key in usage.key_states()] == [False, False, True]
     keycheck.verify()

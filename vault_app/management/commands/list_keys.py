@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.clock import iso
-from vault_app import rotation
+from vault_app import usage
 from vault_app.errors import KeyUnavailable
 from vault_app.management import rewrapping
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
         """List the keys. Raises CommandError if there is none."""
         try:
-            keys = rotation.progress()
+            keys = usage.key_states()
         except KeyUnavailable as error:
             raise CommandError(f"There is no key to list: {error}.") from error
         if json:
@@ -30,7 +30,7 @@ class Command(BaseCommand):
             self.stdout.write(_line(key))
 
 
-def _fields(key: rotation.KeyState) -> dict[str, object]:
+def _fields(key: usage.KeyState) -> dict[str, object]:
     return {
         "id": key.id,
         "provider": key.provider,
@@ -42,7 +42,7 @@ def _fields(key: rotation.KeyState) -> dict[str, object]:
     }
 
 
-def _line(key: rotation.KeyState) -> str:
+def _line(key: usage.KeyState) -> str:
     state = "primary" if key.primary else "needed" if key.needed_by else "can be retired"
     made = iso(key.created_at)
     return f"{key.id:<24} {key.provider:<6} {made}  {key.needed_by:>9} rows  {state}"
