@@ -4,6 +4,7 @@ That others are served *meanwhile* is seen by the slow ones being there still, a
 """
 
 import contextlib
+import re
 import resource
 import select
 import socket
@@ -19,6 +20,7 @@ from tests.support.servers.parts import wait_until
 from tests.support.servers.service import Service
 
 MIB = 2**20
+TOKEN = "a-token-of-the-scraper"
 THREADS = 8
 #: So many slow clients at a time: five for each thread.
 MANY = 5 * THREADS
@@ -100,6 +102,31 @@ SLOW = {
 def test_slow_senders(few_threads: Service, kind: str) -> None:
     wait_until(lambda: _served_meanwhile(few_threads, SLOW[kind]), "service meanwhile", 120)
     _assert_served(few_threads)
+
+
+def test_huge_bodies_wait_and_large_ones_pass(make_service: MakeService) -> None:
+    """Two bodies over 1 MiB are read at a time, and leave places for others over 64 KiB."""
+    service = make_service(WEB_THREADS="16", METRICS_TOKEN=TOKEN)
+    huge, large = create_request("h" * 2 * MIB), create_request("l" * (MIB // 2))
+    with contextlib.ExitStack() as stack:
+        first, second, third = (stack.enter_context(Line(service.port)) for _ in range(3))
+        for line in (first, second):
+            line.send(huge[:-1])
+        wait_until(lambda: _large_bodies_admitted(service) == 2, "two huge bodies")
+        third.send(huge)
+        for _ in range(5):
+            assert exchange(service.port, large).status == 201
+        assert _is_held(third.socket)
+        assert _large_bodies_admitted(service) == 2 + 5
+        assert first.send(huge[-1:]).answer("POST").status == 201
+        assert third.answer("POST").status == 201
+        assert second.send(huge[-1:]).answer("POST").status == 201
+
+
+def _large_bodies_admitted(service: Service) -> int:
+    page = exchange(service.port, request("GET", "/metrics", authorization=f"Bearer {TOKEN}"))
+    count = re.search(rb'place_wait_seconds_count{limit="large_bodies"} (\d+)', page.body)
+    return int(count[1]) if count else 0
 
 
 def test_clients_that_do_not_let_go(few_threads: Service) -> None:
