@@ -2,7 +2,6 @@
 
 import logging
 import time
-from itertools import takewhile
 
 from django.conf import settings
 
@@ -19,15 +18,18 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def seal_audit_events() -> None:
-    """Seal the trail, and publish its head if it has moved."""
+    """Seal the trail, for SEAL_BUDGET seconds at most, and publish its head if it has moved."""
     deadline = time.monotonic() + SEAL_BUDGET
+    newest = None
     try:
-        heads = list(takewhile(lambda _: time.monotonic() < deadline, seal_events()))
+        for head in seal_events():
+            newest = head
+            if time.monotonic() >= deadline:
+                break
     except AuditKeyChanged as error:
         logger.error("the audit trail is not sealed: %s", error)
-        return
-    if heads:
-        publish(heads[-1])
+    if newest:
+        publish(newest)
 
 
 @shared_task

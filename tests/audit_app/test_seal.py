@@ -146,6 +146,20 @@ def test_the_tasks(settings: Settings, tmp_path: Path, caplog: pytest.LogCapture
     assert verify(chain.head()).problem is None
 
 
+def test_a_run_that_ends_in_time_publishes_what_it_sealed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.AUDIT_HEAD_PATH = str(tmp_path / "heads")
+    monkeypatch.setattr("audit_app.seal.BATCH", 2)
+    monkeypatch.setattr("audit_app.tasks.SEAL_BUDGET", 0.0)
+    events(3)
+    for position in (2, 3):
+        seal_audit_events()
+        assert chain.head().position == position
+        *_, line = (tmp_path / "heads").read_text().splitlines()
+        assert Head.parse(line.split()[1]) == chain.head()
+
+
 def test_a_head_that_cannot_be_published(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
