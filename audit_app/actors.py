@@ -23,20 +23,20 @@ class Actor:
     token: str = ""
 
     @classmethod
-    def of(cls, request: HttpRequest) -> Self:
+    def from_request(cls, request: HttpRequest) -> Self:
         """Return the sender of `request`, as the middleware identified it."""
         known = cast(FugataRequest, request)
         return cls(known.client_hash, known.request_id, known.client_bucket)
 
     @classmethod
-    def calling(cls, request: HttpRequest, caller: Caller) -> Self:
+    def from_caller(cls, request: HttpRequest, caller: Caller) -> Self:
         """Return the sender of `request`, who used an access token."""
-        return replace(cls.of(request), username=caller.username, token=caller.prefix)
+        return replace(cls.from_request(request), username=caller.username, token=caller.prefix)
 
     @classmethod
-    def signed_in(cls, request: HttpRequest) -> Self:
+    def from_session(cls, request: HttpRequest) -> Self:
         """Return the user who sent `request` from the admin."""
-        return replace(cls.of(request), username=request.user.get_username())
+        return replace(cls.from_request(request), username=request.user.get_username())
 
 
 #: The service itself: beat's purge, a command at the terminal.

@@ -17,7 +17,7 @@ from fugata_core.encoding import length_prefixed
 from fugata_core.errors import BadRequest
 
 #: What the first event is chained to.
-START = bytes(32)
+GENESIS_MAC = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Head:
             head = cls(int(position), bytes.fromhex(mac))
         except ValueError:
             head = cls(-1, b"")
-        if head.position < 0 or len(head.mac) != len(START):
+        if head.position < 0 or len(head.mac) != len(GENESIS_MAC):
             raise BadRequest("A head is written POSITION:HMAC, with 64 hexadecimal digits.")
         return head
 
@@ -77,7 +77,7 @@ def _moment(at: datetime) -> bytes:
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds).to_bytes(8)
 
 
-def follows(head: Head, event: AuditEvent) -> Head | None:
+def advance(head: Head, event: AuditEvent) -> Head | None:
     """Return the head after a sealed event; None if that event does not follow `head`."""
     position = head.position + 1
     mac = next_mac(head.mac, position, event)
@@ -100,7 +100,7 @@ def is_genuine(stub: AuditStub) -> bool:
 def head_of_stubs() -> Head:
     """Return the head before the oldest remaining event: the newest stub's, or the start."""
     stub = AuditStub.objects.order_by("-through").first()
-    return Head(stub.through, bytes(stub.mac)) if stub else Head(0, START)
+    return Head(stub.through, bytes(stub.mac)) if stub else Head(0, GENESIS_MAC)
 
 
 def head() -> Head:

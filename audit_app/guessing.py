@@ -13,9 +13,9 @@ from django_ratelimit.core import get_usage
 from audit_app.actors import Actor
 from audit_app.refusals import count_refusal
 from fugata_core.errors import FugataError, RateLimited, TooManySignIns, Unauthorized
-from fugata_core.metrics import events
+from fugata_core.metrics import event_counter
 
-GUESSES = events(
+GUESSES = event_counter(
     "fugata_wrong_guesses",
     "Well-formed but wrong tokens; refused: after too many of one client",
     ["counted", "refused"],
@@ -24,12 +24,12 @@ GUESSES = events(
 logger = logging.getLogger(__name__)
 
 
-def wrong_guess(actor: Actor, counts: bool) -> FugataError:
-    """Return the error for a wrong token: Unauthorized, or RateLimited after too many."""
+def refuse_wrong_token(actor: Actor, well_formed: bool) -> FugataError:
+    """Record a wrong token and return the error: Unauthorized, or RateLimited after too many."""
     count_refusal(actor)
-    usage = _count("guess", actor.bucket, settings.GUESS_RATE) if counts else None
+    usage = _count("guess", actor.bucket, settings.GUESS_RATE) if well_formed else None
     too_many = bool(usage and usage["should_limit"])
-    if counts:
+    if well_formed:
         GUESSES.labels("refused" if too_many else "counted").inc()
     if usage and too_many:
         return RateLimited(retry_after=max(usage["time_left"], 1))

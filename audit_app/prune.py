@@ -31,8 +31,8 @@ def _prune_batch(retention: timedelta) -> int:
     with transaction.atomic():
         sealed = AuditEvent.objects.filter(position__isnull=False).select_for_update()
         oldest = list(sealed.order_by("position")[:BATCH])
-        limit = AuditEvent.objects.filter(at__lt=Now() - retention)
-        old = set(limit.filter(pk__in=[e.pk for e in oldest]).values_list("pk", flat=True))
+        expired = AuditEvent.objects.filter(at__lt=Now() - retention)
+        old = set(expired.filter(pk__in=[e.pk for e in oldest]).values_list("pk", flat=True))
         gone = list(takewhile(lambda event: event.pk in old, oldest))
         _refuse_a_broken_chain(gone)
         if gone:
@@ -43,7 +43,7 @@ def _prune_batch(retention: timedelta) -> int:
 def _refuse_a_broken_chain(events: list[AuditEvent]) -> None:
     head: chain.Head | None = chain.head_of_stubs()
     for event in events:
-        head = chain.follows(head, event) if head else None
+        head = chain.advance(head, event) if head else None
         if head is None:
             raise ChainBroken(f"the chain is broken before position {event.position}.")
 

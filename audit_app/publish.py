@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 def publish(head: Head) -> None:
     """Publish `head`. A failure is logged; the next head is tried there again."""
     logger.info("audit head %s", head)
-    for place, send in (("AUDIT_HEAD_PATH", _append), ("AUDIT_WEBHOOK_URL", _post)):
-        target: str = getattr(settings, place)
+    for setting, send in (("AUDIT_HEAD_PATH", _append), ("AUDIT_WEBHOOK_URL", _post)):
+        target: str = getattr(settings, setting)
         if not target:
             continue
         try:
             send(target, head)
         except (OSError, ValueError) as error:
-            logger.error("%s: the audit head was not published: %s", place, type(error).__name__)
+            logger.error("%s: the audit head was not published: %s", setting, type(error).__name__)
 
 
 def _append(path: str, head: Head) -> None:

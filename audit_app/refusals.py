@@ -26,8 +26,9 @@ def count_refusal(actor: Actor) -> None:
 
 
 def _counted_as(address_hash: bytes, minute: int) -> bytes:
-    others = RefusalCount.objects.filter(minute=minute)
-    if others.count() < MAX_CLIENTS or others.filter(address_hash=address_hash).exists():
+    this_minute = RefusalCount.objects.filter(minute=minute)
+    known = this_minute.filter(address_hash=address_hash)
+    if this_minute.count() < MAX_CLIENTS or known.exists():
         return address_hash
     return _OTHERS
 
@@ -46,7 +47,7 @@ def _event(refusals: RefusalCount) -> AuditEvent:
     address = bytes(refusals.address_hash)
     return AuditEvent(
         kind=AuditEvent.Kind.REFUSED,
-        address_hash=address if len(address) > len(_OTHERS) else None,
+        address_hash=None if address in (b"", _OTHERS) else address,
         count=refusals.count,
         request_id="",
     )

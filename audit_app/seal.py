@@ -24,7 +24,7 @@ class AuditKeyChanged(Exception):
 
 
 def seal_events() -> Iterator[Head]:
-    """Seal what is committed, yielding the head after each batch, until nothing is left.
+    """Turn past refusals into events, then seal what is committed, yielding the head of each batch.
 
     Nothing is sealed while another sealer is running. Raises AuditKeyChanged.
     """
@@ -35,7 +35,7 @@ def seal_events() -> Iterator[Head]:
 
 def _seal_batch() -> Head | None:
     with transaction.atomic():  # on SQLite IMMEDIATE: there is one writer at a time
-        if not _alone():
+        if not _try_lock():
             return None
         events = list(AuditEvent.objects.filter(position=None).order_by("pk")[:BATCH])
         if not events:
@@ -45,7 +45,7 @@ def _seal_batch() -> Head | None:
         return _extend(before, events)
 
 
-def _alone() -> bool:
+def _try_lock() -> bool:
     if connection.vendor != "postgresql":
         return True
     with connection.cursor() as cursor:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from audit_app import chain
-from audit_app.chain import START, Head
+from audit_app.chain import GENESIS_MAC, Head
 from audit_app.models import AuditEvent, AuditStub
 
 #: Events between two reports of progress.
@@ -43,7 +43,7 @@ def _start() -> tuple[str | None, Head]:
 
 
 def _zero() -> Head:
-    return Head(0, START)
+    return Head(0, GENESIS_MAC)
 
 
 def _walk(
@@ -68,7 +68,7 @@ def _next(head: Head, event: AuditEvent, published: Head | None) -> tuple[str | 
         return f"the event at position {position} was inserted: it stands before the chain", head
     if position > expected:
         return f"the event at position {expected} was removed", head
-    after = chain.follows(head, event)
+    after = chain.advance(head, event)
     if after is None:
         what = f"the event at position {position} was changed, inserted or moved"
         return f"{what} ({event.kind}, id {event.pk})", head

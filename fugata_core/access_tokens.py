@@ -8,14 +8,14 @@ import re
 
 from fugata_core import tokens
 
-_RANDOM = 36
-_SHOWN = 10
+_RANDOM_LENGTH = 36
+_PREFIX_LENGTH = 10
 _TOKEN = re.compile(r"fgt_[0-9A-Za-z]{36}", re.ASCII)
 
 
 def new_access_token() -> str:
     """Return a new access token."""
-    return "fgt_" + tokens.random_letters(_RANDOM)
+    return "fgt_" + tokens.random_letters(_RANDOM_LENGTH)
 
 
 def is_access_token(text: str) -> bool:
@@ -23,6 +23,6 @@ def is_access_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def shown(token: str) -> str:
+def token_prefix(token: str) -> str:
     """Return the beginning of a token, by which people tell it from others."""
-    return token[:_SHOWN]
+    return token[:_PREFIX_LENGTH]

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
-RENEW = 5.0
+#: Seconds for which a reading of the database's clock is used.
+READ_INTERVAL = 5.0
 
 
 def _steady() -> float:
@@ -19,7 +20,7 @@ def _steady() -> float:
 
 
 class DatabaseClock:
-    """The database's time, read again after `RENEW` seconds."""
+    """The database's time, read again after `READ_INTERVAL` seconds."""
 
     def __init__(self) -> None:
         self._reading: tuple[float, float] | None = None  # (steady, Unix) seconds
@@ -29,7 +30,7 @@ class DatabaseClock:
         if connection.vendor != "postgresql":
             return time.time()
         reading = self._reading
-        if reading is None or _steady() - reading[0] > RENEW:
+        if reading is None or _steady() - reading[0] > READ_INTERVAL:
             reading = self._read()
         return reading[1] + _steady() - reading[0]
 

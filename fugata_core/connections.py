@@ -11,7 +11,7 @@ from django.core.signals import request_started
 from django.db import connections
 
 
-def drop_dead(**_: Any) -> None:
+def close_if_dead(**_: Any) -> None:
     """Close this thread's connection if the server has closed its end, so that a new one is made.
 
     Anything else that makes an idle connection readable is rare, and costs a reconnection.
@@ -30,6 +30,6 @@ def _readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def watch() -> None:
+def check_on_each_request() -> None:
     """Check the connection at the start of each request."""
-    request_started.connect(drop_dead, dispatch_uid="fugata.drop_dead")
+    request_started.connect(close_if_dead, dispatch_uid="fugata.close_if_dead")

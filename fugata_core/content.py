@@ -5,7 +5,7 @@ from django.conf import settings
 from fugata_core.errors import BadRequest, SecretTooLarge
 
 
-def checked_content(text: str, field: str) -> bytes:
+def validate_content(text: str, field: str) -> bytes:
     """Return `text`, the secret in `field`, as UTF-8. Raises BadRequest, SecretTooLarge."""
     if not text:
         raise BadRequest(f"Invalid {field}: must not be empty")

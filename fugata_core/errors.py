@@ -71,7 +71,7 @@ class BodyTooSlow(FugataError):
 
 
 class Unauthorized(FugataError):
-    """The deletion token is missing or wrong (docs/api.md: 401)."""
+    """The deletion token or access token is missing or wrong (docs/api.md: 401)."""
 
     status = 401
     title = "Not allowed"
@@ -181,7 +181,7 @@ def clear_frames(error: BaseException | None) -> None:
     """Free what an exception's frames hold.
 
     A failed connection is in a reference cycle with its exception until the garbage collector runs;
-    meanwhile its socket would take up a session of the database once that is back.
+    until then its socket would occupy a session of the database once that answers again.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)

@@ -33,7 +33,7 @@ class Limit:
 BACKENDS = Limit("backends", 1 / 2, max_wait=1.0)
 #: Responses that a client does not read at once: it may be as slow as `client_socket` allows.
 READERS = Limit("readers", 1 / 2, max_wait=1.0)
-#: Bodies that had not fully arrived when the request got its thread. They wait without one.
+#: Bodies that had not fully arrived when the request got its thread. They queue without one.
 LARGE_BODIES = Limit("large_bodies", 1 / 4, max_wait=60.0)
 #: Refused bodies that are read to their end, so that the client sees why; they do not wait.
 DISCARDS = Limit("discards", 1 / 4, max_wait=0.0)
@@ -54,7 +54,7 @@ for _each in (BACKENDS, READERS, LARGE_BODIES, DISCARDS):
 
 
 def observe_wait(limit: Limit, seconds: float) -> None:
-    """Measure a wait. A metrics file that can't be written costs nobody a place."""
+    """Measure a wait. A metrics file that can't be written must not cost a request its place."""
     with suppress(OSError):
         WAITS.labels(limit.name).observe(seconds)
 
@@ -70,7 +70,7 @@ class Bulkhead:
         self._limit = limit
         self._places = threading.BoundedSemaphore(limit.places(threads))
         self._hanging = False
-        self._left = 0
+        self._departures = 0
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -94,21 +94,21 @@ class Bulkhead:
 
     def _wait(self) -> bool:
         while not self._hanging:
-            left_before = self._left
+            departures_before = self._departures
             if self._places.acquire(timeout=self._limit.max_wait):
                 return True
-            self._hanging = self._left == left_before
+            self._hanging = self._departures == departures_before
         return False
 
     def leave(self) -> None:
         """Give a place back."""
         self._places.release()
-        self._left += 1
+        self._departures += 1
         self._hanging = False
 
 
 _bulkheads: dict[tuple[Limit, int], Bulkhead] = {}
-_making = threading.Lock()
+_creation_lock = threading.Lock()
 
 
 def bulkhead(limit: Limit) -> Bulkhead:
@@ -116,6 +116,6 @@ def bulkhead(limit: Limit) -> Bulkhead:
     key = (limit, settings.WEB_THREADS)
     found = _bulkheads.get(key)
     if found is None:
-        with _making:
+        with _creation_lock:
             found = _bulkheads.setdefault(key, Bulkhead(*key))
     return found

@@ -1,4 +1,4 @@
-"""Log formatters that redact: no id, token, or client address.
+"""Log formatters that redact ids, tokens, private paths, and what gunicorn quotes.
 
 As text, or as JSON, one object per line (LOG_FORMAT), with the request's or the task's id. The
 supervisor writes through these too, so nothing here loads Django, Celery or gunicorn.
@@ -17,17 +17,17 @@ from fugata_core.routes import PRIVATE
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
-_PLACES = re.compile(rf"({'|'.join(PRIVATE)})/[^\s?#\"']+")
+_PRIVATE_PATHS = re.compile(rf"({'|'.join(PRIVATE)})/[^\s?#\"']+")
 # gunicorn quotes what it could not parse, which may be a piece of a body.
 _REFUSED = re.compile(r"Invalid request from ip=.*", re.DOTALL)
 _REQUEST = re.compile(r"Error handling request .*")
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Return `text` without share ids, tokens, private paths and what gunicorn quotes."""
     text = _REFUSED.sub("Invalid request refused", text)
     text = _REQUEST.sub("Error handling a request", text)
-    text = _PLACES.sub(r"\1/[redacted]", text)
+    text = _PRIVATE_PATHS.sub(r"\1/[redacted]", text)
     return _SECRETS.sub(r"\1_[redacted]", text)
 
 
@@ -38,7 +38,7 @@ class RedactingFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        return redact(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -49,7 +49,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         # Redacted as a whole: a match in the message may extend into the traceback.
-        whole, message = redacted(super().format(record)), redacted(record.getMessage())
+        whole, message = redact(super().format(record)), redact(record.getMessage())
         traceback = whole.removeprefix(message).strip("\n")
         fields = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

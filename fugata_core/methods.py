@@ -13,7 +13,7 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 def allow_methods(*methods: str) -> Callable[[View[P]], View[P]]:
-    """Answer every other method with our own 405 page."""
+    """Raise MethodNotAllowed for every other method."""
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)

@@ -12,7 +12,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def events(name: str, text: str, kinds: Iterable[str]) -> Counter:
+def event_counter(name: str, text: str, kinds: Iterable[str]) -> Counter:
     """Return a counter by `event`; every kind starts at zero, so that alerts see the first one."""
     counter = Counter(name, text, ["event"])
     for kind in kinds:
@@ -20,7 +20,7 @@ def events(name: str, text: str, kinds: Iterable[str]) -> Counter:
     return counter
 
 
-def counted(counter: Counter, done: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def count_outcomes(counter: Counter, done: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Count each call of a function by outcome: `done`, or the outcome of its error."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

@@ -14,7 +14,7 @@ _JSON = {("application", "json"), ("application", "*"), ("*", "*")}
 
 
 def prefers_html(request: HttpRequest) -> bool:
-    """Return whether the Accept header asks for HTML before JSON (`*/*` and none do not)."""
+    """Return whether the Accept header asks for HTML before JSON; `*/*` does not, nor does none."""
     if "html" not in request.META.get("HTTP_ACCEPT", "").lower():
         return False
     try:

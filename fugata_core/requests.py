@@ -18,7 +18,7 @@ class FugataRequest(HttpRequest):
     may_create: bool
     #: The caller, where an access token is accepted; None without a live one.
     caller: Caller | None
-    #: Whether the permission that the view requires was asked, and let the request through.
+    #: Whether the permission that the view requires was checked, and given.
     permitted: bool
     #: Why the caller could not be looked up; it is the response once the request was counted.
     refusal: FugataError | None

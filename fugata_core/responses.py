@@ -8,21 +8,21 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 JSON = "application/json"
-Moment = Annotated[
+Timestamp = Annotated[
     str,
     msgspec.Meta(
         description="ISO 8601, in UTC, whole seconds.", extra_json_schema={"format": "date-time"}
     ),
 ]
-_PIECE = 64 * 1024
+_CHUNK_SIZE = 64 * 1024
 
 
-def secret_answer(
+def secret_response(
     field: str, content: bytes, rest: Mapping[str, object] | None = None
 ) -> HttpResponseBase:
     """Return a JSON object with `content` (UTF-8) in `field`, then the fields of `rest`."""
     pieces = _json(field, content, rest or {})
-    if len(content) <= _PIECE:
+    if len(content) <= _CHUNK_SIZE:
         return HttpResponse(b"".join(pieces), content_type=JSON)
     return StreamingHttpResponse(pieces, content_type=JSON)
 
@@ -38,7 +38,7 @@ def _pieces(content: bytes) -> Iterator[str]:
     """Yield UTF-8 as text in pieces of about 64 KiB, cut between characters."""
     start = 0
     while start < len(content):
-        end = min(start + _PIECE, len(content))
+        end = min(start + _CHUNK_SIZE, len(content))
         while end < len(content) and content[end] & 0xC0 == 0x80:
             end -= 1
         yield content[start:end].decode()

@@ -27,16 +27,16 @@ def is_console(path: str) -> bool:
     return path.startswith(CONSOLE)
 
 
-def makes_share(method: str | None, path: str) -> bool:
+def is_share_creation(method: str | None, path: str) -> bool:
     """Return whether a request creates a share through the API."""
     return (method, path) == ("POST", SHARES)
 
 
-def submits_form(method: str | None, path: str) -> bool:
+def is_form_submission(method: str | None, path: str) -> bool:
     """Return whether a request creates a share through the form."""
     return (method, path) == ("POST", NEW_SHARE)
 
 
-def wants_token(path: str) -> bool:
+def requires_token(path: str) -> bool:
     """Return whether the path requires an access token."""
     return path.startswith(f"{REPOSITORIES}/")

@@ -19,7 +19,7 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def requires(permission: Permission) -> Callable[[V], V]:
-    """Have `permission` asked before the view, and by a middleware before the body is read.
+    """Check `permission` before the view runs, and in a middleware before the body is read.
 
     The middleware marks what it let through as `permitted`; without it the view asks by itself.
     """
@@ -27,8 +27,8 @@ def requires(permission: Permission) -> Callable[[V], V]:
     def decorate(view: V) -> V:
         @wraps(view)
         def checked(request: FugataRequest, *args: Any, **kwargs: Any) -> Any:
-            instead = None if getattr(request, "permitted", False) else permission(request)
-            return view(request, *args, **kwargs) if instead is None else instead
+            replacement = None if getattr(request, "permitted", False) else permission(request)
+            return view(request, *args, **kwargs) if replacement is None else replacement
 
         setattr(checked, "permission", permission)  # noqa: B010  # functions have no such attribute
         return cast(V, checked)
@@ -36,7 +36,7 @@ def requires(permission: Permission) -> Callable[[V], V]:
     return decorate
 
 
-def refused_by(page: RefusalPage) -> Callable[[V], V]:
+def refusal_page(page: RefusalPage) -> Callable[[V], V]:
     """Have `page` show why a request to this view was refused, wherever that was decided."""
 
     def mark(view: V) -> V:

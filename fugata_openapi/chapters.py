@@ -4,10 +4,10 @@ import json
 from http import HTTPStatus
 from typing import Any, cast
 
-from fugata_openapi.describe import Description
+from fugata_openapi.describe import OpenApiObject
 
 
-def chapters(found: Description) -> list[Description]:
+def chapters(found: OpenApiObject) -> list[OpenApiObject]:
     """Return the tags of a description in their order, each with its operations."""
     reader = _Reader(found)
     operations = [
@@ -24,16 +24,16 @@ def chapters(found: Description) -> list[Description]:
 class _Reader:
     """Reads a description whose parts refer to its components."""
 
-    def __init__(self, found: Description) -> None:
+    def __init__(self, found: OpenApiObject) -> None:
         self._components = found["components"]
 
-    def _resolved(self, part: Description) -> Description:
+    def _resolved(self, part: OpenApiObject) -> OpenApiObject:
         if "$ref" not in part:
             return part
         kind, name = part["$ref"].split("/")[-2:]
-        return cast(Description, self._components[kind][name])
+        return cast(OpenApiObject, self._components[kind][name])
 
-    def operation(self, path: str, method: str, operation: Description) -> Description:
+    def operation(self, path: str, method: str, operation: OpenApiObject) -> OpenApiObject:
         """Return what the page shows of an operation."""
         schemes = [name for way in operation["security"] for name in way]
         return {
@@ -49,7 +49,7 @@ class _Reader:
             "answers": [self._answer(*each) for each in sorted(operation["responses"].items())],
         }
 
-    def _answer(self, status: str, answer: Description) -> Description:
+    def _answer(self, status: str, answer: OpenApiObject) -> OpenApiObject:
         headers = answer.get("headers", {}).items()
         return {
             "status": status,
@@ -60,7 +60,7 @@ class _Reader:
             "body": self._media(answer),
         }
 
-    def _media(self, part: Description) -> Description | None:
+    def _media(self, part: OpenApiObject) -> OpenApiObject | None:
         """Return the fields and examples of a JSON body, or None where there is none."""
         media = part.get("content", {}).get("application/json")
         if media is None:

@@ -23,9 +23,9 @@ from fugata_core.errors import (
     RateLimited,
     UnsupportedMediaType,
 )
+from fugata_core.responses import JSON
 
-Description = dict[str, Any]
-JSON = "application/json"
+OpenApiObject = dict[str, Any]
 
 #: Errors that every endpoint of the API may return.
 ANYWHERE: list[FugataError] = [RateLimited(retry_after=1), DatabaseUnavailable(), Overloaded()]
@@ -39,7 +39,7 @@ class Error(msgspec.Struct):
     error: str
 
 
-def schemas(*shapes: type[msgspec.Struct]) -> Description:
+def schemas(*shapes: type[msgspec.Struct]) -> OpenApiObject:
     """Return the JSON Schemas of `shapes` by name."""
     _, components = msgspec.json.schema_components(
         shapes, ref_template="#/components/schemas/{name}"
@@ -47,7 +47,7 @@ def schemas(*shapes: type[msgspec.Struct]) -> Description:
     return components
 
 
-def limited(field: Description) -> None:
+def set_max_length(field: OpenApiObject) -> None:
     """Put the configured maximum size into the description of a secret."""
     most = settings.MAX_SECRET_SIZE
     field["maxLength"] = most  # characters, of at least one byte each
@@ -59,18 +59,18 @@ class Tag:
     """A group of operations: its name, their common parameters, and who may call them."""
 
     name: str
-    parameters: Sequence[Description]
-    security: list[Description]
+    parameters: Sequence[OpenApiObject]
+    security: list[OpenApiObject]
 
-    def operation(self, name: str, summary: str, text: str, **more: Any) -> Description:
+    def operation(self, name: str, summary: str, text: str, **more: Any) -> OpenApiObject:
         """Return an operation; `more`: what is its own, such as responses or parameters."""
         parameters = [*self.parameters, *more.pop("parameters", []), REQUEST_ID]
-        common: Description = {"operationId": name, "tags": [self.name], "summary": summary}
+        common: OpenApiObject = {"operationId": name, "tags": [self.name], "summary": summary}
         common |= {"description": text, "security": self.security}
         return common | {"parameters": parameters} | more
 
 
-def links(parameters: Mapping[str, str], **operations: str) -> Description:
+def links(parameters: Mapping[str, str], **operations: str) -> OpenApiObject:
     """Return links from a response to `operations`; `parameters`: where theirs come from."""
     return {
         name: {"operationId": operation, "parameters": parameters}
@@ -78,25 +78,25 @@ def links(parameters: Mapping[str, str], **operations: str) -> Description:
     }
 
 
-def ref(kind: str, name: str) -> Description:
+def ref(kind: str, name: str) -> OpenApiObject:
     """Return a reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def body(shape: type[msgspec.Struct], **examples: object) -> Description:
+def body(shape: type[msgspec.Struct], **examples: object) -> OpenApiObject:
     """Return a JSON request body of that shape."""
     return {"required": True, "content": _json(ref("schemas", shape.__name__), examples)}
 
 
 def response(
-    description: str, schema: Description | None = None, *headers: str, **examples: Any
-) -> Description:
+    description: str, schema: OpenApiObject | None = None, *headers: str, **examples: Any
+) -> OpenApiObject:
     """Return a successful response; no `schema`: it has no body."""
-    described: Description = {"description": description, "headers": _headers(*headers)}
-    return described | ({"content": _json(schema, examples)} if schema else {})
+    result: OpenApiObject = {"description": description, "headers": _headers(*headers)}
+    return result | ({"content": _json(schema, examples)} if schema else {})
 
 
-def refusals(*errors: FugataError, bodiless: bool = False) -> dict[str, Description]:
+def error_responses(*errors: FugataError, bodiless: bool = False) -> dict[str, OpenApiObject]:
     """Return a response for each status among `errors`, with an example for each sentence.
 
     `bodiless`: as a HEAD request gets them.
@@ -106,7 +106,7 @@ def refusals(*errors: FugataError, bodiless: bool = False) -> dict[str, Descript
     return {str(status): _refusal(status, list(group), bodiless) for status, group in by_status}
 
 
-def _refusal(status: int, errors: list[FugataError], bodiless: bool) -> Description:
+def _refusal(status: int, errors: list[FugataError], bodiless: bool) -> OpenApiObject:
     headers = sorted({name for error in errors for name in error.headers})
     phrase = HTTPStatus(status).phrase
     if bodiless:
@@ -122,40 +122,40 @@ class _Schema(AutoSchema):
     A missing description is a KeyError: no endpoint goes undocumented.
     """
 
-    def __init__(self, operations: dict[str, Description]) -> None:
+    def __init__(self, operations: dict[str, OpenApiObject]) -> None:
         super().__init__()
         self._operations = operations
 
-    def get_operation(self, path: str, *args: Any) -> Description:
-        """Return the description of the method and action at hand."""
+    def get_operation(self, path: str, *args: Any) -> OpenApiObject:
+        """Return the description of the current method and action."""
         view: Any = self.view
         return deepcopy(self._operations[f"{args[2]} {view.action}"])
 
 
-def described(viewset: type, operations: dict[str, Description]) -> type:
+def with_schema(viewset: type, operations: dict[str, OpenApiObject]) -> type:
     """Return `viewset` as drf-spectacular should see it."""
     return type("Described", (viewset,), {"schema": _Schema(operations)})
 
 
-def _json(schema: Description, examples: dict[str, object]) -> Description:
-    media: Description = {"schema": schema}
+def _json(schema: OpenApiObject, examples: dict[str, object]) -> OpenApiObject:
+    media: OpenApiObject = {"schema": schema}
     if examples:
         media["examples"] = {name: {"value": value} for name, value in examples.items()}
     return {JSON: media}
 
 
-def _headers(*names: str) -> Description:
+def _headers(*names: str) -> OpenApiObject:
     always = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID")
     return {name: ref("headers", name) for name in (*names, *always)}
 
 
-def _header(description: str, schema: Description, example: object) -> Description:
+def _header(description: str, schema: OpenApiObject, example: object) -> OpenApiObject:
     return {"description": description, "required": True, "schema": schema, "example": example}
 
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
 
-HEADERS: Description = {
+HEADERS: OpenApiObject = {
     "X-RateLimit-Limit": _header("Requests a minute.", _NUMBER, 60),
     "X-RateLimit-Remaining": _header("Requests that are possible at once.", _NUMBER, 9),
     "X-RateLimit-Reset": _header(
@@ -178,7 +178,7 @@ HEADERS: Description = {
     ),
 }
 
-REQUEST_ID: Description = {
+REQUEST_ID: OpenApiObject = {
     "name": "X-Request-ID",
     "in": "header",
     "description": "An id of the client's own, of 8 to 64 letters, digits, '-', '_' and '.'. It is"

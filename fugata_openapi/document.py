@@ -9,14 +9,14 @@ from django.conf import settings
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 
 from fugata_core.routes import HEALTH, LIVENESS
-from fugata_openapi.describe import HEADERS, Description
+from fugata_openapi.describe import HEADERS, OpenApiObject
 
 #: The API contract's names of path parameters.
 _NAMES = {"share_id": "id", "repository": "repoID", "secret_key": "secretKey"}
 
 _ORDER = ["post", "get", "head", "delete"]
 
-_TOKENS: Description = {
+_TOKENS: OpenApiObject = {
     "deletionToken": {
         "type": "http",
         "scheme": "bearer",
@@ -44,10 +44,10 @@ class _Generator(SchemaGenerator):
     endpoint_inspector_cls = _Endpoints
 
 
-def description() -> Description:
+def description() -> OpenApiObject:
     """Return the whole description."""
     schemas = [import_module(path) for path in settings.API_SCHEMAS]
-    found: Description = _Generator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    found: OpenApiObject = _Generator().get_schema(public=True)  # type: ignore[no-untyped-call]
     named = {old: f"{{{new}}}" for old, new in _NAMES.items()}
     found["paths"] = {
         path.format(**named): dict(sorted(each.items(), key=lambda item: _ORDER.index(item[0])))
@@ -62,7 +62,7 @@ def description() -> Description:
     return found
 
 
-def _health() -> Description:
+def _health() -> OpenApiObject:
     well = {"status": "ok"}
     unwell = {"status": "unhealthy", "error": "Database connection failed"}
     alive = _probe("Is the process running?", "livez", {"200": _state("It runs.", well)})
@@ -70,7 +70,7 @@ def _health() -> Description:
     return {HEALTH: _probe("Is the service well?", "healthz", answers), LIVENESS: alive}
 
 
-def _probe(summary: str, name: str, responses: Description) -> Description:
+def _probe(summary: str, name: str, responses: OpenApiObject) -> OpenApiObject:
     common = {"summary": summary, "tags": ["Health"], "security": [{}]}
     bodiless = {
         status: {"description": answer["description"]} for status, answer in responses.items()
@@ -81,7 +81,7 @@ def _probe(summary: str, name: str, responses: Description) -> Description:
     }
 
 
-def _state(description: str, example: dict[str, str]) -> Description:
+def _state(description: str, example: dict[str, str]) -> OpenApiObject:
     required = {name: {"type": "string"} for name in example}
     schema = {"type": "object", "required": list(example), "properties": required}
     content = {"application/json": {"schema": schema, "example": example}}

@@ -13,14 +13,14 @@ from django.views.decorators.http import condition
 
 from fugata_core.methods import allow_methods
 
-Description = dict[str, Any]
+OpenApiObject = dict[str, Any]
 
 # drf-spectacular swaps the classes of views while it inspects them: one thread at a time.
-_looking = threading.Lock()
+_inspection_lock = threading.Lock()
 
 
 @cache
-def _found() -> Description:
+def _found() -> OpenApiObject:
     from fugata_openapi.document import description  # large, and most processes never need it
 
     return description()
@@ -33,7 +33,7 @@ def _document() -> tuple[bytes, str]:
 
 
 @cache
-def _chapters() -> list[Description]:
+def _chapters() -> list[OpenApiObject]:
     from fugata_openapi.chapters import chapters
 
     return chapters(_found())
@@ -41,7 +41,7 @@ def _chapters() -> list[Description]:
 
 def document() -> tuple[bytes, str]:
     """Return the description as JSON, built once per process, and its entity tag."""
-    with _looking:
+    with _inspection_lock:
         return _document()
 
 
@@ -65,6 +65,6 @@ def openapi(request: HttpRequest) -> HttpResponse:
 @allow_methods("GET", "HEAD")
 def docs(request: HttpRequest) -> HttpResponse:
     """Serve /docs: the same as a page, without JavaScript."""
-    with _looking:
+    with _inspection_lock:
         chapters = _chapters()
     return render(request, "docs.html", {"chapters": chapters})

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from fugata_core.limits import LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED, observe_wait
 
 
-class Sender(Protocol):
+class QueuedRequest(Protocol):
     """A connection on which a large body is arriving; `since`: when it joined the queue."""
 
     is_huge: bool
@@ -16,7 +16,7 @@ class Sender(Protocol):
     deadline: float
 
 
-S = TypeVar("S", bound=Sender)
+S = TypeVar("S", bound=QueuedRequest)
 
 
 class Admission(Generic[S]):
@@ -28,38 +28,38 @@ class Admission(Generic[S]):
     def __init__(self, threads: int) -> None:
         self._places = LARGE_BODIES.places(threads)
         self._huge_places = min(MAX_HUGE_BODIES, self._places)
-        self._line: deque[S] = deque()
+        self._queue: deque[S] = deque()
 
-    def enqueue(self, sender: S) -> bool:
+    def enqueue(self, request: S) -> bool:
         """Append a request to the queue; return False when that is full."""
-        if len(self._line) >= MAX_QUEUED:
+        if len(self._queue) >= MAX_QUEUED:
             return False
-        sender.since = time.monotonic()
-        sender.deadline = sender.since + LARGE_BODIES.max_wait
-        self._line.append(sender)
+        request.since = time.monotonic()
+        request.deadline = request.since + LARGE_BODIES.max_wait
+        self._queue.append(request)
         return True
 
     def admit(self) -> S | None:
         """Remove and return the first request that there is a place for; None if there is none."""
-        for sender in self._line:
-            if self._places and (self._huge_places or not sender.is_huge):
-                self._line.remove(sender)
-                self._count(sender, -1)
-                observe_wait(LARGE_BODIES, time.monotonic() - sender.since)
-                return sender
+        for request in self._queue:
+            if self._places and (self._huge_places or not request.is_huge):
+                self._queue.remove(request)
+                self._adjust(request, -1)
+                observe_wait(LARGE_BODIES, time.monotonic() - request.since)
+                return request
         return None
 
-    def release(self, sender: S) -> None:
+    def release(self, request: S) -> None:
         """Give back the place of an answered request."""
-        self._count(sender, 1)
+        self._adjust(request, 1)
 
     def remove_late(self, now: float) -> Iterator[S]:
         """Remove and yield those that have waited too long."""
-        while self._line and self._line[0].deadline <= now:
-            late = self._line.popleft()
+        while self._queue and self._queue[0].deadline <= now:
+            late = self._queue.popleft()
             observe_wait(LARGE_BODIES, now - late.since)
             yield late
 
-    def _count(self, sender: S, step: int) -> None:
+    def _adjust(self, request: S, step: int) -> None:
         self._places += step
-        self._huge_places += step if sender.is_huge else 0
+        self._huge_places += step if request.is_huge else 0

@@ -17,7 +17,7 @@ MAX_HEAD = 64 * 1024
 #: Bytes of a body that must arrive before a thread gets the request.
 FIRST_PART = 64 * 1024
 #: gunicorn's limit on a request line, and what it must see of a longer one to refuse it.
-_LINE = 8190 + 4
+_MAX_REQUEST_LINE = 8190 + 4
 
 _FRAMING = re.compile(
     rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)", re.IGNORECASE
@@ -50,10 +50,10 @@ class Arrival:
         self.data = bytearray()
         self.state = ArrivalState.HEAD
         #: Whether the client waits for "100 Continue" before it sends the body.
-        self.expects = False
+        self.expects_continue = False
         self._scanned = 0
-        self._body = 0
-        self._length: int | None = 0  # None: chunked
+        self._body_start = 0
+        self._content_length: int | None = 0  # None: chunked
 
     def add(self, data: bytes) -> ArrivalState:
         """Add what was received and return how much of the request has arrived."""
@@ -69,16 +69,19 @@ class Arrival:
         return self.state is ArrivalState.WHOLE and self.data.startswith(_PROBES)
 
     def is_huge(self) -> bool:
-        """Return whether more than HUGE_BODY bytes of its body may be kept; chunked, nobody knows.
+        """Return whether more than HUGE_BODY bytes of its body may be kept (chunked: maybe).
 
         What is declared to be over MAX_BODY_SIZE is refused and thrown away, piece by piece.
         """
-        return self._length is None or HUGE_BODY < self._length <= settings.MAX_BODY_SIZE
+        return (
+            self._content_length is None
+            or HUGE_BODY < self._content_length <= settings.MAX_BODY_SIZE
+        )
 
     def _head(self) -> ArrivalState:
         end = self.data.find(b"\r\n\r\n", max(self._scanned - 3, 0))
         if end >= 0 and end <= MAX_HEAD:
-            self._frame(end)
+            self._parse_framing(end)
             return ArrivalState.BODY
         if end >= 0 or len(self.data) > MAX_HEAD:
             return ArrivalState.TOO_LONG
@@ -89,28 +92,30 @@ class Arrival:
         start, self._scanned = max(self._scanned - 1, 0), len(self.data)
         if _BARE_LF.search(self.data, start):
             return True
-        return len(self.data) > _LINE and self.data.find(b"\r\n", 2, _LINE) < 0
+        return (
+            len(self.data) > _MAX_REQUEST_LINE and self.data.find(b"\r\n", 2, _MAX_REQUEST_LINE) < 0
+        )
 
-    def _frame(self, end: int) -> None:
+    def _parse_framing(self, end: int) -> None:
         """Determine the body's length, and whether the client expects "100 Continue"."""
         fields: dict[bytes, list[bytes]] = {}
         for name, value in _FRAMING.findall(self.data[:end]):
             fields.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
-        self._body = self._scanned = end + 4
-        self._length = _length(fields)
-        is_old = b" HTTP/1.0\r\n" in self.data[: end + 2]
-        self.expects = not is_old and [v.lower() for v in fields.get(b"expect", [])] == [
-            b"100-continue"
-        ]
+        self._body_start = self._scanned = end + 4
+        self._content_length = _parse_length(fields)
+        is_http_1_0 = b" HTTP/1.0\r\n" in self.data[: end + 2]
+        self.expects_continue = not is_http_1_0 and [
+            v.lower() for v in fields.get(b"expect", [])
+        ] == [b"100-continue"]
 
     def _body_state(self) -> ArrivalState:
-        here = len(self.data) - self._body
-        if self._length is None:
+        received = len(self.data) - self._body_start
+        if self._content_length is None:
             if self._chunks_ended():
                 return ArrivalState.WHOLE
-        elif here >= self._length:
+        elif received >= self._content_length:
             return ArrivalState.WHOLE
-        return ArrivalState.LARGE if here >= FIRST_PART else ArrivalState.BODY
+        return ArrivalState.LARGE if received >= FIRST_PART else ArrivalState.BODY
 
     def _chunks_ended(self) -> bool:
         """Return whether the last chunk has arrived, or one that gunicorn refuses."""
@@ -130,7 +135,7 @@ class Arrival:
         return self.data.find(b"\r\n\r\n", line_end) >= 0
 
 
-def _length(fields: dict[bytes, list[bytes]]) -> int | None:
+def _parse_length(fields: dict[bytes, list[bytes]]) -> int | None:
     """Return the body's size in bytes; None for a chunked body; 0 if gunicorn refuses the head."""
     lengths = fields.get(b"content-length", [])
     coding = b",".join(fields.get(b"transfer-encoding", [])).lower()

@@ -43,7 +43,7 @@ class ClientSocket(socket.socket):
         """Do nothing: the socket is always non-blocking, and `recv` waits within its timeout."""
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set how long `recv` waits, in seconds; None stands for `IDLE_TIMEOUT`, not for ever."""
+        """Set how long `recv` waits, in seconds; None means `IDLE_TIMEOUT`, not forever."""
         self._timeout = IDLE_TIMEOUT if seconds is None else seconds
 
     def gettimeout(self) -> float:
@@ -60,7 +60,7 @@ class ClientSocket(socket.socket):
             try:
                 return self.read_now(size)
             except BlockingIOError:
-                if not self._becomes(select.POLLIN, self._timeout):
+                if not self._wait_for(select.POLLIN, self._timeout):
                     raise TimeoutError("nothing came in") from None
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
@@ -77,14 +77,14 @@ class ClientSocket(socket.socket):
                 self._deadline += step / MIN_RATE
 
     def reserve(self) -> bool:
-        """Hold a place for a slow reader until `answered`; return False when there is none."""
+        """Hold a place for a slow reader, until it is released; return False when there is none."""
         if self._place is None:
             place = bulkhead(READERS)
             self._place = place if place.enter() else None
             self._deadline = time.monotonic() + IDLE_TIMEOUT
         return self._place is not None
 
-    def answered(self) -> None:
+    def release_reader_place(self) -> None:
         """Give the place back."""
         if self._place is not None:
             self._place.leave()
@@ -94,10 +94,10 @@ class ClientSocket(socket.socket):
         if not self.reserve():
             self._abort()
         left = min(self._deadline - time.monotonic(), IDLE_TIMEOUT)
-        if left <= 0 or not self._becomes(select.POLLOUT, left):
+        if left <= 0 or not self._wait_for(select.POLLOUT, left):
             self._abort()
 
-    def _becomes(self, ready: int, seconds: float) -> bool:
+    def _wait_for(self, ready: int, seconds: float) -> bool:
         poll = select.poll()
         poll.register(self.fileno(), ready)
         return bool(poll.poll(seconds * 1000))

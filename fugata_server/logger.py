@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from gunicorn import glogging
 
-from fugata_core.logs import formatter, redacted, request_id
+from fugata_core.logs import formatter, redact, request_id
 from fugata_core.routes import HEALTH, LIVENESS, METRICS, PRIVATE, SHARES
 
 _KNOWN = re.compile(
@@ -22,7 +22,7 @@ def _known_place(environ: dict[str, Any]) -> str:
     path: str = environ.get("PATH_INFO", "")
     if not _KNOWN.fullmatch(path):
         return "[unknown]"
-    return redacted(path).encode("unicode_escape").decode()
+    return redact(path).encode("unicode_escape").decode()
 
 
 class GunicornLogger(glogging.Logger):  # type: ignore[misc]

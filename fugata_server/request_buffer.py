@@ -16,7 +16,7 @@ from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overload
 from fugata_core.limits import DISCARDS, HUGE_BODY, bulkhead
 
 _STEP = 2**18
-#: Seconds without a byte after which a client is given up.
+#: Seconds without a byte after which the server gives up on a client.
 IDLE_TIMEOUT = 30.0
 #: Bounds, in bytes and seconds, on what is discarded so that the client sees the response.
 MAX_DISCARDED = 128 * 2**20
@@ -33,17 +33,17 @@ def has_body(request: HttpRequest) -> bool:
 
 
 @contextmanager
-def body_read(request: HttpRequest) -> Iterator[None]:
+def body_in_memory(request: HttpRequest) -> Iterator[None]:
     """Read the body into memory for as long as the block runs; `request.body` then has it.
 
     Raises BodyTooLarge, BodyCutShort, BodyTooSlow, or Overloaded for a huge body without a place.
     """
-    declared = _declared(request)
+    declared = _content_length(request)
     if declared is not None and declared > settings.MAX_BODY_SIZE:
         discard(request)
         raise BodyTooLarge()
     try:
-        _install(request, _read(request, declared))
+        _set_body(request, _read(request, declared))
         yield
     except BodyTooSlow:
         _hang_up(request)
@@ -53,7 +53,7 @@ def body_read(request: HttpRequest) -> Iterator[None]:
         request._body = b""
 
 
-def _declared(request: HttpRequest) -> int | None:
+def _content_length(request: HttpRequest) -> int | None:
     """Return Content-Length, or None for a chunked body."""
     if "HTTP_TRANSFER_ENCODING" in request.META:
         return None
@@ -62,7 +62,7 @@ def _declared(request: HttpRequest) -> int | None:
 
 def _read(request: HttpRequest, declared: int | None) -> bytes:
     if declared is not None and declared <= _STEP:
-        body = _piece(request, declared, time.monotonic() + IDLE_TIMEOUT + _STEP / MIN_RATE)
+        body = _read_chunk(request, declared, time.monotonic() + IDLE_TIMEOUT + _STEP / MIN_RATE)
     else:
         body = _read_in_steps(request, declared)
     if declared is not None and len(body) < declared:
@@ -73,7 +73,7 @@ def _read(request: HttpRequest, declared: int | None) -> bytes:
 def _read_in_steps(request: HttpRequest, declared: int | None) -> bytes:
     body = bytearray()
     began = time.monotonic()
-    while piece := _piece(
+    while piece := _read_chunk(
         request,
         _STEP if declared is None else min(_STEP, declared - len(body)),
         began + IDLE_TIMEOUT + (len(body) + _STEP) / MIN_RATE,
@@ -92,13 +92,13 @@ def _read_in_steps(request: HttpRequest, declared: int | None) -> bytes:
 def _may_be_huge(request: HttpRequest) -> bool:
     """Return whether `admission` gave the request one of the places for huge bodies.
 
-    It always has, unless the poller and gunicorn's parser read the framing differently.
+    Always True, unless the poller and gunicorn's parser read the framing differently.
     """
     connection = request.META.get("gunicorn.socket")
     return getattr(connection, "may_be_huge", True)
 
 
-def _piece(request: HttpRequest, size: int, deadline: float) -> bytes:
+def _read_chunk(request: HttpRequest, size: int, deadline: float) -> bytes:
     """Return up to `size` bytes, none at the end. Raises BodyTooSlow or BodyCutShort."""
     if size == 0:
         return b""
@@ -122,7 +122,7 @@ def _set_timeout(request: HttpRequest, seconds: float | None) -> None:
         connection.settimeout(seconds)
 
 
-def _install(request: HttpRequest, body: bytes) -> None:
+def _set_body(request: HttpRequest, body: bytes) -> None:
     """Make the body look to Django and DRF as if it had come with a Content-Length."""
     request._body = body
     request.META["CONTENT_LENGTH"] = str(len(body))
@@ -131,7 +131,7 @@ def _install(request: HttpRequest, body: bytes) -> None:
 def discard(
     request: HttpRequest, most: int = MAX_DISCARDED, seconds: float = DISCARD_SECONDS
 ) -> None:
-    """Read and drop what is left of the body, up to `most` bytes or `seconds`."""
+    """Read and drop the rest of the body, up to `most` bytes or `seconds`; else stop receiving."""
     if not has_body(request) or hasattr(request, "_body"):
         return
     ended = False

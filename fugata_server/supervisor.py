@@ -20,7 +20,7 @@ from types import FrameType
 #: The signals that end everything.
 ENDING = (signal.SIGTERM, signal.SIGINT)
 #: Seconds to wait before a child that died is started again.
-PAUSE = 1.0
+RESTART_DELAY = 1.0
 _PR_SET_PDEATHSIG = 1
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Child:
         """Return whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
-    def signal_group(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal to the process, and a SIGKILL to everything that it started."""
         if self.process is None:
             return
@@ -107,7 +107,7 @@ def _watch(children: list[Child], asked: SimpleQueue[int]) -> int:
 def _restart_when_due(child: Child) -> None:
     if not child.due:
         logger.warning("%s ended and is started again", child.name)
-        child.due = time.monotonic() + PAUSE
+        child.due = time.monotonic() + RESTART_DELAY
     elif time.monotonic() >= child.due:
         child.due = 0.0
         child.start()
@@ -115,7 +115,7 @@ def _restart_when_due(child: Child) -> None:
 
 def _end(children: list[Child], grace: float) -> None:
     for child in children:
-        child.signal_group(signal.SIGTERM)
+        child.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + grace
     for child in children:
         if child.process is not None:
@@ -123,4 +123,4 @@ def _end(children: list[Child], grace: float) -> None:
                 child.process.wait(max(deadline - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 logger.warning("%s did not end in time and is killed", child.name)
-        child.signal_group(signal.SIGKILL)
+        child.send_signal(signal.SIGKILL)

@@ -34,7 +34,7 @@ LINGER_TIMEOUT = 2.0
 #: Bytes that a client may still send meanwhile.
 MAX_DRAINED = 64 * 1024
 #: Maximum bytes of unfinished requests, of all connections together.
-MAX_HELD = 32 * 2**20
+MAX_BUFFERED = 32 * 2**20
 #: File descriptors kept free for the threads once there was none left for a connection.
 SPARE_DESCRIPTORS = 16
 _STEP = 64 * 1024
@@ -49,7 +49,8 @@ class Connection(TConn):  # type: ignore[misc]
     def __init__(self, cfg: Any, accepted: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, ClientSocket.of(accepted), client, server)
         self.begin()
-        #: Where it waits, since when and until when; no group: it has a thread, or is closed.
+        #: Where it waits, since when and until when. No group: it has a thread, is queued for one,
+        #: or is closed.
         self.group: Group | None = None
         self.since = self.deadline = 0.0
         self.is_watched = self.is_large = self.is_huge = False
@@ -69,10 +70,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         #: In order of arrival: between two requests; sending one; waiting for the client to close.
         self._idle: Group = {}
         self._arriving: Group = {}
-        self._leaving: Group = {}
+        self._lingering: Group = {}
         self._large_bodies = Admission[Connection](self.cfg.threads)
-        self._held = 0
-        self._swept = 0.0
+        self._buffered_bytes = 0
+        self._last_sweep = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -131,7 +132,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if connection.group is not None:
             del connection.group[connection]
             connection.group = None
-            self._held -= len(connection.arrival.data)
+            self._buffered_bytes -= len(connection.arrival.data)
 
     def _unwatch(self, connection: Connection) -> None:
         if connection.is_watched:
@@ -149,13 +150,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._close(connection)
             return
-        if connection.group is self._leaving:
+        if connection.group is self._lingering:
             self._drain(connection, data)
         elif data:
-            self._held += len(data)
+            self._buffered_bytes += len(data)
             self._on_data(connection, data)
         else:
-            self._on_end(connection)
+            self._on_eof(connection)
 
     def _on_data(self, connection: Connection, data: bytes) -> None:
         state = connection.arrival.add(data)
@@ -174,12 +175,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if state is ArrivalState.BODY and not connection.awaits_body:
             connection.awaits_body = True
             connection.deadline = time.monotonic() + IDLE_TIMEOUT
-            if connection.arrival.expects:
-                self._continue(connection)
-        if self._held > MAX_HELD and self._arriving:
+            if connection.arrival.expects_continue:
+                self._send_continue(connection)
+        if self._buffered_bytes > MAX_BUFFERED and self._arriving:
             self._close(next(iter(self._arriving)))
 
-    def _continue(self, connection: Connection) -> None:
+    def _send_continue(self, connection: Connection) -> None:
         """Send "100 Continue" (RFC 9110, section 10.1.1) before there is a thread to send it."""
         connection.was_continued = True
         try:
@@ -187,7 +188,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._close(connection)
 
-    def _on_end(self, connection: Connection) -> None:
+    def _on_eof(self, connection: Connection) -> None:
         """Handle the end of the client's data: a thread answers an incomplete body."""
         if connection.arrival.state is ArrivalState.BODY:
             self._hand_over(connection)
@@ -218,12 +219,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, Overloaded())
             return
         self._leave_group(connection)
-        self._held += held
+        self._buffered_bytes += held
         self._admit()
 
     def _admit(self) -> None:
         while connection := self._large_bodies.admit():
-            self._held -= len(connection.arrival.data)
+            self._buffered_bytes -= len(connection.arrival.data)
             connection.is_large = True
             connection.sock.may_be_huge = connection.is_huge
             self._hand_over(connection)
@@ -236,7 +237,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             return bool(super().handle(conn))
         finally:
-            conn.sock.answered()
+            conn.sock.release_reader_place()
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Answer a request; "100 Continue" is sent only once."""
@@ -266,7 +267,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._move_to(connection, self._idle, lingers)
         # Requests may be pipelined: the thread may have read into the next one.
         if ahead := connection.parser.unreader.take_buffered():
-            self._held += len(ahead)
+            self._buffered_bytes += len(ahead)
             self._on_data(connection, ahead)
 
     # --- The end of a connection -----------------------------------------------------------------
@@ -277,15 +278,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._half_close(connection)
 
     def _half_close(self, connection: Connection) -> None:
-        """Close our side, and wait briefly for the client's: else it might miss the response."""
+        """Close our side and await the client's for a moment: else it might miss the response."""
         try:
             connection.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._close(connection)
             return
-        self._held -= len(connection.arrival.data) if connection.group is not None else 0
+        self._buffered_bytes -= len(connection.arrival.data) if connection.group is not None else 0
         connection.arrival.data.clear()
-        self._move_to(connection, self._leaving, LINGER_TIMEOUT)
+        self._move_to(connection, self._lingering, LINGER_TIMEOUT)
 
     def _drain(self, connection: Connection, data: bytes) -> None:
         connection.drained += len(data)
@@ -300,7 +301,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _close_oldest(self) -> None:
         """Close the connection that has been waiting longest."""
-        groups = (self._leaving, self._idle, self._arriving)
+        groups = (self._lingering, self._idle, self._arriving)
         oldest = [next(iter(group)) for group in groups if group]
         if oldest:
             self._close(min(oldest, key=lambda connection: connection.since))
@@ -308,13 +309,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """Close what is past its deadline; gunicorn's loop calls this each time."""
         now = time.monotonic()
-        if now - self._swept < 0.5:
+        if now - self._last_sweep < 0.5:
             return
-        self._swept = now
+        self._last_sweep = now
         for late in self._large_bodies.remove_late(now):
-            self._held -= len(late.arrival.data)
+            self._buffered_bytes -= len(late.arrival.data)
             self._refuse(late, Overloaded())
-        waiting = chain(self._idle, self._arriving, self._leaving)
+        waiting = chain(self._idle, self._arriving, self._lingering)
         for connection in [each for each in waiting if each.deadline <= now]:
             self._expire(connection)
 

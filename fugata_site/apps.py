@@ -15,6 +15,6 @@ class FugataSiteConfig(AppConfig):
         from fugata_core import connections
         from fugata_site import checks, production  # noqa: F401
 
-        connections.watch()
+        connections.check_on_each_request()
         if settings.LOG_FORMAT == "json":
             logging.captureWarnings(True)

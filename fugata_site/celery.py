@@ -66,7 +66,7 @@ class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
 
 
 def _note_success(name: str) -> None:
-    """Note it in the database; what the task did stays done where that can't be."""
+    """Record it in the database; what the task did stays done even if that fails."""
     from operations_app import statistics
 
     try:

@@ -35,10 +35,10 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> HttpResp
         allowed = ", ".join(context["view"].allowed_methods)
         return error_response(request, MethodNotAllowed(allowed=allowed))
     failure = getattr(context["view"], "failure", InternalError.sentence)
-    return error_response(request, translated(error, failure))
+    return error_response(request, to_fugata_error(error, failure))
 
 
-def translated(error: Exception, failure: str = InternalError.sentence) -> FugataError:
+def to_fugata_error(error: Exception, failure: str = InternalError.sentence) -> FugataError:
     """Return the domain error that `error` stands for; log unexpected errors."""
     match error:
         case FugataError():

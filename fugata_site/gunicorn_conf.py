@@ -18,17 +18,25 @@ folder.claim("web")  # before prometheus-client is imported
 django.setup()
 
 #: File descriptors of a worker that are not for clients: database, Redis, cluster, static files.
-_OTHERS = 200
+_RESERVED_DESCRIPTORS = 200
 
 
 def _connections(wanted: int) -> int:
     """Return how many connections a worker may hold; increase the descriptor limit as needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted + _OTHERS if hard == resource.RLIM_INFINITY else min(hard, wanted + _OTHERS)
+    most = (
+        wanted + _RESERVED_DESCRIPTORS
+        if hard == resource.RLIM_INFINITY
+        else min(hard, wanted + _RESERVED_DESCRIPTORS)
+    )
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         soft = most
-    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - _OTHERS), 50)
+    return (
+        wanted
+        if soft == resource.RLIM_INFINITY
+        else max(min(wanted, soft - _RESERVED_DESCRIPTORS), 50)
+    )
 
 
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
@@ -55,7 +63,7 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
 #: The socket of METRICS_PORT, opened once and shared by the workers.
-_scrapes: list[socket.socket] = []
+_metrics_sockets: list[socket.socket] = []
 
 
 def on_starting(server: Any) -> None:
@@ -66,7 +74,7 @@ def on_starting(server: Any) -> None:
         _check()
     if settings.METRICS_PORT:
         _listen_for_scrapes()
-    _be_ready_to_fork()
+    _prepare_fork()
 
 
 def _check() -> None:
@@ -78,7 +86,7 @@ def _check() -> None:
         sys.exit(str(error))
 
 
-def _be_ready_to_fork() -> None:
+def _prepare_fork() -> None:
     """Load what every request needs, and close every connection that workers would share."""
     import gc
 
@@ -99,7 +107,7 @@ def _listen_for_scrapes() -> None:
     from operations_app.metrics import listener
 
     try:
-        _scrapes.append(listener.listen())
+        _metrics_sockets.append(listener.listen())
     except listener.CannotListen as error:
         sys.exit(str(error))
 
@@ -117,7 +125,7 @@ def post_worker_init(worker: Any) -> None:
     from operations_app.metrics import listener
 
     monitor.start()
-    for listening in _scrapes:
+    for listening in _metrics_sockets:
         listener.serve(listening)
     gc.collect()
     gc.freeze()

@@ -42,7 +42,7 @@ def _file_database() -> Iterator[CheckMessage]:
 
 
 def _in_production() -> bool:
-    """Return whether others than the developer can reach this process."""
+    """Return whether anyone other than the developer can reach this process."""
     return bool(settings.HTTPS or settings.IN_CLUSTER or settings.REPLICAS > 1)
 
 

@@ -26,7 +26,7 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 def _note(request: HttpRequest, subject: str) -> None:
-    record(AuditEvent.Kind.ACCOUNT_CHANGED, Actor.signed_in(request), subject=subject)
+    record(AuditEvent.Kind.ACCOUNT_CHANGED, Actor.from_session(request), subject=subject)
 
 
 class SuperusersAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Count, Min, Sum
 from django.db.models.functions import TruncHour
 
@@ -23,7 +23,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: How far back counts go.
 RETENTION = 30 * DAY
 #: An event may be committed this long after its timestamp, so this many hours are recounted.
-RECOUNTED = 2 * HOUR
+RECOUNT_WINDOW = 2 * HOUR
 #: At most this many rows are counted where there may be any number.
 MAX_COUNTED = 100_000
 
@@ -59,7 +59,7 @@ def count_hours() -> int:
 def _uncounted_from(end: datetime) -> datetime | None:
     newest = HourlyCount.objects.order_by("-hour").values_list("hour", flat=True).first()
     if newest is not None:
-        return min(newest + HOUR, end) - RECOUNTED
+        return min(newest + HOUR, end) - RECOUNT_WINDOW
     return _next_busy_hour(end - RETENTION)
 
 
@@ -78,16 +78,10 @@ def _count_hour(hour: datetime) -> None:
     )
 
 
-def _weight() -> models.Aggregate:
-    """Return the number of events in rows: one row may count many refusals, any other is one."""
-    gathered = any(field.name == "count" for field in AuditEvent._meta.get_fields())
-    return Sum("count") if gathered else Count("pk")
-
-
 def _counted_events(start: datetime, end: datetime) -> Counts:
     events = AuditEvent.objects.filter(at__gte=start, at__lt=end).order_by()
     rows = events.annotate(hour=TruncHour("at", tzinfo=UTC)).values_list("hour", "kind")
-    return _by_hour(rows.annotate(number=_weight()))
+    return _by_hour(rows.annotate(number=Sum("count")))
 
 
 def _by_hour(rows: models.QuerySet[models.Model, tuple[datetime, str, int]]) -> Counts:
@@ -106,7 +100,7 @@ def hourly(start: datetime) -> Counts:
     rows = HourlyCount.objects.filter(hour__gte=start).values_list("hour", "kind", "count")
     counts = _by_hour(rows)
     newest = max(counts, default=start - HOUR)
-    fresh_from = max(newest - RECOUNTED + HOUR, start, hour_of(now()) - 2 * DAY)
+    fresh_from = max(newest - RECOUNT_WINDOW + HOUR, start, hour_of(now()) - 2 * DAY)
     return {**counts, **_counted_events(fresh_from, now() + DAY)}
 
 
@@ -157,8 +151,7 @@ def installed_at() -> datetime | None:
 
 def note_success(task: str) -> None:
     """Record that a periodic task has just succeeded."""
-    with transaction.atomic():
-        TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
+    TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
 
 
 def last_success(task: str) -> datetime | None:

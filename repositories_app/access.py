@@ -47,7 +47,7 @@ def _find_visible(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRe
     if not is_repository_name(name):
         raise RepositoryNotFound()
     narrowed_token_id = caller.token_id if caller.narrowed else None
-    found = access_table().membership(name, caller.user_id, narrowed_token_id)
+    found = access_table().find_membership(name, caller.user_id, narrowed_token_id)
     if found is None:
         SECRETS.labels("refused").inc()
         record(AuditEvent.Kind.REFUSED, actor, repository=name)

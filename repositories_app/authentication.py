@@ -11,7 +11,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from audit_app.actors import Actor
-from audit_app.guessing import wrong_guess
+from audit_app.guessing import refuse_wrong_token
 from audit_app.refusals import count_refusal
 from fugata_core import tokens
 from fugata_core.access_tokens import is_access_token
@@ -20,10 +20,10 @@ from fugata_core.callers import Caller
 from fugata_core.errors import Unauthorized
 from fugata_core.requests import FugataRequest
 from repositories_app.models import AccessToken
-from repositories_app.persistence import KnownToken, access_table
+from repositories_app.persistence import LiveToken, access_table
 
 #: How old `last_used_at` may get before a request updates it.
-USE_NOTED_EVERY = timedelta(minutes=5)
+LAST_USED_RESOLUTION = timedelta(minutes=5)
 
 
 def find_caller(request: HttpRequest) -> Caller | None:
@@ -35,18 +35,18 @@ def find_caller(request: HttpRequest) -> Caller | None:
 def caller_of(token: str) -> Caller | None:
     """Return the caller that `token` belongs to; None if it is unknown, revoked or expired."""
     digest = tokens.digest(token)
-    known = access_table().token(digest)
+    known = access_table().find_token(digest)
     if known is None or not hmac.compare_digest(known.digest, digest):
         return None
     _note_use(known)
     return known.caller
 
 
-def _note_use(token: KnownToken) -> None:
-    """Record that the token was used, unless that was done within USE_NOTED_EVERY."""
+def _note_use(token: LiveToken) -> None:
+    """Record that the token was used, unless that was done within LAST_USED_RESOLUTION."""
     last = token.last_used_at
-    if last is None or token.now - last > USE_NOTED_EVERY:
-        stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - USE_NOTED_EVERY)
+    if last is None or token.now - last > LAST_USED_RESOLUTION:
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USED_RESOLUTION)
         AccessToken.objects.filter(stale, pk=token.caller.token_id).update(last_used_at=Now())
 
 
@@ -60,6 +60,8 @@ class BearerAuthentication(BaseAuthentication):
             return caller, caller
         token = bearer_token(request._request)
         if token is None:
-            count_refusal(Actor.of(request._request))
+            count_refusal(Actor.from_request(request._request))
             raise Unauthorized()
-        raise wrong_guess(Actor.of(request._request), counts=is_access_token(token))
+        raise refuse_wrong_token(
+            Actor.from_request(request._request), well_formed=is_access_token(token)
+        )

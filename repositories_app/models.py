@@ -12,13 +12,13 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from repositories_app.names import REPOSITORY_RULE
+from repositories_app.names import REPOSITORY_PATTERN, REPOSITORY_RULE
 from repositories_app.sealing import secret_associated_data
 from vault_app.associated_data import AssociatedData
 from vault_app.models import Sealed
 
 _name_rule = RegexValidator(
-    r"\A[-._a-zA-Z0-9]{1,100}\Z", f"A repository's id is {REPOSITORY_RULE}."
+    rf"\A{REPOSITORY_PATTERN}\Z", f"A repository's id is {REPOSITORY_RULE}."
 )
 
 

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 
 from audit_app.actors import Actor
-from audit_app.guessing import wrong_guess
+from audit_app.guessing import refuse_wrong_token
 from fugata_core import routes
 from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
@@ -24,13 +24,13 @@ from fugata_core.requests import FugataRequest
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 
 
-def may_create_by_api(request: FugataRequest) -> None:
+def require_api_creation(request: FugataRequest) -> None:
     """Raise the refusal if this API request may not create a share."""
     if request.method == "POST":
         _check(request, _check_token)
 
 
-def may_create_by_form(request: FugataRequest) -> HttpResponse | None:
+def require_form_creation(request: FugataRequest) -> HttpResponse | None:
     """Raise the refusal if the form may not be used; return a redirect if signing in helps."""
     try:
         _check(request, _check_session)
@@ -71,7 +71,7 @@ def _unknown(request: FugataRequest) -> FugataError:
     """Return the error for a request without a live token; count well-formed wrong tokens."""
     token = bearer_token(request)
     if token and is_access_token(token):
-        refusal = wrong_guess(Actor.of(request), counts=True)
+        refusal = refuse_wrong_token(Actor.from_request(request), well_formed=True)
         if isinstance(refusal, RateLimited):
             return refusal
     return SignInToCreate()

@@ -11,7 +11,7 @@ class EncryptFailed(InternalError):
 
 
 class DecryptFailed(InternalError):
-    """Either failed while opening a share; nothing was consumed (docs/api.md: 500)."""
+    """The key provider or the value store failed while opening a share; nothing was consumed."""
 
     sentence = "Failed to decrypt secret"
     for_people = (

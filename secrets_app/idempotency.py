@@ -1,4 +1,4 @@
-"""IdempotentRequest keys: a client that lost a response retries under the same key and gets it.
+"""Idempotency keys: a client that lost a response retries under the same key and gets it.
 
 Stored for that: a digest of the key, a MAC of the request, and the answer sealed under a key that
 is derived from the idempotency key and, for an opening, from the link. Neither is stored, so the
@@ -30,8 +30,8 @@ from secrets_app.models import IdempotentResponse
 
 logger = logging.getLogger(__name__)
 
-_KEY = re.compile(r"[!-~]{22,255}", re.ASCII)
-_NONCE = 12
+_KEY_PATTERN = re.compile(r"[!-~]{22,255}", re.ASCII)
+_NONCE_SIZE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +68,23 @@ class IdempotentRequest:
         return derive.derive(len(self.key).to_bytes(2) + self._key() + self.link_secret)
 
 
-def checked_key(text: str | None) -> str | None:
+def validate_key(text: str | None) -> str | None:
     """Return the key in an Idempotency-Key header, or None without one. Raises BadRequest.
 
     A short key could be guessed, which would be a second way to get the answer.
     """
-    if text is None or _KEY.fullmatch(text):
+    if text is None or _KEY_PATTERN.fullmatch(text):
         return text
     raise BadRequest("Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters")
 
 
 def for_creation(key: str, body: bytes) -> IdempotentRequest:
-    """Return the idempotency of `POST /secrets` with that body."""
+    """Return the idempotent request for `POST /secrets` with that body."""
     return IdempotentRequest(key, b"create", body)
 
 
 def for_opening(key: str, share_id: str) -> IdempotentRequest:
-    """Return the idempotency of opening that share."""
+    """Return the idempotent request for opening that share."""
     scope = b"open" + tokens.digest(share_id)
     return IdempotentRequest(key, scope, link_secret=ids.link_secret(share_id))
 
@@ -101,7 +101,9 @@ def stored_answer(idempotent: IdempotentRequest) -> bytes | None:
         raise KeyReused()
     sealed = bytes(kept.sealed)
     try:
-        return idempotent.cipher().decrypt(sealed[:_NONCE], sealed[_NONCE:], idempotent.digest())
+        return idempotent.cipher().decrypt(
+            sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], idempotent.digest()
+        )
     except InvalidTag:
         logger.error("a kept answer does not open")
         raise DecryptFailed() from None
@@ -114,7 +116,7 @@ def store_answer(idempotent: IdempotentRequest, answer: bytes, share_expires_at:
     request uses the same key.
     """
     ends = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
-    nonce = os.urandom(_NONCE)
+    nonce = os.urandom(_NONCE_SIZE)
     IdempotentResponse.objects.filter(digest=idempotent.digest(), expires_at__lte=Now()).delete()
     IdempotentResponse.objects.create(
         digest=idempotent.digest(),

@@ -57,12 +57,12 @@ def counted_client(actor: Actor) -> bytes | None:
     return bytes.fromhex(actor.bucket) if client_quota() != Quota(0, 0) and actor.bucket else None
 
 
-def check_quotas(actor: Actor, size: int) -> None:
+def reserve_quota(actor: Actor, size: int) -> None:
     """Admit one more share of `size` bytes. Raises ClientQuotaReached or InstallationFull."""
     client = counted_client(actor)
     if client is not None:
         _check_client(client, size)
-    if installation_quota() != Quota(0, 0) and not installation_usage.admits(size):
+    if installation_quota() != Quota(0, 0) and not installation_usage.try_reserve(size):
         raise InstallationFull()
 
 
@@ -93,7 +93,7 @@ class InstallationUsage:
         self._shares = self._bytes = 0
         self._at = -math.inf
 
-    def admits(self, size: int) -> bool:
+    def try_reserve(self, size: int) -> bool:
         """Count one more share of `size` bytes; return False if that exceeds the quota."""
         if self._is_old(VALID_FOR):
             self._measure()

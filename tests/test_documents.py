@@ -12,7 +12,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/**/README.md"), *ROOT.glob
 PAGES = [path for path in DOCUMENTS if ".venv" not in path.parts]
 #: How settings are read: `read("NAME", …)`, `whole_number("NAME", …)` and so on.
 _SETTING = re.compile(
-    r"\b(?:read|whole_number|names|hosts|kubernetes_name|one_of|durations|time_span|networks|_keys"
+    r"\b(?:read|whole_number|names|hosts|kubernetes_name|one_of|durations|optional_duration|networks|_keys"
     r"|_url)\(\"([A-Z_]+)\""
 )
 

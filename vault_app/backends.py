@@ -35,7 +35,7 @@ def _construct(config: dict[str, Any], **more: Any) -> Any:
 def value_store(app: str = "shares") -> ValueStore:
     """Return this process's value store for the values of `app`: shares, or repositories."""
     store = cast(ValueStore, load("VALUE_STORE", app=app))
-    return metrics.observed(store, metrics.STORE, metrics.STORE_OPERATIONS)
+    return metrics.instrument(store, metrics.STORE, metrics.STORE_OPERATIONS)
 
 
 def remote_store(app: str = "shares") -> ValueStore | None:
@@ -51,7 +51,7 @@ def remote_store(app: str = "shares") -> ValueStore | None:
 def key_provider() -> KeyProviderRouter:
     """Return a router over this process's key providers: the chosen one wraps, all unwrap."""
     chosen = cast(KeyProvider, load("KMS_PROVIDER"))
-    observed = metrics.observed(chosen, metrics.KEYS, metrics.KEY_OPERATIONS)
+    observed = metrics.instrument(chosen, metrics.KEYS, metrics.KEY_OPERATIONS)
     return KeyProviderRouter(observed, _other_provider)
 
 

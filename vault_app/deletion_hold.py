@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from vault_app.models import DeletionHold
 
 #: How long a hold lasts unless renewed: a back-up that died does not block deletions for good.
-LENGTH = timedelta(minutes=30)
+DURATION = timedelta(minutes=30)
 
 
 class DeletionHoldLost(Exception):
@@ -25,20 +25,20 @@ def is_deletion_held() -> bool:
 
 
 @contextmanager
-def deletions_held() -> Iterator[Callable[[], None]]:
+def hold_deletions() -> Iterator[Callable[[], None]]:
     """Hold deletions while the block runs, and yield a function that renews the hold.
 
     Call it every few minutes and at the end; it raises DeletionHoldLost if the hold ran out.
     """
-    hold = DeletionHold.objects.create(until=Now() + LENGTH)
-    mine = DeletionHold.objects.filter(pk=hold.pk)
+    hold = DeletionHold.objects.create(until=Now() + DURATION)
+    this_hold = DeletionHold.objects.filter(pk=hold.pk)
 
     def renew() -> None:
-        if not mine.filter(until__gt=Now()).update(until=Now() + LENGTH):
+        if not this_hold.filter(until__gt=Now()).update(until=Now() + DURATION):
             raise DeletionHoldLost("the back-up took too long between two steps: start it again")
 
     try:
         yield renew
     finally:
-        mine.delete()
+        this_hold.delete()
         DeletionHold.objects.filter(until__lte=Now()).delete()

@@ -16,17 +16,17 @@ from vault_app.associated_data import FORMAT, AssociatedData
 from vault_app.backends import key_provider
 from vault_app.errors import DecryptionFailed
 
-_NONCE = 12
-_KEY = 32
+_NONCE_SIZE = 12
+_KEY_SIZE = 32
 #: Bytes by which a sealed value is longer than its content.
-OVERHEAD = 1 + _NONCE + 16
+OVERHEAD = 1 + _NONCE_SIZE + 16
 
 
 def seal(content: bytes, bound_to: AssociatedData, link_secret: bytes = b"") -> tuple[bytes, bytes]:
     """Return (sealed value, wrapped data key). Raises KeyUnavailable."""
-    data_key = os.urandom(_KEY)
+    data_key = os.urandom(_KEY_SIZE)
     wrapped = key_provider().wrap(data_key, bound_to.wrap_context())
-    nonce = os.urandom(_NONCE)
+    nonce = os.urandom(_NONCE_SIZE)
     cipher = AESGCM(_content_key(data_key, link_secret, bound_to.purpose))
     ciphertext = cipher.encrypt(nonce, content, bound_to.as_bytes())
     return bytes([FORMAT]) + nonce + ciphertext, wrapped
@@ -36,17 +36,19 @@ def unseal(
     sealed: bytes, wrapped: bytes, bound_to: AssociatedData, link_secret: bytes = b""
 ) -> bytes:
     """Return the content. Raises KeyUnavailable, or DecryptionFailed."""
-    if len(sealed) < 1 + _NONCE or sealed[0] != FORMAT:
+    if len(sealed) < 1 + _NONCE_SIZE or sealed[0] != FORMAT:
         raise DecryptionFailed("the sealed value has an unknown format")
     data_key = key_provider().unwrap(wrapped, bound_to.wrap_context())
     cipher = AESGCM(_content_key(data_key, link_secret, bound_to.purpose))
     view = memoryview(sealed)
     try:
-        return cipher.decrypt(view[1 : 1 + _NONCE], view[1 + _NONCE :], bound_to.as_bytes())
+        return cipher.decrypt(
+            view[1 : 1 + _NONCE_SIZE], view[1 + _NONCE_SIZE :], bound_to.as_bytes()
+        )
     except InvalidTag:
         raise DecryptionFailed("the sealed value does not open under its associated data") from None
 
 
 def _content_key(data_key: bytes, link_secret: bytes, purpose: bytes) -> bytes:
-    derive = HKDF(algorithm=SHA256(), length=_KEY, salt=None, info=purpose)
+    derive = HKDF(algorithm=SHA256(), length=_KEY_SIZE, salt=None, info=purpose)
     return derive.derive(data_key + link_secret)

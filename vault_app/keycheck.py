@@ -13,7 +13,7 @@ from vault_app.errors import VaultError
 from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey
 
-_KNOWN = b"fugata key check constant, v1..."
+_CHECK_PLAINTEXT = b"fugata key check constant, v1..."
 _CONTEXT = b"fugata/key-check"
 
 
@@ -51,40 +51,40 @@ def _verify_one(record: KeyEncryptionKey) -> None:
     except VaultError as error:
         raise KeyCheckFailed(
             f"The database holds values sealed under key {record.id!r}, and that key is not at"
-            f" hand ({error}). Restore it: {_where(record.id)}. Fugata makes no new key in its"
+            f" hand ({error}). Restore it: {_remedy(record.id)}. Fugata makes no new key in its"
             " place, because what was sealed could then never be opened again."
         ) from error
-    if opened != _KNOWN:
+    if opened != _CHECK_PLAINTEXT:
         raise KeyCheckFailed(f"Key {record.id!r} does not open its own check value.")
 
 
-def record(key_id: str, wrap: Callable[[bytes, bytes], bytes]) -> None:
+def record_key(key_id: str, wrap: Callable[[bytes, bytes], bytes]) -> None:
     """Record a key in the database, once, with a check value that `wrap` wraps under it.
 
     Rows reference their key, so this comes before anything is wrapped under it.
     Raises KeyUnavailable.
     """
     if not KeyEncryptionKey.objects.filter(id=key_id).exists():
-        check_value = wrap(_KNOWN, _CONTEXT)
+        check_value = wrap(_CHECK_PLAINTEXT, _CONTEXT)
         KeyEncryptionKey.objects.get_or_create(id=key_id, defaults={"check_value": check_value})
 
 
 def _record_primary() -> None:
     provider = key_provider()
     try:
-        record(provider.primary, provider.wrap)
+        record_key(provider.primary, provider.wrap)
     except VaultError as error:
         raise KeyCheckFailed(
-            f"No key to seal with ({error}). {_sentence(provider.name)}."
+            f"No key to seal with ({error}). {_provider_remedy(provider.name)}."
         ) from error
 
 
-def _sentence(provider: str) -> str:
-    where = _where("" if provider == "local" else f"{provider}:")
+def _provider_remedy(provider: str) -> str:
+    where = _remedy("" if provider == "local" else f"{provider}:")
     return where[0].upper() + where[1:]
 
 
-def _where(key_id: str) -> str:
+def _remedy(key_id: str) -> str:
     if provider_of(key_id) == "vault":
         return "VAULT_TRANSIT_KEY must list it, and VAULT_ADDR and VAULT_TOKEN must give access"
     if provider_of(key_id) == "aws":

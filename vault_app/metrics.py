@@ -30,15 +30,15 @@ KEY_OPERATIONS = ("wrap", "unwrap", "check")
 B = TypeVar("B")
 
 
-def observed(backend: B, part: str, operations: Iterable[str]) -> B:
+def instrument(backend: B, part: str, operations: Iterable[str]) -> B:
     """Return `backend` with its `operations` counted and timed from now on."""
     for operation in operations:
         if operation not in vars(backend):
-            setattr(backend, operation, _observing(backend, part, operation))
+            setattr(backend, operation, _instrumented(backend, part, operation))
     return backend
 
 
-def _observing(backend: object, part: str, operation: str) -> Callable[..., Any]:
+def _instrumented(backend: object, part: str, operation: str) -> Callable[..., Any]:
     """Return the method, instrumented; a listing is timed to its end."""
     kind = type(backend)
     labels = (part, kind.__name__, operation)

@@ -57,7 +57,7 @@ class KeyEncryptionKey(models.Model):
 
 
 class Sealed(models.Model):
-    """A row whose value is sealed under a data key of its own.
+    """A row whose value is sealed under its own data key.
 
     The foreign key makes the database refuse to delete a key that a row needs.
     `values_of`: the app that the value store keeps them for.

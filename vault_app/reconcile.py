@@ -42,17 +42,17 @@ class Report:
     refused: bool = False
 
 
-_reconcilers: dict[str, InUse] = {}
+_in_use_by_app: dict[str, InUse] = {}
 
 
 def register(app: str, in_use: InUse) -> None:
     """Register an app's values for reconciliation (from the app's `ready`)."""
-    _reconcilers[app] = in_use
+    _in_use_by_app[app] = in_use
 
 
 def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
     """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable."""
-    for app, in_use in sorted(_reconcilers.items()):
+    for app, in_use in sorted(_in_use_by_app.items()):
         remote = remote_store(app)
         if remote is not None:
             yield app, reconcile(remote, in_use, dry_run=dry_run, force=force)
@@ -76,10 +76,10 @@ def reconcile(
     for found in store.list():
         survey.note(found.name, found.age is not None and found.age >= min_age)
     survey.compare()
-    report = partial(Report, survey.values, survey.count)
-    if dry_run or not survey.count or is_deletion_held():
+    report = partial(Report, survey.values, survey.orphan_count)
+    if dry_run or not survey.orphan_count or is_deletion_held():
         return report()
-    if survey.count * 10 > survey.values and not force:
+    if survey.orphan_count * 10 > survey.values and not force:
         return report(refused=True)
     return report(deleted=_delete(store, in_use, survey.orphans))
 
@@ -90,7 +90,7 @@ class _Survey:
     def __init__(self, in_use: InUse) -> None:
         self._in_use = in_use
         self._waiting: list[str] = []
-        self.values = self.count = 0
+        self.values = self.orphan_count = 0
         self.orphans: list[str] = []
 
     def note(self, name: str, old: bool) -> None:
@@ -103,7 +103,7 @@ class _Survey:
     def compare(self) -> None:
         used = self._in_use(self._waiting) if self._waiting else set()
         orphans = [name for name in self._waiting if name not in used]
-        self.count += len(orphans)
+        self.orphan_count += len(orphans)
         self.orphans += orphans[: MAX_DELETED - len(self.orphans)]
         self._waiting = []
 

@@ -24,7 +24,7 @@ from vault_app.usage import rows_under
 BATCH = 200
 #: Passes at most, and the pause between two in seconds, while rows still turn up under another
 #: key: a process that has not noticed the primary writes them.
-MAX_PASSES, PAUSE = 20, 0.5
+MAX_PASSES, PASS_PAUSE = 20, 0.5
 #: Seconds after which every process has noticed a new primary.
 SETTLE = 2 * RELOAD_INTERVAL
 
@@ -63,21 +63,21 @@ def count_outdated(source: str | None = None) -> int:
 
 
 def rewrap(source: str | None = None, batch: int = BATCH, settle: float = 0.0) -> Iterator[Batch]:
-    """Re-wrap what is not under the primary, until nothing is left; yield batches.
+    """Re-wrap what is not under the primary, in MAX_PASSES passes at most; yield batches.
 
     `source`: only what that provider wrapped. Keeps looking for `settle` seconds, for rows
     of processes that have not noticed the primary yet. Raises KeyUnavailable: what was done stays
     done, and another call continues.
     """
-    settled, damaged = time.monotonic() + settle, 0
+    settle_until, damaged = time.monotonic() + settle, 0
     for _ in range(MAX_PASSES):
         damaged = 0
         for done in _rewrap_rows(other_keys(source), batch):
             damaged += done.damaged
             yield Batch(done.moved, 0)
-        if time.monotonic() >= settled and count_outdated(source) <= damaged:
+        if time.monotonic() >= settle_until and count_outdated(source) <= damaged:
             break
-        time.sleep(PAUSE)
+        time.sleep(PASS_PAUSE)
     if damaged:
         yield Batch(0, damaged)
 

@@ -15,13 +15,14 @@ from vault_app.keys.wrapped import provider_of
 from vault_app.models import KeyEncryptionKey, sealed_models
 from vault_app.usage import rows_under
 
-#: Seconds for which processes may still wrap under the previous key after a new one is primary.
+#: Seconds for which processes may still wrap under the previous key after a new one is primary:
+#: they notice it within rewrap.SETTLE, and this leaves a margin.
 GRACE = 10
 #: How long a retirement waits for rows that are being written, before it gives up.
 LOCK_WAIT = "3s"
 
 
-class KeysElsewhere(Exception):
+class KeysNotManaged(Exception):
     """Fugata can't make or remove these keys; the message says how to do it where they are kept."""
 
 
@@ -37,20 +38,20 @@ def make_primary() -> str:
     """Make a new key the primary of the keyring file and return its id.
 
     The key is in the file before the database knows it, and in the database before it wraps:
-    wherever this stops, the file has every key that the database knows. Raises KeysElsewhere,
+    wherever this stops, the file has every key that the database knows. Raises KeysNotManaged,
     OSError, ImproperlyConfigured.
     """
-    file = _own_file()
+    file = _writable_keyring()
     with file.locked():
         keys, (name, key) = file.keys(), keyring.new_key()
         file.write({**keys, name: key})
-        keycheck.record(name, partial(local.wrap_under, name, key))
+        keycheck.record_key(name, partial(local.wrap_under, name, key))
         file.write({name: key, **keys})
     return name
 
 
-def _own_file() -> KeyringFile:
-    """Return the keyring file that holds the primary. Raises KeysElsewhere."""
+def _writable_keyring() -> KeyringFile:
+    """Return the keyring file that holds the primary. Raises KeysNotManaged."""
     name = key_provider().name
     file = _keyring_file() if name == "local" else None
     if file:
@@ -60,7 +61,7 @@ def _own_file() -> KeyringFile:
         "vault": "make a key in Vault (vault write -f transit/keys/NAME)",
         "aws": "make a symmetric key in AWS KMS",
     }.get(name, "make a key (python manage.py generate_key)")
-    raise KeysElsewhere(
+    raise KeysNotManaged(
         f"The keys come from {setting}, which Fugata can't change. To rotate: {makes}; put it"
         f" behind the others in {setting} and restart every process of Fugata, so that each can"
         " open with it; move it in front and restart them again, so that it wraps; run python"

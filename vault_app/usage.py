@@ -78,6 +78,6 @@ def rows_under(key_ids: Iterable[str]) -> int:
     return sum(map(rows_of, with_rows(KeyEncryptionKey.objects.filter(id__in=key_ids))))
 
 
-def missing_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:
+def unavailable_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:
     """Return the ids of the known keys that the provider can't unwrap with."""
     return [key.id for key in known if not keycheck.is_available(key)]

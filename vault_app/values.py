@@ -45,15 +45,15 @@ class SealedValue:
 def seal_and_store(
     app: str,
     content: bytes,
-    bound_to: Callable[[str], AssociatedData],
+    associated_data_for: Callable[[str], AssociatedData],
     link_secret: bytes = b"",
 ) -> SealedValue:
-    """Seal `content`, bound to `bound_to(name)`; put it in the remote store if there is one.
+    """Seal `content`, and put it in the remote store if there is one.
 
     Raises VaultError.
     """
     name = value_store(app).new_name(len(content) + envelope.OVERHEAD)
-    sealed, wrapped = envelope.seal(content, bound_to(name), link_secret)
+    sealed, wrapped = envelope.seal(content, associated_data_for(name), link_secret)
     remote = remote_store(app)
     if remote is not None:
         remote.put(name, sealed)
@@ -67,7 +67,7 @@ def seal_and_store(
 
 
 def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
-    """Return a sealed value: `inline` where it was read with its row, else what the store has.
+    """Return a sealed value: the remote store's if there is one, else `inline`, read with its row.
 
     Raises ValueMissing or StoreUnavailable.
     """

@@ -18,7 +18,10 @@ BUCKETS_FAILED = Counter(
 
 @dataclass(frozen=True, slots=True)
 class RateDecision:
-    """The outcome of asking for a token; `full_at` in Unix seconds, `retry_after` in seconds."""
+    """The outcome of asking for a token; `full_at` in Unix seconds.
+
+    `retry_after`: seconds until there is a token; only of a refusal.
+    """
 
     allowed: bool
     remaining: int

@@ -34,10 +34,10 @@ class MemoryBuckets:
 
     def _keep(self, bucket: str, full_at: int, now: int) -> None:
         if len(self._full_at) >= self.SWEEP_AT and bucket not in self._full_at:
-            self._full_at = self._swept(now)
+            self._full_at = self._sweep(now)
         self._full_at[bucket] = full_at
 
-    def _swept(self, now: int) -> dict[str, int]:
+    def _sweep(self, now: int) -> dict[str, int]:
         """Return the buckets that are not full; if there are too many, the emptier half."""
         after = now
         live = sorted(at for at in self._full_at.values() if at > now)

@@ -40,7 +40,7 @@ class RedisBuckets:
     """Buckets shared by any number of processes. A slow or unreachable Redis blocks no request."""
 
     #: Seconds for which requests skip Redis after it failed.
-    PAUSE = 2.0
+    RETRY_AFTER_FAILURE = 2.0
 
     def __init__(self, url: str, interval: float, burst: int) -> None:
         self._interval, self._burst = max(round(interval), 1), burst
@@ -88,7 +88,7 @@ class RedisBuckets:
         return connection.read_response()  # type: ignore[no-any-return]
 
     def _open_circuit(self, error: Exception) -> RateDecision:
-        self._open_until = time.monotonic() + self.PAUSE
+        self._open_until = time.monotonic() + self.RETRY_AFTER_FAILURE
         BUCKETS_FAILED.inc()
         logger.warning("rate limits are off for now: Redis failed (%s)", type(error).__name__)
         return self._unlimited()

@@ -32,4 +32,4 @@ class AdminMiddleware:
         try:
             return self._admin(request)  # type: ignore[return-value]
         except (OperationalError, InterfaceError) as error:  # the session could not be saved
-            return errors.error_response(request, errors.translated(error))
+            return errors.error_response(request, errors.to_fugata_error(error))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core.errors import FugataError
-from fugata_server.request_buffer import body_read, has_body
+from fugata_server.request_buffer import body_in_memory, has_body
 from fugata_site import errors
 
 
@@ -19,7 +19,7 @@ class BodyMiddleware:
         if not has_body(request):
             return self.get_response(request)
         try:
-            with body_read(request):
+            with body_in_memory(request):
                 return self.get_response(request)
         except FugataError as error:
             return errors.error_response(request, error)

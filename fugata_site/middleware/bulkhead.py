@@ -1,4 +1,4 @@
-"""A bulkhead: a hanging backend holds at most half of the threads, so that /healthz is answered."""
+"""A bulkhead: a hanging backend holds at most half of the threads; the rest still answer."""
 
 from collections.abc import Callable
 

@@ -24,16 +24,16 @@ class CallerMiddleware:
 
     def __call__(self, request: FugataRequest) -> HttpResponse:
         request.caller = request.refusal = None
-        if _may_bring_token(request):
+        if _accepts_token(request):
             _identify(request)
         return self.get_response(request)
 
 
-def _may_bring_token(request: FugataRequest) -> bool:
-    if routes.wants_token(request.path_info):
+def _accepts_token(request: FugataRequest) -> bool:
+    if routes.requires_token(request.path_info):
         return True
-    makes_share = routes.makes_share(request.method, request.path_info)
-    return settings.CREATE_REQUIRES_LOGIN and makes_share
+    is_share_creation = routes.is_share_creation(request.method, request.path_info)
+    return settings.CREATE_REQUIRES_LOGIN and is_share_creation
 
 
 def _identify(request: FugataRequest) -> None:

@@ -1,4 +1,4 @@
-"""The client's address (docs/design.md: "Who asks"), which is known here and nowhere else.
+"""The client's address (docs/design.md: "Who asks"), which only this module knows.
 
 Everything behind this sees only keyed hashes: `request.client_hash` (the address, for the audit
 trail) and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address), and
@@ -20,7 +20,7 @@ from fugata_core.requests import FugataRequest
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _ENTRY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)")
-_KEY = hashlib.sha256(b"fugata client address\0" + settings.SECRET_KEY.encode()).digest()
+_HASH_KEY = hashlib.sha256(b"fugata client address\0" + settings.SECRET_KEY.encode()).digest()
 
 
 class ClientMiddleware:
@@ -36,7 +36,7 @@ class ClientMiddleware:
             client = peer
         else:
             client = forwarded_client(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
-        request.client_hash, request.client_bucket = hashes(client)
+        request.client_hash, request.client_bucket = client_keys(client)
         request.may_create = may_create(client)
         return self.get_response(request)
 
@@ -78,17 +78,17 @@ def may_create(address: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def hashes(address: str) -> tuple[bytes, str]:
+def client_keys(address: str) -> tuple[bytes, str]:
     """Return the address's keyed hash (16 bytes) and the name of its rate-limit bucket."""
     parsed = _parse(address)
     counted: object = parsed
     if isinstance(parsed, ipaddress.IPv6Address):
         counted = ipaddress.ip_network((parsed, 64), strict=False)
-    return _keyed(str(parsed)), _keyed(str(counted)).hex()
+    return _keyed_hash(str(parsed)), _keyed_hash(str(counted)).hex()
 
 
-def _keyed(text: str) -> bytes:
-    return hmac.digest(_KEY, text.encode(), "sha256")[:16]
+def _keyed_hash(text: str) -> bytes:
+    return hmac.digest(_HASH_KEY, text.encode(), "sha256")[:16]
 
 
 def _parse(text: str) -> Address | None:

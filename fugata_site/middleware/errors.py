@@ -21,4 +21,4 @@ class ErrorMiddleware:
         """Return the response, or None to leave it to Django's own handlers."""
         if isinstance(error, (Http404, SuspiciousOperation)):
             return None
-        return errors.error_response(request, errors.translated(error))
+        return errors.error_response(request, errors.to_fugata_error(error))

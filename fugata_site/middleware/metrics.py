@@ -22,7 +22,7 @@ class MetricsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if self._answers and request.path_info == routes.METRICS:
-            return _scraped(request)
+            return _scrape_response(request)
         began = time.perf_counter()
         response = self.get_response(request)
         method = request.method if request.method in _METHODS else "other"
@@ -39,7 +39,7 @@ def _endpoint(request: HttpRequest) -> str:
     return match.namespaces[0] if match.namespaces[:1] == ["admin"] else match.view_name or "none"
 
 
-def _scraped(request: HttpRequest) -> HttpResponse:
+def _scrape_response(request: HttpRequest) -> HttpResponse:
     headers = request.META
     answer = exposition.scrape(
         request.method or "", headers.get("HTTP_AUTHORIZATION", ""), headers.get("HTTP_ACCEPT", "")

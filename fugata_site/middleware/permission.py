@@ -22,12 +22,12 @@ class PermissionMiddleware:
         if permission is None:
             return self.get_response(request)
         try:
-            instead = permission(request)
+            replacement = permission(request)
         except FugataError as refusal:
             discard(request, most=2**20, seconds=1)
             return errors.error_response(request, refusal)
-        if instead is None:
+        if replacement is None:
             request.permitted = True
             return self.get_response(request)
         discard(request, most=2**20, seconds=1)
-        return instead
+        return replacement

@@ -16,17 +16,17 @@ from fugata_core.buckets import new_buckets
 from fugata_core.buckets.base import Buckets, RateDecision
 from fugata_core.errors import FugataError, RateLimited
 from fugata_core.requests import FugataRequest
-from fugata_server.request_buffer import body_read, discard
+from fugata_server.request_buffer import body_in_memory, discard
 from fugata_site import errors
 from fugata_site.middleware.csrf import PageCsrfMiddleware
 from operations_app.metrics.definitions import RATE_LIMITED
 
 #: Maximum bytes of a form that is read and shown again although it is refused.
-_FORM = 256 * 1024
+_MAX_FORM_SIZE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Limit:
+class _RateLimit:
     """Buckets of one size; `rpm`: requests a minute."""
 
     rpm: int
@@ -57,26 +57,26 @@ class RateLimitMiddleware:
     def _answer(self, request: FugataRequest, taken: RateDecision) -> HttpResponse:
         if not taken.allowed:
             RATE_LIMITED.labels("token" if request.caller else "client").inc()
-            return self._refused(request, RateLimited(retry_after=taken.retry_after))
+            return self._refuse(request, RateLimited(retry_after=taken.retry_after))
         if request.refusal:
-            return self._refused(request, request.refusal)
+            return self._refuse(request, request.refusal)
         return self.get_response(request)
 
-    def _refused(self, request: FugataRequest, refusal: FugataError) -> HttpResponse:
-        if _is_a_filled_in_form(request):
-            with suppress(FugataError), body_read(request):
+    def _refuse(self, request: FugataRequest, refusal: FugataError) -> HttpResponse:
+        if _is_form_submission(request):
+            with suppress(FugataError), body_in_memory(request):
                 self._csrf.process_request(request)
                 return errors.error_response(request, refusal)
         discard(request, most=2**20, seconds=1)
         return errors.error_response(request, refusal)
 
 
-def _is_a_filled_in_form(request: HttpRequest) -> bool:
+def _is_form_submission(request: HttpRequest) -> bool:
     """Return whether this submits the form of a new share, of a size that may be shown again."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    is_form = routes.submits_form(request.method, request.path_info)
-    return is_form and 0 < int(length) <= _FORM
+    is_form = routes.is_form_submission(request.method, request.path_info)
+    return is_form and 0 < int(length) <= _MAX_FORM_SIZE
 
 
-def _limit(rpm: int, burst: int) -> _Limit:
-    return _Limit(rpm, new_buckets(rpm, burst))
+def _limit(rpm: int, burst: int) -> _RateLimit:
+    return _RateLimit(rpm, new_buckets(rpm, burst))

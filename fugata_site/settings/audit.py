@@ -4,7 +4,13 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site.settings.environment import env, generated_secret, long_enough, read, time_span
+from fugata_site.settings.environment import (
+    env,
+    generated_secret,
+    optional_duration,
+    read,
+    require_length,
+)
 from fugata_site.settings.home import FUGATA_HOME, GENERATED_SECRETS, IN_CLUSTER
 
 AUDIT_KEY = read("AUDIT_KEY", env.str, "")
@@ -15,9 +21,9 @@ if not AUDIT_KEY and IN_CLUSTER:
 if not AUDIT_KEY:
     GENERATED_SECRETS.append("AUDIT_KEY")
     AUDIT_KEY = generated_secret(FUGATA_HOME / "audit_key")
-long_enough("AUDIT_KEY", AUDIT_KEY)
+require_length("AUDIT_KEY", AUDIT_KEY)
 AUDIT_HEAD_PATH = read("AUDIT_HEAD_PATH", env.str, "")
 AUDIT_WEBHOOK_URL = read("AUDIT_WEBHOOK_URL", env.str, "")
 if AUDIT_WEBHOOK_URL and urlsplit(AUDIT_WEBHOOK_URL).scheme not in ("http", "https"):
     raise ImproperlyConfigured("AUDIT_WEBHOOK_URL: must be an http:// or https:// address.")
-AUDIT_RETENTION = time_span("AUDIT_RETENTION")
+AUDIT_RETENTION = optional_duration("AUDIT_RETENTION")

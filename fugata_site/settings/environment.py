@@ -133,7 +133,7 @@ def _duration(name: str, text: str) -> timedelta:
     return length
 
 
-def time_span(name: str) -> timedelta | None:
+def optional_duration(name: str) -> timedelta | None:
     """Return a duration such as `400d`; None where the setting is not set."""
     text = read(name, env.str, "")
     length = duration(text)
@@ -164,7 +164,7 @@ def generated_secret(path: Path) -> str:
     return path.read_text().strip()
 
 
-def long_enough(name: str, secret: str) -> None:
+def require_length(name: str, secret: str) -> None:
     """Refuse a short secret: it could be brute-forced from any hash that it keys."""
     if len(secret) < 32:
         raise ImproperlyConfigured(f"{name}: must be at least 32 random characters.")

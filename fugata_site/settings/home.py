@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site.settings.environment import env, generated_secret, long_enough, read
+from fugata_site.settings.environment import env, generated_secret, read, require_length
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 FUGATA_HOME = Path(read("FUGATA_HOME", env.str, str(BASE_DIR / "var"))).resolve()
@@ -28,4 +28,4 @@ try:
     SECRET_KEY = SECRET_KEY or generated_secret(FUGATA_HOME / "secret_key")
 except OSError:
     raise _NO_HOME from None
-long_enough("SECRET_KEY", SECRET_KEY)
+require_length("SECRET_KEY", SECRET_KEY)

@@ -23,7 +23,7 @@ _AWS_KEY = re.compile(r"(arn:[-\w]+:kms:[-\w]+:[0-9]{12}:key/)?[-0-9A-Za-z]{1,12
 _ON_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
-def configured(local: dict[str, Any], connections: int) -> tuple[Backend, dict[str, Backend]]:
+def key_providers(local: dict[str, Any], connections: int) -> tuple[Backend, dict[str, Backend]]:
     """Return the chosen provider, and all configured ones by name.
 
     A provider is configured if it is the chosen one, or if its keys are named: then it unwraps

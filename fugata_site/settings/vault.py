@@ -31,7 +31,7 @@ VALUE_STORE = (_STORES | _BY_PATH).get(_store, {"BACKEND": _store, "OPTIONS": {}
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
 KEYRING_FILE = FUGATA_HOME / "keyring"
 _LOCAL = {"keys": FUGATA_KEYS, "file": KEYRING_FILE}
-KMS_PROVIDER, KEY_PROVIDERS = key_services.configured(_LOCAL, WEB_THREADS)
+KMS_PROVIDER, KEY_PROVIDERS = key_services.key_providers(_LOCAL, WEB_THREADS)
 KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 if key_services.is_local(KMS_PROVIDER) and not FUGATA_KEYS:
     GENERATED_SECRETS.append("FUGATA_KEYS")

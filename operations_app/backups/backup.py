@@ -13,7 +13,7 @@ from fugata_core.clock import iso
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
 from vault_app.backends import remote_store, value_store
-from vault_app.deletion_hold import deletions_held
+from vault_app.deletion_hold import hold_deletions
 from vault_app.errors import ValueMissing
 from vault_app.models import sealed_models
 
@@ -40,9 +40,9 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
         database=connection.vendor,
         store=str(settings.VALUE_STORE["BACKEND"]),
     )
-    with deletions_held() as renew, Writer(target, manifest) as archive:
+    with hold_deletions() as renew, Writer(target, manifest) as archive:
         names: list[tuple[str, str]] = []
-        with snapshot.one_moment():
+        with snapshot.consistent_snapshot():
             count = _tables(archive, progress)
             if remote_store() is not None:
                 names = list(_value_names())

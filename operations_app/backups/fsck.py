@@ -22,11 +22,15 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Inconsistency:
-    """Something that is wrong: `kind` for counting, `what` for people, naming no secret."""
+    """Something that is wrong: `kind` for counting, `what` for people, naming no secret.
+
+    `row`: the row that it is about; `value_name`: the orphan, where the store is the database.
+    """
 
     kind: str
     what: str
     row: Sealed | None = None
+    value_name: str | None = None
 
 
 def inconsistencies(progress: Progress = lambda what, count: None) -> Iterator[Inconsistency]:
@@ -38,17 +42,17 @@ def inconsistencies(progress: Progress = lambda what, count: None) -> Iterator[I
     count = 0
     for model in sealed_models():
         for row in model._default_manager.order_by("pk").iterator(chunk_size=200):
-            yield from _wrong_with(row)
+            yield from _check_row(row)
             count += 1
             progress("rows", count)
     yield from _orphans()
 
 
-def _wrong_with(row: Sealed) -> Iterator[Inconsistency]:
+def _check_row(row: Sealed) -> Iterator[Inconsistency]:
     where = f"{row._meta.verbose_name} {row.pk}"
     try:
-        data_key_opens(row)
-        _value_opens(row)
+        check_data_key(row)
+        _check_value(row)
     except ValueMissing:
         yield Inconsistency("row without value", f"{where} has no value", row)
     except KeyUnavailable:
@@ -59,12 +63,12 @@ def _wrong_with(row: Sealed) -> Iterator[Inconsistency]:
         yield Inconsistency("value does not open", f"{where} has a value that does not open", row)
 
 
-def data_key_opens(row: Sealed) -> None:
+def check_data_key(row: Sealed) -> None:
     """Unwrap the row's data key. Raises KeyUnavailable, DecryptionFailed."""
     key_provider().unwrap(bytes(row.wrapped_key), row.associated_data().wrap_context())
 
 
-def _value_opens(row: Sealed) -> None:
+def _check_value(row: Sealed) -> None:
     sealed = value_store(row.values_of).get(row.value_name)
     if isinstance(row, Share):
         if len(sealed) != row.size + envelope.OVERHEAD:
@@ -80,7 +84,8 @@ def _orphans() -> Iterator[Inconsistency]:
         used = {name for model in sealed_models() for name in _names(model)}
         for name in there:
             if name not in used:
-                yield Inconsistency("value without row", f"value {name} belongs to no row")
+                what = f"value {name} belongs to no row"
+                yield Inconsistency("value without row", what, value_name=name)
         return
     for app, report in reconcile_all(dry_run=True):
         for _ in range(report.orphans):
@@ -102,11 +107,11 @@ def repair(found: list[Inconsistency]) -> Counter[str]:
         if finding.kind == "row without value" and finding.row is not None:
             _delete(finding.row)
             done[finding.kind] += 1
-    orphans = [each.what.split()[1] for each in found if each.kind == "value without row"]
+    orphans = [each for each in found if each.kind == "value without row"]
     if remote_store() is None:
         with transaction.atomic():
-            for name in orphans:
-                value_store().delete(name)
+            for orphan in orphans:
+                value_store().delete(orphan.value_name or "")
         done["value without row"] = len(orphans)
     elif orphans:
         done["value without row"] = sum(report.deleted for _, report in reconcile_all())

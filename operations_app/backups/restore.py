@@ -52,7 +52,7 @@ def restore_backup(
         if not force:
             _refuse_to_destroy()
         archive.verify()
-        _take_the_identity(archive)
+        _restore_identity(archive)
         values = _put_values(archive, force, progress)
         with transaction.atomic():
             count = _put_rows(archive, progress)
@@ -90,7 +90,7 @@ def _has_rows(model: rows.Model) -> bool:
     return model._base_manager.exists()
 
 
-def _take_the_identity(archive: Reader) -> None:
+def _restore_identity(archive: Reader) -> None:
     """Take over the identity of the back-up's installation: its values are labelled with it."""
     with transaction.atomic():
         Installation.objects.all().delete()
@@ -108,7 +108,7 @@ def _put_values(archive: Reader, force: bool, progress: Progress) -> int:
 
 
 def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
-    """Put a value back; by force in the place of other bytes, which a restore is there to mend."""
+    """Put a value back; with `force`, overwrite other bytes under its name: they may be damaged."""
     try:
         store.put(name, sealed)
     except StoreUnavailable:

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import connection, models
 
 #: Not worth keeping, or made anew: sessions, counts of the running minute, holds.
-_LEFT_OUT = {"django_session", "audit_app_refusalcount", "vault_app_deletionhold"}
+_EXCLUDED_TABLES = {"django_session", "audit_app_refusalcount", "vault_app_deletionhold"}
 _BATCH = 500
 
 Model = type[models.Model]
@@ -21,7 +21,7 @@ def tables() -> list[Model]:
     """Return the models whose rows a back-up holds, many-to-many tables included."""
     found = apps.get_models(include_auto_created=True)
     kept = [each for each in found if each._meta.managed and not each._meta.proxy]
-    return [each for each in kept if each._meta.db_table not in _LEFT_OUT]
+    return [each for each in kept if each._meta.db_table not in _EXCLUDED_TABLES]
 
 
 def file_of(model: Model) -> str:
@@ -34,10 +34,10 @@ def dump(model: Model) -> Iterator[str]:
     names = [field.attname for field in model._meta.concrete_fields]
     rows = model._base_manager.order_by("pk").values_list(*names)
     for row in rows.iterator(chunk_size=_BATCH):
-        yield json.dumps(dict(zip(names, map(_encoded, row), strict=True)))
+        yield json.dumps(dict(zip(names, map(_encode, row), strict=True)))
 
 
-def _encoded(value: Any) -> Any:
+def _encode(value: Any) -> Any:
     match value:
         case bytes() | memoryview():
             return {"bytes": base64.b64encode(value).decode()}
@@ -50,7 +50,7 @@ def _encoded(value: Any) -> Any:
     raise TypeError(f"a back-up can't hold a {type(value).__name__}")
 
 
-def _decoded(value: Any) -> Any:
+def _decode(value: Any) -> Any:
     match value:
         case {"bytes": text}:
             return base64.b64decode(text)
@@ -66,13 +66,13 @@ def load(model: Model, lines: Iterator[str]) -> int:
     count, batch = 0, []
     for line in lines:
         fields = json.loads(line)
-        batch.append(model(**{name: _decoded(value) for name, value in fields.items()}))
+        batch.append(model(**{name: _decode(value) for name, value in fields.items()}))
         if len(batch) == _BATCH:
-            count += _inserted(model, batch)
-    return count + _inserted(model, batch)
+            count += _flush(model, batch)
+    return count + _flush(model, batch)
 
 
-def _inserted(model: Model, batch: list[models.Model]) -> int:
+def _flush(model: Model, batch: list[models.Model]) -> int:
     count = len(batch)
     model._base_manager.bulk_create(batch)
     batch.clear()

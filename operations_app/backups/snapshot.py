@@ -8,8 +8,8 @@ from django.db.migrations.recorder import MigrationRecorder
 
 
 @contextmanager
-def one_moment() -> Iterator[None]:
-    """Make every query in the block see the database as it was at its start."""
+def consistent_snapshot() -> Iterator[None]:
+    """Make every query in the block see the database as it was at the first one."""
     if connection.vendor == "postgresql":
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -20,9 +20,12 @@ class CountedSignInForm(AdminAuthenticationForm):
     """Django's form, which gives the same error for every wrong name, password and account."""
 
     def clean(self) -> dict[str, Any]:
-        """Return the cleaned data, if it is right. Raises ValidationError, or TooManySignIns."""
+        """Return the cleaned data, if it is right. Raises ValidationError, or TooManySignIns.
+
+        Also records the sign-in, and deletes expired sessions: no task does.
+        """
         assert self.request is not None
-        actor, username = Actor.of(self.request), self.cleaned_data.get("username", "")
+        actor, username = Actor.from_request(self.request), self.cleaned_data.get("username", "")
         refuse_many_sign_ins(actor, username)
         try:
             cleaned = super().clean()

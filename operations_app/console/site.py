@@ -18,8 +18,8 @@ from operations_app.diagnostics.checks import run_checks
 from secrets_app.actions.purge import count_expired, purge_now
 
 #: Who sees the numbers and the diagnosis: users who may look at all that these are about.
-OVERVIEW = ("secrets_app.view_share", "audit_app.view_auditevent")
-PURGE = "secrets_app.purge_share"
+OVERVIEW_PERMISSIONS = ("secrets_app.view_share", "audit_app.view_auditevent")
+PURGE_PERMISSION = "secrets_app.purge_share"
 #: Seconds that a purge may keep its operator waiting; beat's purge does the rest.
 PURGE_SECONDS = 10.0
 
@@ -45,31 +45,32 @@ class FugataAdminSite(AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         """Return the overview, with the dashboard for users who may see what it counts."""
-        context: dict[str, Any] = {"may_purge": request.user.has_perm(PURGE)}
-        if request.user.has_perms(OVERVIEW):
+        context: dict[str, Any] = {"may_purge": request.user.has_perm(PURGE_PERMISSION)}
+        if request.user.has_perms(OVERVIEW_PERMISSIONS):
             context |= {"dashboard": dashboard(), "diagnosis": run_checks()}
         return super().index(request, context | (extra_context or {}))
 
     def health(self, request: HttpRequest) -> HttpResponse:
         """Return the page that says what is wrong, and what to do about it."""
-        if not request.user.has_perms(OVERVIEW):
+        if not request.user.has_perms(OVERVIEW_PERMISSIONS):
             raise PermissionDenied
         context = {
             **self.each_context(request),
             "title": "What is wrong",
             "diagnosis": run_checks(),
-            "may_purge": request.user.has_perm(PURGE),
+            "may_purge": request.user.has_perm(PURGE_PERMISSION),
         }
         return TemplateResponse(request, "admin/health.html", context)
 
     def purge(self, request: HttpRequest) -> HttpResponse:
         """POST: purge expired shares now."""
-        if not request.user.has_perm(PURGE):
+        if not request.user.has_perm(PURGE_PERMISSION):
             raise PermissionDenied
         if request.method != "POST":
             raise MethodNotAllowed(allowed="POST")
-        purged = purge_now(Actor.signed_in(request), PURGE_SECONDS)
-        left = f" {count_expired()} still wait." if count_expired() else ""
+        purged = purge_now(Actor.from_session(request), PURGE_SECONDS)
+        waiting = count_expired()
+        left = f" {waiting} still wait." if waiting else ""
         messages.success(request, f"{purged} expired shares were purged.{left}")
         return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
 

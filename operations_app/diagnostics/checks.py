@@ -1,7 +1,7 @@
 """What is wrong, and what to do about it: one function for each check.
 
-A check returns a Finding and is added to LOCAL (the database, settings) or to remote_checks (what
-may hang: run in threads of their own, and not waited for longer than CHECK_TIMEOUT).
+A check returns a Finding. It is added to LOCAL_CHECKS (the database, settings) or to remote_checks
+(what may hang: these run in separate threads, for CHECK_TIMEOUT at most).
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from operations_app.diagnostics.probes import probe_key_provider, probe_value_st
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
 from vault_app.models import KeyEncryptionKey
-from vault_app.usage import missing_keys, rows_of, with_rows
+from vault_app.usage import rows_of, unavailable_keys, with_rows
 
 #: Seconds that the page waits for remote checks.
 CHECK_TIMEOUT = 3.0
@@ -209,13 +209,13 @@ def redis() -> Finding:
 
 def known_keys(known: list[KeyEncryptionKey]) -> Finding:
     """Are all keys that rows may need available?"""
-    missing = missing_keys(known)
+    missing = unavailable_keys(known)
     if not missing:
         return _good("Keys", "Every key that the database knows is at hand.")
     return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", _KEYS_REMEDY)
 
 
-LOCAL: list[Check] = [migrations, beat, purge, counts, replaced_keys, production]
+LOCAL_CHECKS: list[Check] = [migrations, beat, purge, counts, replaced_keys, production]
 _BACKEND_REMEDY = (
     "Look whether it runs and whether Fugata may use it. Nothing is lost meanwhile: opening fails"
     " without using a share up."
@@ -246,7 +246,7 @@ def remote_checks() -> dict[str, Check]:
 def run_checks() -> Diagnosis:
     """Return what every check finds, in a few seconds at most."""
     asked = {subject: _pool.submit(check) for subject, check in remote_checks().items()}
-    findings = [check() for check in LOCAL]
+    findings = [check() for check in LOCAL_CHECKS]
     wait(asked.values(), timeout=CHECK_TIMEOUT)
     findings += [_answer(subject, future) for subject, future in asked.items()]
     return Diagnosis(sorted(findings, key=lambda finding: _ORDER.index(finding.level)))

@@ -12,6 +12,7 @@ from fugata_core.errors import clear_frames
 from operations_app.diagnostics.probes import PROBES
 from vault_app.errors import VaultError
 
+#: Seconds between two probes; after which an answer is too old; and to wait for the first one.
 PERIOD = 2.0
 MAX_AGE = 5.0
 FIRST_ANSWER_TIMEOUT = 1.5

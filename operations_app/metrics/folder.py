@@ -10,7 +10,7 @@ import shutil
 from django.conf import settings
 
 #: Set for children: the folder is made, and a parent sees that it is served.
-_MADE = "FUGATA_METRICS_FOLDER"
+_FOLDER_VARIABLE = "FUGATA_METRICS_FOLDER"
 
 
 def claim(role: str) -> bool:
@@ -18,18 +18,18 @@ def claim(role: str) -> bool:
 
     Returns whether it was made here: then this process has to serve METRICS_PORT.
     """
-    if not settings.METRICS or os.environ.get(_MADE):
+    if not settings.METRICS or os.environ.get(_FOLDER_VARIABLE):
         return False
     folder = settings.METRICS_FOLDER / role
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
-    os.environ[_MADE] = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.environ[_FOLDER_VARIABLE] = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     return True
 
 
 def current() -> str | None:
     """Return the folder, or None if this process counts only for itself."""
-    return os.environ.get(_MADE)
+    return os.environ.get(_FOLDER_VARIABLE)
 
 
 def drop_process(pid: int) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
@@ -22,11 +23,8 @@ def get_or_create_user(username: str) -> User:
     """Return the user of that name, created without a password if new. Raises BadRequest."""
     if not 0 < len(username) <= _MAX_USERNAME or "\0" in username:
         raise BadRequest(f"A user's name has 1 to {_MAX_USERNAME} characters.")
-    user, made = User.objects.get_or_create(username=username)
-    if made:
-        user.set_unusable_password()
-        user.save(update_fields=["password"])
-    return user
+    no_password = {"password": make_password(None)}
+    return User.objects.get_or_create(username=username, defaults=no_password)[0]
 
 
 def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Repository:
@@ -45,10 +43,10 @@ def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Rep
 def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
     """Delete a repository with its secrets and their values; return how many secrets were removed.
 
-    Secrets go first, each removed as by its own request, so that no row is dropped with its value
-    left behind. Raises BadRequest, also if secrets keep being set meanwhile.
+    Secrets go first, each as if a request had removed it, so that no value is left behind. Raises
+    BadRequest, also if secrets keep being set meanwhile.
     """
-    repository = repository_named(name)
+    repository = get_repository(name)
     authorized, removed = AuthorizedRepository(repository.pk, name), 0
     for _ in range(MAX_ATTEMPTS):
         for secret_key in secret_keys(authorized):
@@ -76,7 +74,7 @@ def set_member(name: str, username: str, role: str, actor: Actor = COMMAND_LINE)
     """Give a user (created if new) a role in a repository. Raises BadRequest."""
     with transaction.atomic():
         membership, _ = Membership.objects.update_or_create(
-            repository=repository_named(name),
+            repository=get_repository(name),
             user=get_or_create_user(username),
             defaults={"role": role},
         )
@@ -88,7 +86,7 @@ def remove_member(name: str, username: str, actor: Actor = COMMAND_LINE) -> None
     """Remove a member of a repository. Raises BadRequest if there is none."""
     with transaction.atomic():
         members = Membership.objects.filter(
-            repository=repository_named(name), user__username=username
+            repository=get_repository(name), user__username=username
         )
         if not members.delete()[0]:
             raise BadRequest(f"{username} is no member of {name}.")
@@ -99,7 +97,7 @@ def _record(kind: AuditEvent.Kind, actor: Actor, repository: str, subject: str) 
     record(kind, actor, repository=repository, subject=subject)
 
 
-def repository_named(name: str) -> Repository:
+def get_repository(name: str) -> Repository:
     """Return the repository with that id. Raises BadRequest."""
     repository = Repository.objects.filter(name=name).first() if is_repository_name(name) else None
     if repository is None:

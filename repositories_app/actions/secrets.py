@@ -12,9 +12,9 @@ from django.db import IntegrityError
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record, record_failure
-from fugata_core.content import checked_content
+from fugata_core.content import validate_content
 from fugata_core.errors import BadRequest, InternalError
-from fugata_core.metrics import counted
+from fugata_core.metrics import count_outcomes
 from repositories_app.access import AuthorizedRepository
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.metrics import SECRETS
@@ -35,7 +35,7 @@ RETRY_FOR = 10.0
 logger = logging.getLogger(__name__)
 
 
-@counted(SECRETS, "set")
+@count_outcomes(SECRETS, "set")
 def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, actor: Actor) -> None:
     """Create or replace a secret; readers see the whole old or the whole new value.
 
@@ -43,19 +43,19 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
     """
     if not is_secret_key(secret_key):
         raise BadRequest(f"Invalid secret_key: must be {KEY_RULE}")
-    content = checked_content(value, "secret_value")
+    content = validate_content(value, "secret_value")
     try:
         kept = seal_and_store(
             APP, content, lambda n: secret_associated_data(repository.name, secret_key, n)
         )
-        replaced = _point_to(repository, secret_key, kept, actor)
+        replaced = _write_row(repository, secret_key, kept, actor)
     except VaultError as error:
         raise _failed("a secret could not be sealed or kept", error) from error
     if replaced:
         delete_quietly(replaced, APP)
 
 
-def _point_to(
+def _write_row(
     repository: AuthorizedRepository, secret_key: str, value: SealedValue, actor: Actor
 ) -> str | None:
     """Make the row point to `value` and return the name of the value that it replaces."""
@@ -81,14 +81,14 @@ def secret_keys(repository: AuthorizedRepository) -> list[str]:
     return sorted(rows.values_list("secret_key", flat=True))
 
 
-@counted(SECRETS, "read")
+@count_outcomes(SECRETS, "read")
 def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> bytes:
     """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError.
 
     A failing backend is never a 404: tools take that to mean "deleted" (docs/api.md).
     """
     try:
-        content = _followed(repository, secret_key)
+        content = _read_current(repository, secret_key)
     except VaultError as error:
         subject = {"repository": repository.name, "secret_key": secret_key}
         record_failure(AuditEvent.Kind.READ_FAILED, actor, **subject)
@@ -97,15 +97,15 @@ def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor)
     return content
 
 
-def _followed(repository: AuthorizedRepository, secret_key: str) -> bytes:
+def _read_current(repository: AuthorizedRepository, secret_key: str) -> bytes:
     """Return the value that the row points to, even while writers move the pointer."""
     missed: str | None = None
     for _ in range(MAX_ATTEMPTS):
-        secret = _loaded(repository, secret_key)
+        secret = _load(repository, secret_key)
         if secret.value_name == missed:
             break
         try:
-            return _unsealed(repository, secret_key, secret)
+            return _unseal(repository, secret_key, secret)
         except ValueMissing:
             missed = secret.value_name
     raise ValueMissing("the store has no value where the row points")
@@ -118,21 +118,21 @@ def require_secret(repository: AuthorizedRepository, secret_key: str) -> None:
         raise SecretNotFound()
 
 
-def _loaded(repository: AuthorizedRepository, secret_key: str) -> LoadedSecret:
+def _load(repository: AuthorizedRepository, secret_key: str) -> LoadedSecret:
     secret = secret_table().load(repository.id, secret_key) if is_secret_key(secret_key) else None
     if secret is None:
         raise SecretNotFound()
     return secret
 
 
-def _unsealed(repository: AuthorizedRepository, secret_key: str, secret: LoadedSecret) -> bytes:
+def _unseal(repository: AuthorizedRepository, secret_key: str, secret: LoadedSecret) -> bytes:
     associated_data = secret_associated_data(repository.name, secret_key, secret.value_name)
     return envelope.unseal(
         fetch(secret.value_name, secret.sealed, APP), secret.wrapped_key, associated_data
     )
 
 
-@counted(SECRETS, "removed")
+@count_outcomes(SECRETS, "removed")
 def remove_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> None:
     """Delete a secret, its row first. Raises SecretNotFound."""
     if not is_secret_key(secret_key):

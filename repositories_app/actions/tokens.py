@@ -12,10 +12,10 @@ from audit_app.actors import COMMAND_LINE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core import tokens
-from fugata_core.access_tokens import new_access_token, shown
+from fugata_core.access_tokens import new_access_token, token_prefix
 from fugata_core.clock import expiry
 from fugata_core.errors import BadRequest
-from repositories_app.actions.repositories import repository_named
+from repositories_app.actions.repositories import get_repository
 from repositories_app.models import AccessToken
 
 
@@ -36,13 +36,13 @@ def create_access_token(
     user = User.objects.filter(username=username).first()
     if user is None:
         raise BadRequest(f"There is no user {username!r}.")
-    repositories = [repository_named(name) for name in scope.repositories]
+    repositories = [get_repository(name) for name in scope.repositories]
     token = new_access_token()
     with transaction.atomic():
         row = AccessToken.objects.create(
             user=user,
             digest=tokens.digest(token),
-            prefix=shown(token),
+            prefix=token_prefix(token),
             label=scope.label,
             read_only=scope.read_only,
             narrowed=bool(repositories),
@@ -56,8 +56,8 @@ def create_access_token(
 def revoke_access_tokens(primary_keys: Sequence[int], actor: Actor = COMMAND_LINE) -> int:
     """Revoke the tokens with those ids for good; return how many were not revoked before."""
     with transaction.atomic():
-        tokens = AccessToken.objects.select_for_update(of=("self",)).select_related("user")
-        live = list(tokens.filter(pk__in=primary_keys, revoked_at=None))
+        rows = AccessToken.objects.select_for_update(of=("self",)).select_related("user")
+        live = list(rows.filter(pk__in=primary_keys, revoked_at=None))
         AccessToken.objects.filter(pk__in=[row.pk for row in live]).update(revoked_at=Now())
         for row in live:
             record(AuditEvent.Kind.TOKEN_REVOKED, actor, subject=_described(row))

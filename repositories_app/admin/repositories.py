@@ -83,7 +83,7 @@ class RepositoryAdmin(ActionFormAdmin):
     def make(self, request: HttpRequest, form: NewRepositoryForm) -> HttpResponse:
         """Create a repository and redirect to its page."""
         asked = form.cleaned_data
-        made = create_repository(asked["name"], asked["owner"], Actor.signed_in(request))
+        made = create_repository(asked["name"], asked["owner"], Actor.from_session(request))
         self.log_addition(request, made, "Added.")
         self.message_user(request, f"Repository {made.name} was made.", messages.SUCCESS)
         return HttpResponseRedirect(
@@ -98,7 +98,7 @@ class RepositoryAdmin(ActionFormAdmin):
     )
     def delete_with_secrets(self, request: HttpRequest, chosen: list[Repository]) -> str:
         """Delete the chosen repositories, secret by secret."""
-        secrets = sum(delete_repository(row.name, Actor.signed_in(request)) for row in chosen)
+        secrets = sum(delete_repository(row.name, Actor.from_session(request)) for row in chosen)
         return f"{len(chosen)} repositories and {secrets} secrets deleted."
 
     def save_model(self, request: HttpRequest, obj: Repository, form: Any, change: bool) -> None:
@@ -112,7 +112,7 @@ class RepositoryAdmin(ActionFormAdmin):
         change: bool,
     ) -> None:
         """Give and remove roles through the actions, so that each is an audit event."""
-        name, actor = form.instance.name, Actor.signed_in(request)
+        name, actor = form.instance.name, Actor.from_session(request)
         formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
         for row in formset.forms:
             if not row.has_changed():

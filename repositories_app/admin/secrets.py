@@ -50,7 +50,7 @@ class RepositorySecretAdmin(ReadOnlyAdmin):
         for secret in chosen:
             authorized = AuthorizedRepository(secret.repository_id, secret.repository.name)
             try:
-                remove_secret(authorized, secret.secret_key, Actor.signed_in(request))
+                remove_secret(authorized, secret.secret_key, Actor.from_session(request))
                 removed += 1
             except SecretNotFound:  # removed concurrently
                 continue

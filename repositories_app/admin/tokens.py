@@ -54,7 +54,7 @@ class AccessTokenAdmin(ActionFormAdmin):
     def make(self, request: HttpRequest, form: NewTokenForm) -> HttpResponse:
         """Create a token and show it in this response, which is stored nowhere."""
         username = form.cleaned_data["user"].get_username()
-        token, row = create_access_token(username, form.scope(), Actor.signed_in(request))
+        token, row = create_access_token(username, form.scope(), Actor.from_session(request))
         self.log_addition(request, row, "Added.")
         context = {
             **self.admin_site.each_context(request),
@@ -72,7 +72,7 @@ class AccessTokenAdmin(ActionFormAdmin):
     )
     def revoke(self, request: HttpRequest, chosen: list[AccessToken]) -> str:
         """Revoke the chosen tokens that are not revoked yet."""
-        count = revoke_access_tokens([row.pk for row in chosen], Actor.signed_in(request))
+        count = revoke_access_tokens([row.pk for row in chosen], Actor.from_session(request))
         return f"{count} of {len(chosen)} tokens revoked; the others were revoked before."
 
     @admin.display(description="token")

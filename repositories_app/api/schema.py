@@ -14,16 +14,16 @@ from fugata_core.errors import (
 from fugata_openapi.describe import (
     ANYWHERE,
     WITH_BODY,
-    Description,
+    OpenApiObject,
     Tag,
     body,
-    described,
-    limited,
+    error_responses,
     links,
     ref,
-    refusals,
     response,
     schemas,
+    set_max_length,
+    with_schema,
 )
 from repositories_app.api.parsers import SetBody
 from repositories_app.api.responses import ValueAnswer
@@ -55,7 +55,7 @@ _LINKS = links(
     Remove="removeSecret",
 )
 _REPOSITORIES = Tag("Repositories", parameters=[_REPOSITORY], security=[{"accessToken": []}])
-#: The errors that every operation may return, in the order in which they are checked.
+#: The errors that every operation may return.
 _COMMON_ERRORS: list[FugataError] = [
     Unauthorized(),
     RepositoryNotFound(),
@@ -64,16 +64,16 @@ _COMMON_ERRORS: list[FugataError] = [
 ]
 
 
-def components() -> dict[str, Description]:
+def components() -> dict[str, OpenApiObject]:
     """Return the schemas that the operations refer to, with the configured limits."""
     found = schemas(SetBody, ValueAnswer)
     asked = found["SetBody"]["properties"]
     asked["secret_key"] |= {"pattern": f"^{KEY_PATTERN}$", "minLength": 1}
-    limited(asked["secret_value"])
+    set_max_length(asked["secret_value"])
     return found
 
 
-def _set() -> Description:
+def _set() -> OpenApiObject:
     refused: list[FugataError] = [
         BadRequest("Invalid secret_value: required, a string that is not empty"),
         BadRequest(f"Invalid secret_key: must be {KEY_RULE}"),
@@ -87,31 +87,32 @@ def _set() -> Description:
         "Creates it, or replaces its value: readers get the whole old or the whole new one.",
         requestBody=body(SetBody, secret=_SECRET),
         responses={"201": response("Created or updated. No body.") | {"links": _LINKS}}
-        | refusals(*refused, *_COMMON_ERRORS, *WITH_BODY),
+        | error_responses(*refused, *_COMMON_ERRORS, *WITH_BODY),
     )
 
 
-def _list() -> Description:
-    schema: Description = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+def _list() -> OpenApiObject:
+    schema: OpenApiObject = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
     examples: dict[str, list[str]] = {"keys": _KEYS, "none": []}
     return _REPOSITORIES.operation(
         "getSecretKeys",
         "List the keys",
         "The keys of all secrets of the repository, sorted by code point; no value.",
-        responses={"200": response("The keys.", schema, **examples)} | refusals(*_COMMON_ERRORS),
+        responses={"200": response("The keys.", schema, **examples)}
+        | error_responses(*_COMMON_ERRORS),
     )
 
 
-def _list_head() -> Description:
+def _list_head() -> OpenApiObject:
     return _REPOSITORIES.operation(
         "secretKeysExist",
         "Look whether the repository can be read",
         "As the list, without its body.",
-        responses={"200": response("It can.")} | refusals(*_COMMON_ERRORS, bodiless=True),
+        responses={"200": response("It can.")} | error_responses(*_COMMON_ERRORS, bodiless=True),
     )
 
 
-def _retrieve() -> Description:
+def _retrieve() -> OpenApiObject:
     schema, example = ref("schemas", "ValueAnswer"), {"secret_value": "supersecretvalue123"}
     return _REPOSITORIES.operation(
         "getSecretValue",
@@ -119,29 +120,29 @@ def _retrieve() -> Description:
         "A failure of what keeps the values is a 500 and never a 404.",
         parameters=[_KEY],
         responses={"200": response("The value.", schema, secret=example)}
-        | refusals(SecretNotFound(), *_COMMON_ERRORS),
+        | error_responses(SecretNotFound(), *_COMMON_ERRORS),
     )
 
 
-def _exists() -> Description:
+def _exists() -> OpenApiObject:
     return _REPOSITORIES.operation(
         "secretValueExists",
         "Look whether there is a secret",
         "Reads no value.",
         parameters=[_KEY],
         responses={"200": response("There is.")}
-        | refusals(SecretNotFound(), *_COMMON_ERRORS, bodiless=True),
+        | error_responses(SecretNotFound(), *_COMMON_ERRORS, bodiless=True),
     )
 
 
-def _destroy() -> Description:
+def _destroy() -> OpenApiObject:
     return _REPOSITORIES.operation(
         "removeSecret",
         "Remove a secret",
         "For good.",
         parameters=[_KEY],
         responses={"204": response("Removed. No body.")}
-        | refusals(Forbidden(), SecretNotFound(), *_COMMON_ERRORS),
+        | error_responses(Forbidden(), SecretNotFound(), *_COMMON_ERRORS),
     )
 
 
@@ -160,4 +161,4 @@ class SecretViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
             "HEAD exists": _exists(),
             "DELETE destroy": _destroy(),
         }
-        return described(self.target, operations)
+        return with_schema(self.target, operations)

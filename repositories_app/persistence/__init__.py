@@ -9,7 +9,7 @@ from django.db import connection
 
 from repositories_app.persistence.base import (
     AccessTable,
-    KnownToken,
+    LiveToken,
     LoadedSecret,
     SecretRef,
     SecretTable,
@@ -19,7 +19,7 @@ from repositories_app.persistence.postgresql import PostgresqlAccessTable, Postg
 
 __all__ = [
     "AccessTable",
-    "KnownToken",
+    "LiveToken",
     "LoadedSecret",
     "SecretRef",
     "SecretTable",

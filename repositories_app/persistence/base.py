@@ -10,7 +10,7 @@ from vault_app.values import SealedValue
 
 
 @dataclass(frozen=True, slots=True)
-class KnownToken:
+class LiveToken:
     """A live access token and its caller; `now` is the database time at which it is live."""
 
     digest: bytes
@@ -41,11 +41,11 @@ class AccessTable(ABC):
     """Looks up a token's user, and that user's role in a repository: two lookups per request."""
 
     @abstractmethod
-    def token(self, digest: bytes) -> KnownToken | None:
+    def find_token(self, digest: bytes) -> LiveToken | None:
         """Return the live token with that digest, or None."""
 
     @abstractmethod
-    def membership(
+    def find_membership(
         self, repository: str, user_id: int, narrowed_token_id: int | None
     ) -> tuple[int, str] | None:
         """Return the repository's row id and the user's role in it.

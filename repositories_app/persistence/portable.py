@@ -11,7 +11,7 @@ from fugata_core.callers import Caller
 from repositories_app.models import AccessToken, Membership, RepositorySecret
 from repositories_app.persistence.base import (
     AccessTable,
-    KnownToken,
+    LiveToken,
     LoadedSecret,
     SecretRef,
     SecretTable,
@@ -25,15 +25,15 @@ _COLUMNS = ("pk", "user_id", "user__username", "prefix", "read_only", "narrowed"
 class PortableAccessTable(AccessTable):
     """Two queries, each with a join."""
 
-    def token(self, digest: bytes) -> KnownToken | None:
+    def find_token(self, digest: bytes) -> LiveToken | None:
         found = AccessToken.objects.live().filter(digest=digest)
         row = found.values_list("digest", "last_used_at", Now(), *_COLUMNS).first()
         if row is None:
             return None
         stored, last_used_at, now, *caller = row
-        return KnownToken(bytes(stored), last_used_at, now, Caller(*caller))
+        return LiveToken(bytes(stored), last_used_at, now, Caller(*caller))
 
-    def membership(
+    def find_membership(
         self, repository: str, user_id: int, narrowed_token_id: int | None
     ) -> tuple[int, str] | None:
         found = Membership.objects.filter(user=user_id, repository__name=repository)

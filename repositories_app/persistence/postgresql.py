@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection
 
 from audit_app.actors import Actor
 from fugata_core.callers import Caller
-from repositories_app.persistence.base import AccessTable, KnownToken, LoadedSecret, SecretRef
+from repositories_app.persistence.base import AccessTable, LiveToken, LoadedSecret, SecretRef
 from repositories_app.persistence.portable import PortableSecretTable
 from vault_app.values import SealedValue
 
@@ -74,14 +74,14 @@ SELECT value_name FROM written
 class PostgresqlAccessTable(AccessTable):
     """One prepared statement each."""
 
-    def token(self, digest: bytes) -> KnownToken | None:
+    def find_token(self, digest: bytes) -> LiveToken | None:
         row = _row(_TOKEN, (digest,))
         if row is None:
             return None
         stored, last_used_at, now, *caller = row
-        return KnownToken(stored, last_used_at, now, Caller(*caller))
+        return LiveToken(stored, last_used_at, now, Caller(*caller))
 
-    def membership(
+    def find_membership(
         self, repository: str, user_id: int, narrowed_token_id: int | None
     ) -> tuple[int, str] | None:
         asked = {"repository": repository, "user_id": user_id, "token": narrowed_token_id}

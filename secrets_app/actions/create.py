@@ -9,15 +9,15 @@ from django.conf import settings
 from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.clock import expiry
-from fugata_core.content import checked_content
+from fugata_core.content import validate_content
 from fugata_core.errors import BadRequest
-from fugata_core.metrics import counted
+from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.errors import EncryptFailed
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
-from secrets_app.quotas import check_quotas, counted_client
+from secrets_app.quotas import counted_client, reserve_quota
 from secrets_app.sealing import share_associated_data
 from vault_app.errors import VaultError
 from vault_app.values import SealedValue, seal_and_store
@@ -60,7 +60,7 @@ class SealedShare:
     created: CreatedShare
 
 
-@counted(SHARES, "created")
+@count_outcomes(SHARES, "created")
 def create_share(draft: Draft, actor: Actor) -> CreatedShare:
     """Store a secret and return its id and deletion token.
 
@@ -76,10 +76,10 @@ def seal_share(draft: Draft, actor: Actor) -> SealedShare:
 
     Raises what `create_share` raises.
     """
-    lifetime, content = _lifetime(draft.duration), checked_content(draft.content, "content")
+    lifetime, content = _lifetime(draft.duration), validate_content(draft.content, "content")
     _check_label(draft.label)
     one_time = _one_time(draft.one_time)
-    check_quotas(actor, len(content))
+    reserve_quota(actor, len(content))
     created = CreatedShare(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
     value = _sealed(content, created, one_time)
     row = Share(

@@ -4,10 +4,10 @@ import hmac
 from collections.abc import Iterable
 
 from audit_app.actors import Actor
-from audit_app.guessing import wrong_guess
+from audit_app.guessing import refuse_wrong_token
 from audit_app.models import AuditEvent
 from fugata_core import tokens
-from fugata_core.metrics import counted
+from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.errors import ShareNotFound
 from secrets_app.metrics import SHARES
@@ -16,12 +16,12 @@ from secrets_app.persistence import share_table
 from vault_app.values import delete_quietly
 
 
-@counted(SHARES, "deleted")
+@count_outcomes(SHARES, "deleted")
 def delete_share(share_id: str, token: str, actor: Actor) -> None:
     """Delete a live share. Raises ShareNotFound, Unauthorized, or RateLimited for guessing."""
     share = find_share(share_id)
     if not hmac.compare_digest(bytes(share.deletion_digest), tokens.digest(token)):
-        raise wrong_guess(actor, counts=ids.is_deletion_token(token))
+        raise refuse_wrong_token(actor, well_formed=ids.is_deletion_token(token))
     if not share_table().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
         raise ShareNotFound()
     delete_quietly(share.value_name)

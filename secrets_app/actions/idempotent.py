@@ -14,7 +14,7 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core import tokens
-from fugata_core.metrics import counted
+from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.actions.create import CreatedShare, Draft, register_share, seal_share
 from secrets_app.actions.reveal import OpenedShare, claim_share, discard_value, read_share
@@ -34,35 +34,35 @@ from secrets_app.models import Share
 def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> CreatedShare:
     """Create a share, or return the one that the same request created shortly before.
 
-    Raises KeyReused, and what `create_share` raises.
+    Raises KeyReused, DecryptFailed, and what `create_share` raises.
     """
     idempotent = for_creation(key, body)
-    again = _created_before(idempotent, actor)
-    if again:
-        return again
+    earlier = _find_created(idempotent, actor)
+    if earlier:
+        return earlier
     try:
         return _create(idempotent, draft, actor)
     except IntegrityError:  # the same request is being handled concurrently
-        again = _created_before(idempotent, actor)
-        if again is None:
+        earlier = _find_created(idempotent, actor)
+        if earlier is None:
             raise
-        return again
+        return earlier
 
 
-@counted(SHARES, "created")
+@count_outcomes(SHARES, "created")
 def _create(idempotent: IdempotentRequest, draft: Draft, actor: Actor) -> CreatedShare:
     share = seal_share(draft, actor)
     with transaction.atomic():
-        store_answer(idempotent, _packed(share.created), share.created.expires_at)
+        store_answer(idempotent, _serialize(share.created), share.created.expires_at)
         register_share(share, actor)
     return share.created
 
 
-def _created_before(idempotent: IdempotentRequest, actor: Actor) -> CreatedShare | None:
+def _find_created(idempotent: IdempotentRequest, actor: Actor) -> CreatedShare | None:
     answer = stored_answer(idempotent)
     if answer is None:
         return None
-    created = CreatedShare(**_unpacked(answer))
+    created = CreatedShare(**_deserialize(answer))
     _note_repetition(created.share_id, actor)
     return created
 
@@ -75,19 +75,19 @@ def reveal_idempotently(share_id: str, actor: Actor, key: str) -> OpenedShare:
     if not ids.is_share_id(share_id):
         raise ShareNotFound()
     idempotent = for_opening(key, share_id)
-    again = _opened_before(idempotent, share_id, actor)
-    if again:
-        return again
+    earlier = _find_opened(idempotent, share_id, actor)
+    if earlier:
+        return earlier
     try:
         return _open(idempotent, share_id, actor)
     except (ShareNotFound, IntegrityError):  # maybe by the same request, just now
-        again = _opened_before(idempotent, share_id, actor)
-        if again is None:
+        earlier = _find_opened(idempotent, share_id, actor)
+        if earlier is None:
             raise
-        return again
+        return earlier
 
 
-@counted(SHARES, "opened")
+@count_outcomes(SHARES, "opened")
 def _open(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> OpenedShare:
     share, content = read_share(share_id, actor)
     opened = OpenedShare.of(share, content)
@@ -98,22 +98,20 @@ def _open(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> OpenedS
 
 
 def _claim(idempotent: IdempotentRequest, share: Share, opened: OpenedShare, actor: Actor) -> bool:
-    if not share.one_time:  # it can be opened again: nothing to store_answer for a retry
+    if not share.one_time:  # it can be opened earlier: no answer to store for a retry
         return claim_share(share, actor)
     with transaction.atomic():
         claimed = claim_share(share, actor)
         if claimed:
-            store_answer(idempotent, _packed(opened), opened.expires_at)
+            store_answer(idempotent, _serialize(opened), opened.expires_at)
     return claimed
 
 
-def _opened_before(
-    idempotent: IdempotentRequest, share_id: str, actor: Actor
-) -> OpenedShare | None:
+def _find_opened(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> OpenedShare | None:
     answer = stored_answer(idempotent)
     if answer is None:
         return None
-    fields = _unpacked(answer)
+    fields = _deserialize(answer)
     _note_repetition(share_id, actor)
     return OpenedShare(**fields | {"content": fields["content"].encode()})
 
@@ -133,7 +131,7 @@ def _note_repetition(share_id: str, actor: Actor) -> None:
     record(AuditEvent.Kind.REPEATED, actor, share_digest=tokens.digest(share_id))
 
 
-def _packed(answer: CreatedShare | OpenedShare) -> bytes:
+def _serialize(answer: CreatedShare | OpenedShare) -> bytes:
     fields: dict[str, Any] = asdict(answer)
     fields["expires_at"] = fields["expires_at"].timestamp()
     if isinstance(answer, OpenedShare):
@@ -141,6 +139,6 @@ def _packed(answer: CreatedShare | OpenedShare) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def _unpacked(answer: bytes) -> dict[str, Any]:
+def _deserialize(answer: bytes) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(answer)
     return fields | {"expires_at": datetime.fromtimestamp(fields["expires_at"], UTC)}

@@ -28,10 +28,15 @@ def purge_expired(batch: int = BATCH) -> Iterator[int]:
 def purge_now(actor: Actor, seconds: float) -> int:
     """Purge at an actor's request, for about `seconds`, and return how many were purged.
 
-    The request is an audit event of its own, written first because it causes the rest.
+    The request is a separate audit event, written first because it causes the rest.
     """
-    deadline, purged = time.monotonic() + seconds, 0
     record(AuditEvent.Kind.PURGED, actor)
+    return purge_for(seconds)
+
+
+def purge_for(seconds: float) -> int:
+    """Purge for about `seconds`, and return how many shares were purged."""
+    deadline, purged = time.monotonic() + seconds, 0
     for count in purge_expired():
         purged += count
         if time.monotonic() > deadline:

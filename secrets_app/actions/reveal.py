@@ -10,7 +10,7 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record_failure
 from fugata_core import tokens
 from fugata_core.backpressure import require_place
-from fugata_core.metrics import counted
+from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
 from secrets_app.metrics import SHARES
@@ -38,12 +38,12 @@ class OpenedShare:
         return cls(content, share.label, share.expires_at, share.one_time)
 
 
-@counted(SHARES, "opened")
+@count_outcomes(SHARES, "opened")
 def reveal_share(share_id: str, actor: Actor) -> OpenedShare:
     """Return the content of a live share; a one-time share goes to this caller and nobody else.
 
     Raises ShareNotFound, DecryptFailed or Overloaded; the last two consume nothing: the share can
-    be opened once that is over.
+    be opened later.
     """
     share, content = read_share(share_id, actor)
     if not claim_share(share, actor):

@@ -80,7 +80,7 @@ class ShareAdmin(ReadOnlyAdmin):
     )
     def revoke(self, request: HttpRequest, chosen: list[Share]) -> str:
         """Delete the chosen shares that are live."""
-        count = revoke_shares([share.pk for share in chosen], Actor.signed_in(request))
+        count = revoke_shares([share.pk for share in chosen], Actor.from_session(request))
         return f"{count} of {len(chosen)} shares revoked; the others were gone or expired."
 
     def get_search_results(

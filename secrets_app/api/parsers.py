@@ -40,7 +40,6 @@ _create = JsonDecoder(
         "metadata": "Invalid metadata: must be a string or null",
     },
 )
-decode = _create.decode
 
 
 class CreateParser(JsonParser[CreateBody]):

@@ -6,7 +6,7 @@ import msgspec
 from django.http.response import HttpResponseBase
 
 from fugata_core.clock import iso
-from fugata_core.responses import Moment, secret_answer
+from fugata_core.responses import Timestamp, secret_response
 from secrets_app.actions.reveal import OpenedShare
 
 
@@ -15,15 +15,15 @@ class CreatedAnswer(msgspec.Struct):
 
     id: Annotated[str, msgspec.Meta(description="Secret identifier (shareable).")]
     deletion_token: Annotated[str, msgspec.Meta(description="For deleting it by hand: save it.")]
-    expires_at: Moment
+    expires_at: Timestamp
 
 
 class OpenedAnswer(msgspec.Struct):
-    """An opened secret. Written piece by piece (`secret_answer`), since it may be large."""
+    """An opened secret. Written piece by piece (`secret_response`), since it may be large."""
 
     content: Annotated[str, msgspec.Meta(description="The secret.")]
     metadata: Annotated[str | None, msgspec.Meta(description="The label; null if not set.")]
-    expires_at: Moment
+    expires_at: Timestamp
     one_time: Annotated[bool, msgspec.Meta(description="Whether this was its only opening.")]
 
 
@@ -40,4 +40,4 @@ def opened_answer(opened: OpenedShare) -> HttpResponseBase:
         "expires_at": iso(opened.expires_at),
         "one_time": opened.one_time,
     }
-    return secret_answer("content", opened.content, rest)
+    return secret_response("content", opened.content, rest)

@@ -14,17 +14,17 @@ from fugata_core.errors import (
 from fugata_openapi.describe import (
     ANYWHERE,
     WITH_BODY,
-    Description,
     Error,
+    OpenApiObject,
     Tag,
     body,
-    described,
-    limited,
+    error_responses,
     links,
     ref,
-    refusals,
     response,
     schemas,
+    set_max_length,
+    with_schema,
 )
 from secrets_app.api.parsers import CreateBody
 from secrets_app.api.responses import CreatedAnswer, DeletedAnswer, OpenedAnswer
@@ -72,17 +72,17 @@ _LINKS = links(
 _SHARES = Tag("Shares", parameters=[], security=[{}])
 
 
-def components() -> dict[str, Description]:
+def components() -> dict[str, OpenApiObject]:
     """Return the schemas that the operations refer to, with the configured limits."""
     found = schemas(CreateBody, CreatedAnswer, OpenedAnswer, DeletedAnswer, Error)
     asked = found["CreateBody"]["properties"]
     asked["duration"]["enum"] = list(settings.TTL_PRESETS)
     asked["one_time"]["default"] = settings.FORCE_ONE_TIME
-    limited(asked["content"])
+    set_max_length(asked["content"])
     return found
 
 
-def _create() -> Description:
+def _create() -> OpenApiObject:
     presets = ", ".join(settings.TTL_PRESETS)
     refused: list[FugataError] = [
         BadRequest(f"Invalid duration: must be one of {presets}"),
@@ -104,13 +104,14 @@ def _create() -> Description:
         "Keeps an encrypted secret until it expires.",
         parameters=[_KEY],
         requestBody=body(CreateBody, once=_CREATE_EXAMPLE),
-        responses={"201": created | {"links": _LINKS}} | refusals(*refused, *WITH_BODY, *ANYWHERE),
+        responses={"201": created | {"links": _LINKS}}
+        | error_responses(*refused, *WITH_BODY, *ANYWHERE),
     )
 
 
-def _retrieve() -> Description:
+def _retrieve() -> OpenApiObject:
     opened = response("The secret.", ref("schemas", "OpenedAnswer"), opened=_OPENED)
-    missing = refusals(ShareNotFound())
+    missing = error_responses(ShareNotFound())
     page = {"text/html": {"schema": {"type": "string"}}}
     for each in (opened, missing["404"]):
         each["content"] |= page
@@ -121,22 +122,24 @@ def _retrieve() -> Description:
         " `Accept` prefers HTML, and a robot that previews links get a page that asks first, which"
         " uses nothing up.",
         parameters=[_ID, _KEY],
-        responses={"200": opened} | missing | refusals(_WRONG_KEY, DecryptFailed(), *ANYWHERE),
+        responses={"200": opened}
+        | missing
+        | error_responses(_WRONG_KEY, DecryptFailed(), *ANYWHERE),
     )
 
 
-def _exists() -> Description:
+def _exists() -> OpenApiObject:
     return _SHARES.operation(
         "secretExists",
         "Look whether a secret can be opened",
         "Uses nothing up.",
         parameters=[_ID],
         responses={"200": response("It can.")}
-        | refusals(ShareNotFound(), InternalError(), *ANYWHERE, bodiless=True),
+        | error_responses(ShareNotFound(), InternalError(), *ANYWHERE, bodiless=True),
     )
 
 
-def _destroy() -> Description:
+def _destroy() -> OpenApiObject:
     message = {"message": "Secret deleted successfully"}
     return _SHARES.operation(
         "deleteSecret",
@@ -146,7 +149,7 @@ def _destroy() -> Description:
         parameters=[_ID, _KEY],
         security=[{"deletionToken": []}],
         responses={"200": response("Deleted.", ref("schemas", "DeletedAnswer"), deleted=message)}
-        | refusals(_WRONG_KEY, Unauthorized(), ShareNotFound(), InternalError(), *ANYWHERE),
+        | error_responses(_WRONG_KEY, Unauthorized(), ShareNotFound(), InternalError(), *ANYWHERE),
     )
 
 
@@ -163,4 +166,4 @@ class ShareViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
             "HEAD exists": _exists(),
             "DELETE destroy": _destroy(),
         }
-        return described(self.target, operations)
+        return with_schema(self.target, operations)

@@ -4,9 +4,9 @@ from django.urls import path
 
 from fugata_core.views import requires
 from secrets_app.api.views import ShareViewSet
-from secrets_app.creation import may_create_by_api
+from secrets_app.creation import require_api_creation
 
-_create = requires(may_create_by_api)
+_create = requires(require_api_creation)
 urlpatterns = [
     path("secrets", _create(ShareViewSet.as_view({"post": "create"})), name="shares"),
     path(

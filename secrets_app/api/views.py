@@ -21,12 +21,12 @@ from secrets_app.api.parsers import CreateBody, CreateParser
 from secrets_app.api.previews import wants_page
 from secrets_app.api.responses import CreatedAnswer, DeletedAnswer, opened_answer
 from secrets_app.errors import DecryptFailed, EncryptFailed
-from secrets_app.idempotency import checked_key
-from secrets_app.pages.views import waiting_page
+from secrets_app.idempotency import validate_key
+from secrets_app.pages.views import confirmation_page
 
 
 def _idempotency_key(request: Request) -> str | None:
-    return checked_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
+    return validate_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
 
 
 def _draft(body: CreateBody) -> Draft:
@@ -51,7 +51,7 @@ class ShareViewSet(JsonViewSet):
         if not isinstance(body, CreateBody):  # DRF calls no parser without a body
             raise MalformedJson()
         draft = _draft(body)
-        key, actor = _idempotency_key(request), Actor.of(request._request)
+        key, actor = _idempotency_key(request), Actor.from_request(request._request)
         if key:
             created = create_idempotently(draft, actor, key, request._request.body)
         else:
@@ -65,8 +65,8 @@ class ShareViewSet(JsonViewSet):
     def retrieve(self, request: Request, share_id: str) -> HttpResponseBase:
         """GET /secrets/{id}: the content; browsers and robots get the confirmation page instead."""
         if wants_page(request._request):
-            return waiting_page(request._request, share_id)
-        key, actor = _idempotency_key(request), Actor.of(request._request)
+            return confirmation_page(request._request, share_id)
+        key, actor = _idempotency_key(request), Actor.from_request(request._request)
         if key:
             return opened_answer(reveal_idempotently(share_id, actor, key))
         return opened_answer(reveal_share(share_id, actor))
@@ -74,13 +74,13 @@ class ShareViewSet(JsonViewSet):
     def exists(self, request: Request, share_id: str) -> HttpResponse:
         """HEAD /secrets/{id}: 200 or 404; consumes nothing."""
         if wants_page(request._request):
-            return waiting_page(request._request, share_id)
+            return confirmation_page(request._request, share_id)
         find_share(share_id)
         return HttpResponse(content_type=JSON)
 
     def destroy(self, request: Request, share_id: str) -> HttpResponse:
         """DELETE /secrets/{id} by deletion token, or by the idempotency key that opened it."""
-        token, actor = bearer_token(request._request), Actor.of(request._request)
+        token, actor = bearer_token(request._request), Actor.from_request(request._request)
         key = _idempotency_key(request)
         if not (key and acknowledge(share_id, actor, key)):
             if token is None:

@@ -25,7 +25,7 @@ def _choices() -> list[tuple[str, str]]:
     return [(preset, in_words(preset)) for preset in settings.TTL_PRESETS]
 
 
-def _first_choice() -> str:
+def _default_duration() -> str:
     presets = list(settings.TTL_PRESETS)
     return "24h" if "24h" in presets else presets[0]
 
@@ -40,7 +40,7 @@ class NewShareForm(forms.Form):
     )
     duration = forms.ChoiceField(
         choices=_choices,
-        initial=_first_choice,
+        initial=_default_duration,
         error_messages={"invalid_choice": "Choose one of the durations on offer."},
     )
     one_time = forms.BooleanField(required=False, initial=True)
@@ -55,7 +55,7 @@ class NewShareForm(forms.Form):
         if settings.FORCE_ONE_TIME:  # Django then ignores what is sent and takes the initial value
             self.fields["one_time"].disabled = True
 
-    def forget_what_is_long(self) -> None:
+    def drop_long_values(self) -> None:
         """Drop values that would make the page many times the size of its request."""
         self.data = {
             name: value

@@ -13,37 +13,37 @@ from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.errors import BadRequest, FugataError, SecretTooLarge, database_unavailable
 from fugata_core.methods import allow_methods
-from fugata_core.views import refused_by, requires
+from fugata_core.views import refusal_page, requires
 from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share, find_share
 from secrets_app.actions.idempotent import reveal_idempotently
 from secrets_app.actions.reveal import OpenedShare, reveal_share
-from secrets_app.creation import may_create_by_form
+from secrets_app.creation import require_form_creation
 from secrets_app.errors import ShareNotFound
-from secrets_app.idempotency import checked_key
+from secrets_app.idempotency import validate_key
 from secrets_app.pages.forms import NewShareForm
 
 #: Size in bytes above which a secret is downloaded as a file instead of shown.
-SHOWN_AT_MOST = 2**20
+MAX_DISPLAYED = 2**20
 #: Length in characters of the idempotency key that the form carries.
 _KEY_LETTERS = 32
 
 
-def offer_again(request: HttpRequest, refusal: FugataError) -> HttpResponse | None:
+def form_refusal_page(request: HttpRequest, refusal: FugataError) -> HttpResponse | None:
     """Return the filled-in form with the reason for the refusal; None if no form was sent."""
     filled_in = request.method == "POST" and getattr(request, "_body", None)
-    return _offered_again(request, refusal) if filled_in else None
+    return _redisplay_form(request, refusal) if filled_in else None
 
 
-def _offered_again(request: HttpRequest, refusal: FugataError) -> HttpResponse:
+def _redisplay_form(request: HttpRequest, refusal: FugataError) -> HttpResponse:
     form = NewShareForm(request.POST)
     form.is_valid()
     form.add_error(None, refusal.for_people or refusal.sentence)
     return _form_page(request, form, refusal.status, refusal.headers)
 
 
-@requires(may_create_by_form)
-@refused_by(offer_again)
+@requires(require_form_creation)
+@refusal_page(form_refusal_page)
 @allow_methods("GET", "HEAD", "POST")
 def new(request: HttpRequest) -> HttpResponse:
     """`/`: the form and its result."""
@@ -54,13 +54,13 @@ def new(request: HttpRequest) -> HttpResponse:
         return _form_page(request, form, status=400)
     draft = form.draft()
     try:
-        created = create_share(draft, Actor.of(request))
+        created = create_share(draft, Actor.from_request(request))
     except (BadRequest, SecretTooLarge) as error:
         form.add_error("content", error.sentence)
         return _form_page(request, form, status=error.status)
     except (FugataError, OperationalError, InterfaceError) as error:
         refusal = error if isinstance(error, FugataError) else database_unavailable(error)
-        return _offered_again(request, refusal)
+        return _redisplay_form(request, refusal)
     context = {
         "link": _address(request, reverse("pages:share", args=[created.share_id])),
         "expires_at": created.expires_at,
@@ -79,7 +79,7 @@ def _form_page(
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     if form.is_bound:
-        form.forget_what_is_long()
+        form.drop_long_values()
     context = {"form": form, "max_size": settings.MAX_SECRET_SIZE}
     response = render(request, "shares/new.html", context, status=status)
     for name, value in (headers or {}).items():
@@ -95,12 +95,12 @@ def _address(request: HttpRequest, path: str) -> str:
 def share(request: HttpRequest, share_id: str) -> HttpResponse:
     """`/s/{id}`: describe the share; a POST opens it."""
     if request.method != "POST":
-        return waiting_page(request, share_id)
+        return confirmation_page(request, share_id)
     try:
         opened = _reveal(request, share_id)
     except ShareNotFound:
-        return _gone(request)
-    if len(opened.content) > SHOWN_AT_MOST:
+        return _not_found_page(request)
+    if len(opened.content) > MAX_DISPLAYED:
         return _as_file(opened)
     return _opened_page(request, opened)
 
@@ -109,22 +109,22 @@ def _reveal(request: HttpRequest, share_id: str) -> OpenedShare:
     """Open under the form's idempotency key, so that a lost response can be requested again."""
     key = request.POST.get("idempotency_key")
     if key:
-        return reveal_idempotently(share_id, Actor.of(request), checked_key(key) or "")
-    return reveal_share(share_id, Actor.of(request))
+        return reveal_idempotently(share_id, Actor.from_request(request), validate_key(key) or "")
+    return reveal_share(share_id, Actor.from_request(request))
 
 
-def waiting_page(request: HttpRequest, share_id: str) -> HttpResponse:
+def confirmation_page(request: HttpRequest, share_id: str) -> HttpResponse:
     """Describe the share behind the link and ask before opening it; consume nothing."""
     try:
         waiting = find_share(share_id)
     except ShareNotFound:
-        return _gone(request)
+        return _not_found_page(request)
     context = {
         "label": waiting.label,
         "one_time": waiting.one_time,
         "expires_at": waiting.expires_at,
         "size": waiting.size,
-        "as_file": waiting.size > SHOWN_AT_MOST,
+        "as_file": waiting.size > MAX_DISPLAYED,
         "open_url": reverse("pages:share", args=[share_id]),
         "idempotency_key": tokens.random_letters(_KEY_LETTERS),
     }
@@ -151,7 +151,7 @@ def _as_file(opened: OpenedShare) -> HttpResponse:
     return response
 
 
-def _gone(request: HttpRequest) -> HttpResponse:
+def _not_found_page(request: HttpRequest) -> HttpResponse:
     return render(request, "shares/gone.html", status=404)
 
 
@@ -159,9 +159,9 @@ def _gone(request: HttpRequest) -> HttpResponse:
 def delete(request: HttpRequest, share_id: str) -> HttpResponse:
     """`/s/{id}/delete`: delete a share from the page that its creator still has open."""
     try:
-        delete_share(share_id, request.POST.get("deletion_token", ""), Actor.of(request))
+        delete_share(share_id, request.POST.get("deletion_token", ""), Actor.from_request(request))
     except ShareNotFound:
-        return _gone(request)
+        return _not_found_page(request)
     return render(request, "shares/deleted.html")
 
 

@@ -9,7 +9,7 @@ from pytest_django.fixtures import Settings
 
 from audit_app import chain, refusals
 from audit_app.actors import Actor
-from audit_app.chain import START, Head
+from audit_app.chain import GENESIS_MAC, Head
 from audit_app.models import AuditEvent, AuditStub, RefusalCount
 from audit_app.prune import ChainBroken, prune_events
 from audit_app.refusals import count_refusal
@@ -30,7 +30,7 @@ def positions() -> list[int]:
 
 def test_positions_follow_one_another() -> None:
     assert list(seal_events()) == []
-    assert chain.head() == Head(0, START)
+    assert chain.head() == Head(0, GENESIS_MAC)
     events(5)
     assert [head.position for head in seal_events()] == [5]
     events(3)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from audit_app.chain import START, Head, next_mac
+from audit_app.chain import GENESIS_MAC, Head, next_mac
 from audit_app.models import AuditEvent, AuditStub
 from audit_app.prune import prune_events
 from audit_app.verify import verify
@@ -176,7 +176,7 @@ def test_pruned_events_leave_a_stub(db: None) -> None:
     assert (verdict.problem, verdict.verified, verdict.head.position) == (None, 4, 9)
     assert AuditStub.objects.get().through == 5
     assert verify(old).problem is None
-    assert verify(Head(5, START)).problem
+    assert verify(Head(5, GENESIS_MAC)).problem
     sealed(3)
     assert verify().problem is None
 

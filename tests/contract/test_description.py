@@ -14,7 +14,7 @@ from openapi_spec_validator import validate
 from pytest_django.fixtures import Settings
 
 from fugata_openapi import views
-from fugata_openapi.describe import Description
+from fugata_openapi.describe import OpenApiObject
 from fugata_openapi.document import description
 
 HERE = Path(__file__).parent
@@ -28,22 +28,22 @@ each_operation = pytest.mark.parametrize("name", CONTRACT)
 
 
 @pytest.fixture(scope="module")
-def found() -> Description:
+def found() -> OpenApiObject:
     return description()
 
 
-def operation(found: Description, name: str) -> Description:
+def operation(found: OpenApiObject, name: str) -> OpenApiObject:
     method, path = name.split(" ")
-    return cast(Description, found["paths"][path][method.lower()])
+    return cast(OpenApiObject, found["paths"][path][method.lower()])
 
 
-def operations(found: Description) -> Iterator[tuple[str, Description]]:
+def operations(found: OpenApiObject) -> Iterator[tuple[str, OpenApiObject]]:
     for path, methods in found["paths"].items():
         for method, said in methods.items():
             yield f"{method.upper()} {path}", said
 
 
-def check(found: Description, schema: Description, value: object) -> None:
+def check(found: OpenApiObject, schema: OpenApiObject, value: object) -> None:
     """Raise unless `value` is what `schema` says, and nothing besides."""
     whole = {"$ref": "#/s", "s": schema, "components": found["components"]}
     jsonschema.Draft202012Validator(whole).validate(value)
@@ -54,16 +54,16 @@ def check(found: Description, schema: Description, value: object) -> None:
         assert value.keys() <= target["properties"].keys()
 
 
-def media(part: Description) -> Description:
-    return cast(Description, part["content"]["application/json"])
+def media(part: OpenApiObject) -> OpenApiObject:
+    return cast(OpenApiObject, part["content"]["application/json"])
 
 
-def examples(media: Description) -> list[Any]:
+def examples(media: OpenApiObject) -> list[Any]:
     given = [example["value"] for example in media.get("examples", {}).values()]
     return given + ([media["example"]] if "example" in media else [])
 
 
-def test_it_is_openapi_3_1(found: Description) -> None:
+def test_it_is_openapi_3_1(found: OpenApiObject) -> None:
     assert found["openapi"].startswith("3.1")
     validate(found)
 
@@ -76,7 +76,7 @@ def routes() -> Iterator[str]:
             yield from (f"{method.upper()} /{route.pattern}" for method in actions)
 
 
-def test_every_address_is_described(found: Description) -> None:
+def test_every_address_is_described(found: OpenApiObject) -> None:
     names = {"<str:share_id>": "{id}", "<str:repository>": "{repoID}"}
     names |= {"<path:secret_key>": "{secretKey}"}
     patterns = "\n".join(routes())
@@ -89,7 +89,7 @@ def test_every_address_is_described(found: Description) -> None:
 
 
 @each_operation
-def test_what_the_contract_asks_for(found: Description, name: str) -> None:
+def test_what_the_contract_asks_for(found: OpenApiObject, name: str) -> None:
     asked = CONTRACT[name].get("body")
     if asked is None:
         assert "requestBody" not in operation(found, name)
@@ -105,12 +105,12 @@ def test_what_the_contract_asks_for(found: Description, name: str) -> None:
     assert all(example in asked["examples"] for example in examples(media_of_body(found, name)))
 
 
-def media_of_body(found: Description, name: str) -> Description:
+def media_of_body(found: OpenApiObject, name: str) -> OpenApiObject:
     return media(operation(found, name)["requestBody"])
 
 
 @each_operation
-def test_what_the_contract_answers(found: Description, name: str) -> None:
+def test_what_the_contract_answers(found: OpenApiObject, name: str) -> None:
     for status, given in CONTRACT[name]["answers"].items():
         answer = operation(found, name)["responses"][status]
         if given is None:
@@ -122,7 +122,7 @@ def test_what_the_contract_answers(found: Description, name: str) -> None:
                 assert example in examples(media(answer))
 
 
-def test_examples_are_what_they_illustrate(found: Description) -> None:
+def test_examples_are_what_they_illustrate(found: OpenApiObject) -> None:
     checked = 0
     for _, said in operations(found):
         for part in [said.get("requestBody", {}), *said["responses"].values()]:
@@ -133,7 +133,7 @@ def test_examples_are_what_they_illustrate(found: Description) -> None:
     assert checked > 60
 
 
-def test_every_answer_has_its_headers(found: Description) -> None:
+def test_every_answer_has_its_headers(found: OpenApiObject) -> None:
     more = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
     for name, said in operations(found):
         if "/healthz" in name or "/livez" in name:
@@ -148,7 +148,7 @@ def test_every_answer_has_its_headers(found: Description) -> None:
     assert {"Location", "Link"} <= created.keys()
 
 
-def test_who_may(found: Description) -> None:
+def test_who_may(found: OpenApiObject) -> None:
     schemes = {name: said["security"] for name, said in operations(found)}
     assert schemes["DELETE /secrets/{id}"] == [{"deletionToken": []}]
     assert schemes["POST /secrets"] == [{}]
@@ -193,7 +193,7 @@ def test_nothing_else_is_done_there(client: Client, path: str) -> None:
     assert answer.headers["Allow"] == "GET, HEAD"
 
 
-def test_the_page_has_every_operation(client: Client, found: Description) -> None:
+def test_the_page_has_every_operation(client: Client, found: OpenApiObject) -> None:
     page = client.get("/docs").content.decode()
     for name, said in operations(found):
         assert f'id="{said["operationId"]}"' in page, name

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.signals import request_started
 from django.db import connection
 
-from fugata_core.connections import drop_dead
+from fugata_core.connections import close_if_dead
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,7 +28,7 @@ def backend() -> Iterator[int]:
 
 def test_a_connection_that_lives_is_kept(backend: int) -> None:
     for _ in range(3):
-        drop_dead()
+        close_if_dead()
         assert ask() == backend
 
 
@@ -38,22 +38,22 @@ def test_a_connection_that_the_server_ended(backend: int) -> None:
     own = {name: parameters[name] for name in names if parameters.get(name)}
     with psycopg.connect(**own, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 60000)", (backend,))
-    drop_dead()
+    close_if_dead()
     assert ask() != backend
 
 
 def test_a_connection_that_ended_on_our_side(backend: int) -> None:
     connection.connection.close()
-    drop_dead()
+    close_if_dead()
     assert ask() != backend
 
 
 def test_no_connection_yet() -> None:
     connection.close()
-    drop_dead()
+    close_if_dead()
     assert connection.connection is None
 
 
 def test_each_request_looks() -> None:
-    assert "fugata.drop_dead" in [receiver[0][0] for receiver in request_started.receivers]
+    assert "fugata.close_if_dead" in [receiver[0][0] for receiver in request_started.receivers]
     assert settings.DATABASES["default"]["CONN_MAX_AGE"] is None

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from fugata_core.logs import JsonFormatter, RedactingFormatter, formatter, redacted, request_id
+from fugata_core.logs import JsonFormatter, RedactingFormatter, formatter, redact, request_id
 from fugata_core.requests import FugataRequest
 from fugata_server.logger import GunicornLogger
 from fugata_site.middleware.response_headers import ResponseHeadersMiddleware
@@ -94,7 +94,7 @@ def test_the_same_as_the_text(message: str, reason: str, cut: int) -> None:
     assert share_id[4:] not in written
     plain = RedactingFormatter().format(record("%s", message, error=error))
     assert plain.partition(" ERROR name: ")[2].replace("\n", "") == written.replace("\n", "")
-    assert fields["message"] == redacted(message)
+    assert fields["message"] == redact(message)
 
 
 def answered(request: HttpRequest, seen: list[str]) -> HttpResponse:

@@ -8,7 +8,7 @@ from gunicorn.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_core.logs import RedactingFormatter, redacted
+from fugata_core.logs import RedactingFormatter, redact
 from fugata_server.logger import GunicornLogger
 from secrets_app import ids
 
@@ -44,7 +44,7 @@ RANDOM = ("Ab3" * 8, "Zy9" * 8)
     ],
 )
 def test_ids_and_tokens(text: str) -> None:
-    assert not any(secret in redacted(text) for secret in RANDOM)
+    assert not any(secret in redact(text) for secret in RANDOM)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_ids_and_tokens(text: str) -> None:
     ],
 )
 def test_what_gunicorn_quotes(text: str) -> None:
-    cleaned = redacted(f"2026-01-01 WARNING gunicorn.error: {text}")
+    cleaned = redact(f"2026-01-01 WARNING gunicorn.error: {text}")
     assert "s3cret" not in cleaned
     assert "192.0.2.1" not in cleaned
     assert "2001:db8" not in cleaned
@@ -75,13 +75,13 @@ def test_what_gunicorn_quotes(text: str) -> None:
     ],
 )
 def test_the_rest_is_left_as_it_is(text: str) -> None:
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 @given(before=st.text(max_size=20), after=st.text(max_size=20))
 def test_wherever_it_stands(before: str, after: str) -> None:
     share_id, token = ids.new_share_id(), ids.new_deletion_token()
-    cleaned = redacted(f"{before}{share_id}{after}{token}")
+    cleaned = redact(f"{before}{share_id}{after}{token}")
     assert share_id[4:] not in cleaned
     assert token[4:] not in cleaned
 

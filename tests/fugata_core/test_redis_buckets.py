@@ -81,12 +81,12 @@ def test_redis_is_gone_and_comes_back(
         assert [record.getMessage() for record in caplog.records] == [
             "rate limits are off for now: Redis failed (ConnectionError)"
         ]
-        clock.move(RedisBuckets.PAUSE + 0.1)
+        clock.move(RedisBuckets.RETRY_AFTER_FAILURE + 0.1)
         assert allowed(all_, 5) == [True] * 5
         assert len(asked) == 6, "it is tried again after the pause"
     finally:
         redis_server.start()
-    clock.move(RedisBuckets.PAUSE + 0.1)
+    clock.move(RedisBuckets.RETRY_AFTER_FAILURE + 0.1)
     assert allowed(all_, 4) == [True, True, True, False]
 
 

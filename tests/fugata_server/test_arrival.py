@@ -161,7 +161,7 @@ def test_what_gunicorn_refuses_is_not_awaited(data: bytes) -> None:
     ],
 )
 def test_who_expects_to_be_told(head: bytes, expects: bool) -> None:
-    assert arrived(head + b"Content-Length: 3\r\n\r\n").expects is expects
+    assert arrived(head + b"Content-Length: 3\r\n\r\n").expects_continue is expects
 
 
 @pytest.mark.parametrize(

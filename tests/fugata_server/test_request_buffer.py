@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
 from fugata_core.limits import DISCARDS, bulkhead
 from fugata_server import request_buffer
-from fugata_server.request_buffer import body_read, discard, has_body
+from fugata_server.request_buffer import body_in_memory, discard, has_body
 
 MIB = 2**20
 
@@ -51,7 +51,7 @@ def request(stream: Stream, length: int | str | None) -> WSGIRequest:
 
 def read(stream: Stream, length: int | None) -> bytes:
     asked = request(stream, length)
-    with body_read(asked):
+    with body_in_memory(asked):
         return asked.body
 
 
@@ -75,7 +75,7 @@ def test_a_chunked_body_that_comes_in_pieces(data: bytes, step: int) -> None:
 
 def test_django_sees_a_length() -> None:
     asked = request(Stream(b"abc"), None)
-    with body_read(asked):
+    with body_in_memory(asked):
         assert asked.META["CONTENT_LENGTH"] == "3"
         assert asked.body == b"abc"
 
@@ -119,7 +119,7 @@ def test_the_socket_has_a_deadline_while_it_is_read() -> None:
 
     asked = request(Stream(b"abc"), 3)
     asked.META["gunicorn.socket"] = Socket()
-    with body_read(asked):
+    with body_in_memory(asked):
         assert Socket.set_to == [request_buffer.IDLE_TIMEOUT, None]
 
 
@@ -156,7 +156,7 @@ def test_throwing_away_bears_a_sender_that_is_lost() -> None:
 
 def test_what_was_read_is_not_thrown_away() -> None:
     asked = request(Stream(b"abcdef"), 3)
-    with body_read(asked):
+    with body_in_memory(asked):
         discard(asked)
         assert asked.body == b"abc"
 
@@ -188,9 +188,9 @@ def test_a_huge_body_takes_a_place_for_huge_bodies(admitted: bool) -> None:
     asked = request(stream, None)
     asked.META["gunicorn.socket"] = Socket()
     if admitted:
-        with body_read(asked):
+        with body_in_memory(asked):
             assert len(asked.body) == 3 * MIB
         return
-    with pytest.raises(Overloaded), body_read(asked):
+    with pytest.raises(Overloaded), body_in_memory(asked):
         pass
     assert stream.taken <= MIB + 2**18

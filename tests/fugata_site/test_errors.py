@@ -32,7 +32,7 @@ HTML = {"accept": "text/html"}
     ],
 )
 def test_what_an_error_stands_for(error: Exception, status: int, sentence: str | None) -> None:
-    translated = errors.translated(error, "Failed to do it")
+    translated = errors.to_fugata_error(error, "Failed to do it")
     assert translated.status == status
     assert sentence in (None, translated.sentence)
     assert "s3cret" not in translated.sentence
@@ -42,7 +42,7 @@ def test_what_an_error_stands_for(error: Exception, status: int, sentence: str |
 def test_the_log_names_the_kind_of_database_failure(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    errors.translated(error)
+    errors.to_fugata_error(error)
     (record,) = caplog.records
     assert record.getMessage() == f"the database failed: {type(error).__name__}"
     assert record.levelno == logging.ERROR

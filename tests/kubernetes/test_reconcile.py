@@ -19,12 +19,12 @@ from tests.support.servers.kubernetes import Json, KubernetesServer
 from vault_app import reconcile as reconciliation
 from vault_app.models import Installation
 from vault_app.reconcile import Report, reconcile
-from vault_app.stores.kubernetes import PIECE, KubernetesStore
+from vault_app.stores.kubernetes import PIECE_SIZE, KubernetesStore
 from vault_app.tasks import reconcile_values
 
 pytestmark = pytest.mark.django_db
 
-PAGE = 100
+PAGE_SIZE = 100
 OLD = "2020-01-01T00:00:00Z"
 
 
@@ -72,10 +72,10 @@ def test_many_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No value is read, names are compared in batches, and 20 pages take the memory of two."""
-    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", PAGE)
-    monkeypatch.setattr(reconciliation, "BATCH", PAGE)
-    used, orphans = names(0, 20 * PAGE - 50), names(20 * PAGE, 50)
-    kubernetes.plant(kubernetes_namespace, map(planted, used[: 2 * PAGE]))
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE_SIZE", PAGE_SIZE)
+    monkeypatch.setattr(reconciliation, "BATCH", PAGE_SIZE)
+    used, orphans = names(0, 20 * PAGE_SIZE - 50), names(20 * PAGE_SIZE, 50)
+    kubernetes.plant(kubernetes_namespace, map(planted, used[: 2 * PAGE_SIZE]))
     rows(used)
     reconcile(faulty_store, values_in_use)  # what is allocated once
     of_two = peak_of(lambda: reconcile(faulty_store, values_in_use))
@@ -85,7 +85,7 @@ def test_many_pages(
         planted(f"{3:032x}-other", managed_by="another program"),
         {"metadata": {"name": "no-labels", "creationTimestamp": OLD}, "data": {"sealed": "AAAA"}},
     ]
-    kubernetes.plant(kubernetes_namespace, map(planted, used[2 * PAGE :] + orphans))
+    kubernetes.plant(kubernetes_namespace, map(planted, used[2 * PAGE_SIZE :] + orphans))
     kubernetes.plant(kubernetes_namespace, foreign)
     faulty.seen.clear()
     batches: list[int] = []
@@ -96,8 +96,8 @@ def test_many_pages(
 
     reports: list[Report] = []
     peak = peak_of(lambda: reports.append(reconcile(faulty_store, in_use)))
-    assert reports == [Report(20 * PAGE, 50, 50)]
-    assert batches == [*[PAGE] * 20, 50]  # and the orphans once more
+    assert reports == [Report(20 * PAGE_SIZE, 50, 50)]
+    assert batches == [*[PAGE_SIZE] * 20, 50]  # and the orphans once more
     left = set(kubernetes.names(kubernetes_namespace))
     assert left == {f"fugata-{name}" for name in used} | {
         manifest["metadata"]["name"] for manifest in foreign
@@ -171,14 +171,14 @@ def test_what_is_left_of_a_value_in_pieces(
     kubernetes: KubernetesServer, kubernetes_namespace: str, store: KubernetesStore
 ) -> None:
     """Without its first piece it is listed by the others, and deleted whole."""
-    kept, left = store.new_name(3 * PIECE), store.new_name(3 * PIECE)
+    kept, left = store.new_name(3 * PIECE_SIZE), store.new_name(3 * PIECE_SIZE)
     for name in (kept, left):
-        store.put(name, bytes(3 * PIECE))
+        store.put(name, bytes(3 * PIECE_SIZE))
     kubernetes.age(kubernetes_namespace)
     kubernetes.delete_secret(kubernetes_namespace, f"fugata-{left}")
     rows([kept])
     assert reconcile(store, values_in_use, force=True) == Report(2, 1, 1)
-    assert store.get(kept) == bytes(3 * PIECE)
+    assert store.get(kept) == bytes(3 * PIECE_SIZE)
     assert len(kubernetes.names(kubernetes_namespace)) == 3
 
 

@@ -12,7 +12,7 @@ from tests.support.in_process.stores import kubernetes_store
 from tests.support.servers.kubernetes import KubernetesServer
 from vault_app.errors import StoreUnavailable, ValueMissing
 from vault_app.models import Installation
-from vault_app.stores.kubernetes import PIECE, KubernetesStore
+from vault_app.stores.kubernetes import PIECE_SIZE, KubernetesStore
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db]
 
@@ -44,7 +44,7 @@ def test_an_object_says_whose_it_is_and_can_not_be_changed(
 
 @pytest.mark.parametrize(
     ("size", "pieces"),
-    [(1, 1), (PIECE, 1), (PIECE + 1, 2), (10 * PIECE + 29, 11)],
+    [(1, 1), (PIECE_SIZE, 1), (PIECE_SIZE + 1, 2), (10 * PIECE_SIZE + 29, 11)],
 )
 def test_a_long_value_is_in_pieces(
     kubernetes: KubernetesServer,
@@ -61,7 +61,7 @@ def test_a_long_value_is_in_pieces(
 
 def test_a_name_for_another_size_is_refused(store: KubernetesStore) -> None:
     with pytest.raises(ValueError, match="another size"):
-        store.put(store.new_name(1), bytes(PIECE + 1))
+        store.put(store.new_name(1), bytes(PIECE_SIZE + 1))
 
 
 @pytest.mark.parametrize("written", [0, 1, 2, 3])
@@ -73,7 +73,7 @@ def test_a_put_that_breaks_off_leaves_no_half_value(
     written: int,
 ) -> None:
     """The first piece comes last; what came before it is listed, and deleted by its name."""
-    size = 4 * PIECE
+    size = 4 * PIECE_SIZE
     name = faulty_store.new_name(size)
     faulty.fail("answer", "POST", status=403, spare=written)
     with pytest.raises(StoreUnavailable):
@@ -94,7 +94,7 @@ def test_a_delete_that_breaks_off_is_finished_by_name(
     kubernetes_namespace: str,
     deleted: int,
 ) -> None:
-    name = put(faulty_store, bytes(4 * PIECE))
+    name = put(faulty_store, bytes(4 * PIECE_SIZE))
     faulty.fail("answer", "DELETE", status=403, spare=deleted)
     with pytest.raises(StoreUnavailable):
         faulty_store.delete(name)
@@ -109,7 +109,7 @@ def test_a_delete_that_breaks_off_is_finished_by_name(
 def test_the_listing_reads_no_value_and_pages(
     faulty_store: KubernetesStore, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", 2)
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE_SIZE", 2)
     names = sorted(put(faulty_store, bytes(100_000)) for _ in range(5))
     faulty.seen.clear()
     assert [kept.name for kept in faulty_store.list()] == names
@@ -123,15 +123,15 @@ def test_the_listing_reads_no_value_and_pages(
 def test_a_value_in_pieces_is_listed_once_also_where_a_page_ends_in_it(
     store: KubernetesStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", 3)
-    names = sorted(put(store, bytes(size)) for size in (1, 5 * PIECE, 5 * PIECE, 1))
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE_SIZE", 3)
+    names = sorted(put(store, bytes(size)) for size in (1, 5 * PIECE_SIZE, 5 * PIECE_SIZE, 1))
     assert [kept.name for kept in store.list()] == names
 
 
 def test_a_listing_outlives_its_snapshot(
     kubernetes: KubernetesServer, store: KubernetesStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE", 2)
+    monkeypatch.setattr("vault_app.stores.kubernetes.PAGE_SIZE", 2)
     names = sorted(put(store, b"sealed") for _ in range(7))
     listing = store.list()
     seen = [next(listing).name]

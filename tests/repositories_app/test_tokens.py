@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from fugata_core import tokens
-from fugata_core.access_tokens import is_access_token, new_access_token, shown
+from fugata_core.access_tokens import is_access_token, new_access_token, token_prefix
 from repositories_app import authentication
 from repositories_app.models import AccessToken
 from tests.repositories_app.support import Api, token_of
@@ -20,7 +20,7 @@ def test_what_a_token_looks_like() -> None:
     tokens = {new_access_token() for _ in range(1000)}
     assert len(tokens) == 1000
     assert all(is_access_token(token) and token.startswith("fgt_") for token in tokens)
-    assert all(len(token) - len(shown(token)) >= 22 for token in tokens)
+    assert all(len(token) - len(token_prefix(token)) >= 22 for token in tokens)
 
 
 def test_the_token_itself_is_not_kept() -> None:
@@ -60,7 +60,7 @@ def test_use_is_noted_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what the service itself wrote, of which SQLite keeps the text."""
     api = Api(token_of("alice"))
     api.list()
-    monkeypatch.setattr(authentication, "USE_NOTED_EVERY", timedelta(0))
+    monkeypatch.setattr(authentication, "LAST_USED_RESOLUTION", timedelta(0))
     seen = {used()}
     for _ in range(50):
         api.list()

@@ -1,4 +1,4 @@
-"""IdempotentRequest keys: the effect once, the answer again, and nothing that weakens the link."""
+"""Idempotency keys: the effect once, the answer again, and nothing that weakens the link."""
 
 import json
 import secrets
@@ -285,7 +285,7 @@ def test_the_page_can_be_asked_again(client: Client) -> None:
     made = share("on the page")
     page = client.get(f"/s/{made.share_id}").content.decode()
     key = page.split('name="idempotency_key" value="')[1].split('"')[0]
-    assert idempotency.checked_key(key)
+    assert idempotency.validate_key(key)
     for _ in range(2):
         answer = client.post(f"/s/{made.share_id}", {"idempotency_key": key})
         assert answer.status_code == 200

@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 from prometheus_client import REGISTRY
 
 from audit_app.actors import Actor
-from audit_app.guessing import wrong_guess
+from audit_app.guessing import refuse_wrong_token
 from fugata_core.errors import FugataError
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share
@@ -82,11 +82,11 @@ def test_expiry(actor: Actor) -> None:
 @pytest.mark.usefixtures("frozen_guesses")
 def test_guesses(actor: Actor) -> None:
     name = "fugata_wrong_guesses_total"
-    assert counted(lambda: wrong_guess(actor, counts=False), name) == {}
+    assert counted(lambda: refuse_wrong_token(actor, well_formed=False), name) == {}
     most = int(django_settings.GUESS_RATE.partition("/")[0])
     for _ in range(most):
-        assert counted(lambda: wrong_guess(actor, counts=True), name) == {"counted": 1}
-    assert counted(lambda: wrong_guess(actor, counts=True), name) == {"refused": 1}
+        assert counted(lambda: refuse_wrong_token(actor, well_formed=True), name) == {"counted": 1}
+    assert counted(lambda: refuse_wrong_token(actor, well_formed=True), name) == {"refused": 1}
 
 
 def calls(part: str, backend: str, operation: str) -> float:

@@ -33,7 +33,7 @@ def keyring(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """A keyring file with the key `old`."""
     path = tmp_path / "keyring"
     use_keyring_file(settings, path, monkeypatch)
-    monkeypatch.setattr(rewrap, "PAUSE", 0.0)
+    monkeypatch.setattr(rewrap, "PASS_PAUSE", 0.0)
     return path
 
 

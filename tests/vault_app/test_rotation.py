@@ -24,7 +24,7 @@ from vault_app.backends import key_provider
 from vault_app.keys import keyring as keyring_module
 from vault_app.keys.keyring import KeyringFile, Keys
 from vault_app.models import KeyEncryptionKey
-from vault_app.rotation import KeyInUse, KeysElsewhere, UnknownKey
+from vault_app.rotation import KeyInUse, KeysNotManaged, UnknownKey
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def keyring(
     """A keyring file with the key `old`."""
     path = tmp_path / "keyring"
     use_keyring_file(settings, path, monkeypatch)
-    monkeypatch.setattr(rewrap, "PAUSE", 0.0)
+    monkeypatch.setattr(rewrap, "PASS_PAUSE", 0.0)
     return KeyringFile(path)
 
 
@@ -100,7 +100,7 @@ def test_a_database_that_fails_before_the_key_is_recorded(
         raise RuntimeError("injected")
 
     with monkeypatch.context() as patch:
-        patch.setattr(keycheck, "record", failing)
+        patch.setattr(keycheck, "record_key", failing)
         with pytest.raises(RuntimeError):
             rotation.make_primary()
     assert recorded() == {"old"}
@@ -141,7 +141,7 @@ def test_two_rotations_at_once_lose_no_key(keyring: KeyringFile) -> None:
 
 def test_keys_of_the_environment_are_not_ours_to_rotate(settings: Settings) -> None:
     use_keys(settings, f"old:{A}")
-    with pytest.raises(KeysElsewhere) as raised:
+    with pytest.raises(KeysNotManaged) as raised:
         rotation.make_primary()
     for part in ("FUGATA_KEYS", "generate_key", "in front", "rewrap_keys", "retire_key"):
         assert part in str(raised.value)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 #: KMS's codes for bytes that it did not make, or made with another key or context.
-_UNFIT = {"InvalidCiphertextException", "IncorrectKeyException"}
+_DECRYPTION_ERRORS = {"InvalidCiphertextException", "IncorrectKeyException"}
 _REFUSALS = {
     "NotFoundException": "AWS KMS has no such key; see AWS_KMS_KEY_ID and AWS_REGION",
     "DisabledException": "the AWS KMS key is disabled",
@@ -84,11 +84,11 @@ class AwsKms(KeyProvider):
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key, wrapped by KMS under the first key."""
         header = form.header(self.primary)
-        return header + _ask(
+        return header + _call(
             lambda: self._client.encrypt(
                 KeyId=self._keys[self.primary],
                 Plaintext=data_key,
-                EncryptionContext=_bound(header, context),
+                EncryptionContext=_encryption_context(header, context),
             )["CiphertextBlob"]
         )
 
@@ -100,9 +100,11 @@ class AwsKms(KeyProvider):
             raise KeyUnavailable("AWS_KMS_KEY_ID does not list the key")
         if not rest:
             raise DecryptionFailed("the wrapped data key is too short")
-        return _ask(
+        return _call(
             lambda: self._client.decrypt(
-                KeyId=key, CiphertextBlob=rest, EncryptionContext=_bound(header, context)
+                KeyId=key,
+                CiphertextBlob=rest,
+                EncryptionContext=_encryption_context(header, context),
             )["Plaintext"]
         )
 
@@ -116,11 +118,11 @@ def _region_of(key: str) -> str | None:
     return parts[3] if len(parts) > 3 else None
 
 
-def _bound(header: bytes, context: bytes) -> dict[str, str]:
+def _encryption_context(header: bytes, context: bytes) -> dict[str, str]:
     return {"fugata": hashlib.sha256(header + context).hexdigest()}
 
 
-def _ask(call: Callable[[], bytes]) -> bytes:
+def _call(call: Callable[[], bytes]) -> bytes:
     """Return KMS's answer, retrying once if a connection broke. Raises VaultError."""
     try:
         try:
@@ -128,7 +130,7 @@ def _ask(call: Callable[[], bytes]) -> bytes:
         except _BROKEN:
             return call()
     except exceptions.ClientError as error:
-        raise _translated(error) from None
+        raise _to_vault_error(error) from None
     except (exceptions.NoCredentialsError, exceptions.CredentialRetrievalError):
         raise KeyUnavailable("there are no AWS credentials") from None
     except KeyError:
@@ -137,9 +139,9 @@ def _ask(call: Callable[[], bytes]) -> bytes:
         raise KeyUnavailable("AWS KMS can't be reached; see AWS_REGION") from None
 
 
-def _translated(error: exceptions.ClientError) -> VaultError:
+def _to_vault_error(error: exceptions.ClientError) -> VaultError:
     """Return the VaultError to raise; AWS's text is never repeated."""
     code = error.response.get("Error", {}).get("Code", "")
-    if code in _UNFIT:
+    if code in _DECRYPTION_ERRORS:
         return DecryptionFailed("the wrapped data key does not open")
     return KeyUnavailable(_REFUSALS.get(code, "AWS KMS failed"))

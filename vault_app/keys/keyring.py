@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-_KEY = 32
+_KEY_SIZE = 32
 _KEY_ID = re.compile(r"[-._0-9A-Za-z]{1,64}", re.ASCII)
 _SHAPE = "FUGATA_KEYS: must be id:base64,id:base64,… with keys of 32 bytes in standard base64."
 
@@ -41,14 +41,14 @@ def _decoded(encoded: str) -> bytes:
         key = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if len(key) != _KEY:
+    if len(key) != _KEY_SIZE:
         raise ImproperlyConfigured(_SHAPE)
     return key
 
 
 def new_key() -> tuple[str, bytes]:
     """Return a new key and its id, `k` and 8 random hex digits."""
-    return f"k{os.urandom(4).hex()}", os.urandom(_KEY)
+    return f"k{os.urandom(4).hex()}", os.urandom(_KEY_SIZE)
 
 
 def as_text(keys: Keys) -> str:
@@ -63,7 +63,7 @@ def generate() -> str:
 
 
 #: What tells one state of a file from another.
-Signature = tuple[int, int, int]
+FileState = tuple[int, int, int]
 
 
 class KeyringFile:
@@ -76,7 +76,7 @@ class KeyringFile:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
 
-    def signature(self) -> Signature | None:
+    def state(self) -> FileState | None:
         """Return what changes when the file does; None if there is no file."""
         try:
             found = self.path.stat()

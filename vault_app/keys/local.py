@@ -17,14 +17,14 @@ from django.core.exceptions import ImproperlyConfigured
 from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys import wrapped as form
 from vault_app.keys.base import KeyProvider
-from vault_app.keys.keyring import KeyringFile, Signature, generate, parse
+from vault_app.keys.keyring import FileState, KeyringFile, generate, parse
 
 __all__ = ["LocalKeyring", "generate", "parse", "wrap_under"]
 
 #: Seconds that a process may take to notice that the file names another primary.
 RELOAD_INTERVAL = 1.0
-_NONCE = 12
-_KEY = 32
+_NONCE_SIZE = 12
+_KEY_SIZE = 32
 
 Ciphers = Mapping[str, AESGCM]
 logger = logging.getLogger(__name__)
@@ -40,18 +40,18 @@ class LocalKeyring(KeyProvider):
 
     def __init__(self, keys: str = "", file: str | Path = "") -> None:
         self.file = None if keys else KeyringFile(Path(file))
-        self._signature: Signature | None = self.file.signature() if self.file else None
+        self._file_state: FileState | None = self.file.state() if self.file else None
         self._reload_at = time.monotonic() + RELOAD_INTERVAL
-        self._ring = _ciphers(self.file.keys() if self.file else parse(keys))
+        self._ring = _build_ring(self.file.keys() if self.file else parse(keys))
 
     @property
     def primary(self) -> str:
         """The id of the first key of the ring."""
-        return _first(self._ciphers())
+        return _first(self._current_ring())
 
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key wrapped under the first key of the ring."""
-        ring = self._ciphers()
+        ring = self._current_ring()
         primary = _first(ring)
         return _wrap(ring[primary], primary, data_key, context)
 
@@ -59,13 +59,15 @@ class LocalKeyring(KeyProvider):
         """Return the data key, using the key that the wrapped form names."""
         key_id, header, rest = form.split(wrapped)
         try:
-            return self._cipher(key_id).decrypt(rest[:_NONCE], rest[_NONCE:], header + context)
+            return self._cipher(key_id).decrypt(
+                rest[:_NONCE_SIZE], rest[_NONCE_SIZE:], header + context
+            )
         except (InvalidTag, ValueError):
             raise DecryptionFailed("the wrapped data key does not open") from None
 
     def check(self) -> None:
-        """Raise KeyUnavailable if the ring is empty."""
-        self.unwrap(self.wrap(bytes(_KEY), b"check"), b"check")
+        """Raise KeyUnavailable unless a data key survives wrapping and unwrapping."""
+        self.unwrap(self.wrap(bytes(_KEY_SIZE), b"check"), b"check")
 
     def _cipher(self, key_id: str) -> AESGCM:
         if key_id not in self._ring:
@@ -75,7 +77,7 @@ class LocalKeyring(KeyProvider):
             raise KeyUnavailable("the keyring lacks the key that wrapped this data key")
         return cipher
 
-    def _ciphers(self) -> Ciphers:
+    def _current_ring(self) -> Ciphers:
         if time.monotonic() >= self._reload_at:
             self._reload()
         return self._ring
@@ -83,16 +85,16 @@ class LocalKeyring(KeyProvider):
     def _reload(self) -> None:
         """Reload the file if it has changed."""
         self._reload_at = time.monotonic() + RELOAD_INTERVAL
-        signature = self.file.signature() if self.file else None
-        if self.file is None or signature == self._signature:
+        state = self.file.state() if self.file else None
+        if self.file is None or state == self._file_state:
             return
-        self._signature = signature
+        self._file_state = state
         try:
             keys = self.file.keys()
         except (OSError, ValueError, ImproperlyConfigured):
             keys = {}
         if keys:
-            self._ring = _ciphers(keys)
+            self._ring = _build_ring(keys)
         else:  # the keys in memory are worth more than a damaged file
             logger.error("the keyring file is missing or damaged; the keys read before stay in use")
 
@@ -103,11 +105,11 @@ def wrap_under(key_id: str, key: bytes, data_key: bytes, context: bytes) -> byte
 
 
 def _wrap(cipher: AESGCM, key_id: str, data_key: bytes, context: bytes) -> bytes:
-    header, nonce = form.header(key_id), os.urandom(_NONCE)
+    header, nonce = form.header(key_id), os.urandom(_NONCE_SIZE)
     return header + nonce + cipher.encrypt(nonce, data_key, header + context)
 
 
-def _ciphers(keys: Mapping[str, bytes]) -> Ciphers:
+def _build_ring(keys: Mapping[str, bytes]) -> Ciphers:
     return {name: AESGCM(key) for name, key in keys.items()}
 
 

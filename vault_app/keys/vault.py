@@ -27,7 +27,12 @@ from vault_app.keys.base import KeyProvider
 
 _CIPHERTEXT = re.compile(r"vault:v([0-9]{1,9}):([A-Za-z0-9+/]+={0,2})", re.ASCII)
 #: Transit's errors (400) for bytes that it did not make, or made with other associated data.
-_UNFIT = ("invalid ciphertext", "message authentication failed", "illegal base64", "invalid length")
+_DECRYPTION_ERRORS = (
+    "invalid ciphertext",
+    "message authentication failed",
+    "illegal base64",
+    "invalid length",
+)
 #: Its errors (400) for an unavailable key, with our message for each.
 _NO_KEY = {
     "encryption key not found": "Vault has no such key; see VAULT_TRANSIT_KEY",
@@ -85,16 +90,16 @@ class VaultTransit(KeyProvider):
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key, wrapped by Vault under the first key's newest version."""
         header = form.header(self.primary)
-        answer = self._ask(
+        answer = self._call(
             self._client.secrets.transit.encrypt_data,
             name=self._names[self.primary],
-            plaintext=_text(data_key),
-            associated_data=_text(header + context),
+            plaintext=_b64encode(data_key),
+            associated_data=_b64encode(header + context),
         )
         match = _CIPHERTEXT.fullmatch(str(answer.get("ciphertext")))
         if match is None:
             raise KeyUnavailable("Vault's answer makes no sense")
-        return header + int(match[1]).to_bytes(4) + _bytes(match[2])
+        return header + int(match[1]).to_bytes(4) + _b64decode(match[2])
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, unwrapped by Vault."""
@@ -102,31 +107,31 @@ class VaultTransit(KeyProvider):
         version = int.from_bytes(rest[:4])
         if len(rest) < 5 or version == 0:  # Vault treats 0 as 1
             raise DecryptionFailed("the wrapped data key has an unknown format")
-        answer = self._ask(
+        answer = self._call(
             self._client.secrets.transit.decrypt_data,
-            name=self._key_named(key_id),
-            ciphertext=f"vault:v{version}:{_text(rest[4:])}",
-            associated_data=_text(header + context),
+            name=self._vault_key_name(key_id),
+            ciphertext=f"vault:v{version}:{_b64encode(rest[4:])}",
+            associated_data=_b64encode(header + context),
         )
-        return _bytes(str(answer.get("plaintext")))
+        return _b64decode(str(answer.get("plaintext")))
 
     def check(self) -> None:
         """Raise KeyUnavailable unless Vault can wrap right now."""
         self.wrap(bytes(32), b"check")
 
-    def _key_named(self, key_id: str) -> str:
+    def _vault_key_name(self, key_id: str) -> str:
         """Return the key's name in Vault; an unlisted key may belong to somebody else."""
         name = self._names.get(key_id)
         if name is None:
             raise KeyUnavailable("VAULT_TRANSIT_KEY does not list the key, or not on this mount")
         return name
 
-    def _ask(self, method: Callable[..., Any], **fields: str) -> dict[str, Any]:
+    def _call(self, method: Callable[..., Any], **fields: str) -> dict[str, Any]:
         """Return the data of Vault's answer. Raises KeyUnavailable, DecryptionFailed."""
         try:
-            answer = self._twice(lambda: method(mount_point=self._access.mount, **fields))
+            answer = self._with_retry(lambda: method(mount_point=self._access.mount, **fields))
         except exceptions.VaultError as error:
-            raise _translated(error) from None
+            raise _to_vault_error(error) from None
         except (requests.RequestException, OSError):
             raise KeyUnavailable("Vault can't be reached; see VAULT_ADDR") from None
         data = answer.get("data") if isinstance(answer, dict) else None
@@ -134,8 +139,8 @@ class VaultTransit(KeyProvider):
             raise KeyUnavailable("Vault's answer makes no sense; is VAULT_ADDR its address?")
         return data
 
-    def _twice(self, call: Callable[[], Any]) -> Any:
-        """Call, and retry once if an idle connection was closed or the token was renewed."""
+    def _with_retry(self, call: Callable[[], Any]) -> Any:
+        """Call, and retry once if the connection broke or the token was renewed."""
         try:
             return call()
         except requests.Timeout:
@@ -143,11 +148,11 @@ class VaultTransit(KeyProvider):
         except requests.ConnectionError:
             return call()
         except exceptions.Forbidden:
-            if not self._has_another_token():
+            if not self._reload_token():
                 raise
             return call()
 
-    def _has_another_token(self) -> bool:
+    def _reload_token(self) -> bool:
         """Reload the token file, which an agent renews; return whether the token changed."""
         if not self._access.token_file:
             return False
@@ -177,7 +182,7 @@ def _client(access: VaultAccess) -> hvac.Client:
     )
 
 
-def _translated(error: exceptions.VaultError) -> VaultError:
+def _to_vault_error(error: exceptions.VaultError) -> VaultError:
     """Return the VaultError to raise; Vault's text is never repeated: it may hold what was sent."""
     if not isinstance(error, exceptions.InvalidRequest):
         return KeyUnavailable(_REFUSALS.get(type(error), "Vault failed"))
@@ -185,16 +190,16 @@ def _translated(error: exceptions.VaultError) -> VaultError:
     for part, sentence in _NO_KEY.items():
         if part in said:
             return KeyUnavailable(sentence)
-    if any(part in said for part in _UNFIT):
+    if any(part in said for part in _DECRYPTION_ERRORS):
         return DecryptionFailed("the wrapped data key does not open")
     return KeyUnavailable("Vault did not understand the request")
 
 
-def _text(data: bytes) -> str:
+def _b64encode(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _bytes(text: str) -> bytes:
+def _b64decode(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -19,13 +19,13 @@ from vault_app.stores.base import StoredObject, ValueStore
 from vault_app.stores.kubernetes_api import Page, SecretsApi, configuration
 
 #: Bytes in an object: the limit of a Secret's data (MaxSecretSize in Kubernetes' core/v1).
-PIECE = 2**20
+PIECE_SIZE = 2**20
 #: Objects per page of a listing.
-PAGE = 500
+PAGE_SIZE = 500
 #: Timeout of the health probe, in seconds.
-PROBE = 2.0
+PROBE_TIMEOUT = 2.0
 _PREFIX = "fugata-"
-_KEY = "sealed"
+_DATA_KEY = "sealed"
 
 
 @cache
@@ -64,49 +64,49 @@ class KubernetesStore(ValueStore):
 
     def new_name(self, size: int) -> str:
         """Return a new name, which says how many pieces a value of that size has."""
-        pieces = max(-(-size // PIECE), 1)
+        pieces = _piece_count(size)
         return super().new_name(size) + (f"-{pieces}" if pieces > 1 else "")
 
     def put(self, name: str, sealed: bytes) -> None:
         """Create the objects, the first piece last: once it exists, the value is complete."""
-        objects = _objects(name)
-        if max(-(-len(sealed) // PIECE), 1) != len(objects):
+        objects = _object_names(name)
+        if _piece_count(len(sealed)) != len(objects):
             raise ValueError("the name was given for a value of another size")
         deadline = self._deadline()
         for number in reversed(range(len(objects))):
-            piece = sealed[number * PIECE : (number + 1) * PIECE]
+            piece = sealed[number * PIECE_SIZE : (number + 1) * PIECE_SIZE]
             self._create(objects[number], piece, deadline)
 
     def _create(self, name: str, piece: bytes, deadline: float) -> None:
         metadata = {"name": name, "labels": self._labels}
         manifest = {"apiVersion": "v1", "kind": "Secret", "immutable": True}
-        manifest |= {"metadata": metadata, "data": {_KEY: piece}}
+        manifest |= {"metadata": metadata, "data": {_DATA_KEY: piece}}
         if self._api.create(manifest, deadline):
             return
         # Created by an attempt of ours whose answer was lost, or by somebody else.
-        if self._api.read(name, deadline) != {_KEY: piece}:
+        if self._api.read(name, deadline) != {_DATA_KEY: piece}:
             raise StoreUnavailable("an object of that name is there with another content")
 
     def get(self, name: str) -> bytes:
         """Return the pieces, joined."""
         deadline = self._deadline()
-        return b"".join([self._piece(each, deadline) for each in _objects(name)])
+        return b"".join([self._piece(each, deadline) for each in _object_names(name)])
 
     def _piece(self, name: str, deadline: float) -> bytes:
         data = self._api.read(name, deadline)
-        if data is None or _KEY not in data:
+        if data is None or _DATA_KEY not in data:
             raise ValueMissing("no value of that name")
-        return data[_KEY]
+        return data[_DATA_KEY]
 
     def delete(self, name: str, within: float | None = None) -> None:
         """Delete the objects, the first piece first; any leftover pieces are still listed."""
         deadline = self._deadline(within)
-        for each in _objects(name):
+        for each in _object_names(name):
             self._api.delete(each, deadline)
 
     def check(self) -> None:
         """Read an object that never exists: this tests the server, its store and our rights."""
-        self._api.read(f"{_PREFIX}check", self._deadline(PROBE))
+        self._api.read(f"{_PREFIX}check", self._deadline(PROBE_TIMEOUT))
 
     def list(self) -> Iterator[StoredObject]:
         """Yield each value once, in name order, from its objects' metadata.
@@ -129,13 +129,17 @@ class KubernetesStore(ValueStore):
         selector = ",".join(f"{label}={value}" for label, value in self._labels.items())
         start = ""
         while True:
-            page = self._api.page(selector, PAGE, start, self._deadline())
+            page = self._api.page(selector, PAGE_SIZE, start, self._deadline())
             yield page
             if not (start := page.next):
                 return
 
 
-def _objects(name: str) -> list[str]:
+def _piece_count(size: int) -> int:
+    return max(-(-size // PIECE_SIZE), 1)
+
+
+def _object_names(name: str) -> list[str]:
     """Return the names of a value's objects, the first piece's first."""
     _, _, pieces = name.partition("-")
     count = int(pieces) if pieces.isdecimal() else 1

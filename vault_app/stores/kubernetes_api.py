@@ -26,15 +26,15 @@ from vault_app.errors import StoreUnavailable
 T = TypeVar("T")
 
 #: Connect timeout in seconds; the rest of the time is for the response.
-CONNECT = 3.0
+CONNECT_TIMEOUT = 3.0
 #: Attempts per call at most, and the first pause between two (seconds), which doubles.
 ATTEMPTS = 4
-PAUSE = 0.1
-_PIECE = 2**18
+FIRST_BACKOFF = 0.1
+_CHUNK_SIZE = 2**18
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 #: Statuses worth a retry (429: too many requests; 5xx: a passing server error).
-_PASSING = frozenset({429, 500, 502, 503, 504})
+_TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 _REMEDIES = {
     401: "are the credentials in KUBECONFIG, or the pod's token, valid?",
     403: "does the Role of deploy/kubernetes apply to this identity?",
@@ -165,7 +165,7 @@ class SecretsApi:
     def _ask(self, call: _Call, deadline: float) -> _Answer:
         """Return an accepted answer, retrying: all of our calls are safe to repeat."""
         for attempt in itertools.count(1):
-            pause, final = PAUSE * 2 ** (attempt - 1), False
+            pause, final = FIRST_BACKOFF * 2 ** (attempt - 1), False
             try:
                 answer = self._once(call, deadline)
             except (HTTPError, OSError, config.ConfigException) as error:
@@ -173,7 +173,7 @@ class SecretsApi:
             else:
                 if answer.status in call.accepted:
                     return answer
-                trouble, final = _refusal(call, answer), answer.status not in _PASSING
+                trouble, final = _refusal(call, answer), answer.status not in _TRANSIENT_STATUSES
                 pause = _retry_after(answer) or pause
             if final or attempt == ATTEMPTS or time.monotonic() + pause >= deadline:
                 break
@@ -187,7 +187,7 @@ class SecretsApi:
             self._client.configuration.host + call.path,
             body=call.body,
             headers=self._headers(call),
-            timeout=Timeout(connect=min(CONNECT, left), read=left),
+            timeout=Timeout(connect=min(CONNECT_TIMEOUT, left), read=left),
             redirect=False,
             preload_content=False,
         )
@@ -203,7 +203,7 @@ class SecretsApi:
 def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
     """Return the body; a server that trickles it is cut off at the deadline."""
     pieces = []
-    while piece := response.read1(_PIECE):
+    while piece := response.read1(_CHUNK_SIZE):
         pieces.append(piece)
         left = deadline - time.monotonic()
         connection = response.connection

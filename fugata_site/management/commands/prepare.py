@@ -44,7 +44,7 @@ class Command(BaseCommand):
             if check_only:
                 _wait_until_migrated(wait)
             else:
-                with _for_its_owner_alone():
+                with _private_umask():
                     call_command("migrate", verbosity=0, interactive=False)
                 self._generate_keyring()
             keycheck.verify()
@@ -78,7 +78,7 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _for_its_owner_alone() -> Iterator[None]:
+def _private_umask() -> Iterator[None]:
     """Create files, such as SQLite's, with access for their owner alone, in any folder."""
     before = os.umask(0o077)
     try:
@@ -95,7 +95,7 @@ def _wait_until_migrated(seconds: int) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if _migrated():
+            if _is_migrated():
                 return
             problem: Exception = CommandError(
                 "The database is not migrated. Run: python manage.py prepare"
@@ -108,6 +108,6 @@ def _wait_until_migrated(seconds: int) -> None:
         time.sleep(min(1.0, max(deadline - time.monotonic(), 0.0)))
 
 
-def _migrated() -> bool:
+def _is_migrated() -> bool:
     executor = MigrationExecutor(connection)
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -30,11 +30,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         os.umask(0o077)  # for all that the children write
         self._prepare()
-        _refuse_a_taken_port()
+        _check_port_is_free()
         folder.claim("all")  # for the children; the web processes serve the metrics of all
         # Large blocks are returned to the system when they are freed, even after many of them.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
-        address = settings.PUBLIC_URL or f"http://{_shown(settings.HOST)}:{settings.PORT}"
+        address = settings.PUBLIC_URL or f"http://{_display_host(settings.HOST)}:{settings.PORT}"
         self._say(f"Fugata is starting on {address} (Ctrl-C ends it)")
         if not Repository.objects.exists():
             self._say(_NO_REPOSITORY.format(python=os.path.relpath(sys.executable)))
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _refuse_a_taken_port() -> None:
+def _check_port_is_free() -> None:
     family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -70,5 +70,5 @@ def _refuse_a_taken_port() -> None:
             ) from None
 
 
-def _shown(host: str) -> str:
+def _display_host(host: str) -> str:
     return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host  # noqa: S104

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="replace what is there")
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
-        """Restore the back-up. Raises CommandError; then no row was changed."""
+        """Restore the back-up. Raises CommandError: then at most the identity was replaced."""
         call_command("migrate", verbosity=0, interactive=False)
         progress = Progress(self.stderr)
         try:

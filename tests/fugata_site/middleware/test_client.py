@@ -9,7 +9,7 @@ from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
 from fugata_core.requests import FugataRequest
-from fugata_site.middleware.client import ClientMiddleware, forwarded_client, hashes
+from fugata_site.middleware.client import ClientMiddleware, client_keys, forwarded_client
 
 PROXY, INNER, SIX = "10.0.0.1", "10.255.0.9", "2001:db8:ffff::1"
 
@@ -91,7 +91,7 @@ def client_of(peer: str, forwarded: str | None = None) -> tuple[bytes, str]:
     ],
 )
 def test_the_client(peer: str, forwarded: str | None, client: str) -> None:
-    assert client_of(peer, forwarded) == hashes(client)
+    assert client_of(peer, forwarded) == client_keys(client)
 
 
 def test_a_very_long_chain() -> None:
@@ -113,22 +113,22 @@ def test_a_very_long_chain() -> None:
     ],
 )
 def test_what_is_counted_together(one: str, other: str, same: bool) -> None:
-    assert (hashes(one)[1] == hashes(other)[1]) is same
+    assert (client_keys(one)[1] == client_keys(other)[1]) is same
 
 
 def test_the_trail_tells_neighbours_apart() -> None:
-    one, other = hashes("2001:db8::1"), hashes("2001:db8::2")
+    one, other = client_keys("2001:db8::1"), client_keys("2001:db8::2")
     assert one[1] == other[1]
     assert one[0] != other[0]
 
 
 def test_hashes_are_keyed_and_name_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    digest, bucket = hashes("192.0.2.1")
+    digest, bucket = client_keys("192.0.2.1")
     assert len(digest) == 16
     assert "192.0.2.1" not in bucket
-    hashes.cache_clear()
-    monkeypatch.setattr("fugata_site.middleware.client._KEY", b"another key")
-    assert hashes("192.0.2.1") != (digest, bucket)
+    client_keys.cache_clear()
+    monkeypatch.setattr("fugata_site.middleware.client._HASH_KEY", b"another key")
+    assert client_keys("192.0.2.1") != (digest, bucket)
 
 
 @pytest.mark.parametrize(
@@ -150,5 +150,5 @@ def test_the_forwarded_scheme(peer: str, proto: str | None, secure: bool) -> Non
 
 def test_without_trusted_proxies_nobody_is_believed(settings: Settings) -> None:
     settings.TRUSTED_PROXIES = []
-    assert client_of("127.0.0.1", "192.0.2.1") == hashes("127.0.0.1")
+    assert client_of("127.0.0.1", "192.0.2.1") == client_keys("127.0.0.1")
     assert not passed("127.0.0.1", **{"x-forwarded-proto": "https"}).is_secure()

@@ -44,7 +44,7 @@ def configure(
 ) -> tuple[key_services.Backend, dict[str, key_services.Backend]]:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    return key_services.configured({"keys": "", "file": "keyring"}, 8)
+    return key_services.key_providers({"keys": "", "file": "keyring"}, 8)
 
 
 def test_local_alone_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

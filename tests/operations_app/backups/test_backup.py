@@ -23,7 +23,7 @@ from tests.operations_app.backups.conftest import Everything
 from tests.repositories_app.support import opened
 from tests.secrets_app.support import share
 from tests.support.in_process.doubles import MemoryStore
-from vault_app.deletion_hold import DeletionHoldLost, deletions_held, is_deletion_held
+from vault_app.deletion_hold import DeletionHoldLost, hold_deletions, is_deletion_held
 from vault_app.models import DeletionHold, Installation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,7 +115,7 @@ def test_what_changes_meanwhile_is_consistent(
 def test_a_hold_holds_deletions_and_ends(fill: Fill, remote_store: MemoryStore) -> None:
     everything = fill()
     before = len(remote_store.values)
-    with deletions_held():
+    with hold_deletions():
         assert is_deletion_held()
         reveal_share(everything.once.share_id, SERVICE)
         assert len(remote_store.values) == before

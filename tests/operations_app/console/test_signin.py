@@ -152,7 +152,7 @@ def test_the_table_has_a_digest_of_the_key() -> None:
     answer = sign_in()
     key = answer.cookies["admin"].value
     kept = Session.objects.get()
-    assert kept.session_key == SessionStore.stored(key)
+    assert kept.session_key == SessionStore.hash_key(key)
     assert key not in kept.session_key + kept.session_data
     visitor = Client()
     visitor.cookies["admin"] = kept.session_key

@@ -61,7 +61,7 @@ def test_the_database_in_use_has_its_own() -> None:
 
 def test_a_live_token(access: AccessTable) -> None:
     token, made = create_access_token("rita", TokenScope(read_only=True))
-    known = access.token(tokens.digest(token))
+    known = access.find_token(tokens.digest(token))
     assert known is not None
     assert known.digest == tokens.digest(token)
     caller = known.caller
@@ -79,14 +79,14 @@ def test_ends_of_tokens(access: AccessTable, field: str, seconds: int, live: boo
     token, made = create_access_token("rita", TokenScope())
     at = datetime.now(UTC) + timedelta(seconds=seconds)
     AccessToken.objects.filter(pk=made.pk).update(**{field: at})
-    assert (access.token(tokens.digest(token)) is not None) is live
+    assert (access.find_token(tokens.digest(token)) is not None) is live
 
 
 def test_a_user_who_may_not_sign_in(access: AccessTable) -> None:
     token = token_of("rita")
     User.objects.filter(username="rita").update(is_active=False)
-    assert access.token(tokens.digest(token)) is None
-    assert access.token(b"x" * 32) is None
+    assert access.find_token(tokens.digest(token)) is None
+    assert access.find_token(b"x" * 32) is None
 
 
 @pytest.mark.parametrize(
@@ -102,16 +102,16 @@ def test_a_user_who_may_not_sign_in(access: AccessTable) -> None:
 def test_membership(access: AccessTable, username: str, repository: str, role: str | None) -> None:
     user = User.objects.get(username=username).pk
     wanted = (opened(repository).id, role) if role else None
-    assert access.membership(repository, user, None) == wanted
+    assert access.find_membership(repository, user, None) == wanted
 
 
 def test_a_narrowed_token_reaches_its_own(access: AccessTable) -> None:
     alice = User.objects.get(username="alice").pk
     here = create_access_token("alice", TokenScope(repositories=[REPOSITORY]))[1].pk
     elsewhere = create_access_token("alice", TokenScope(repositories=[OTHERS]))[1].pk
-    assert access.membership(REPOSITORY, alice, here) == (opened().id, "owner")
-    assert access.membership(REPOSITORY, alice, elsewhere) is None
-    assert access.membership(OTHERS, alice, elsewhere) is None
+    assert access.find_membership(REPOSITORY, alice, here) == (opened().id, "owner")
+    assert access.find_membership(REPOSITORY, alice, elsewhere) is None
+    assert access.find_membership(OTHERS, alice, elsewhere) is None
 
 
 # --- Secrets -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from audit_app.actors import SERVICE
 from fugata_core import tokens
 from secrets_app import tasks
+from secrets_app.actions import purge
 from secrets_app.actions.purge import count_expired, purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
@@ -77,7 +78,7 @@ def test_the_task() -> None:
 
 def test_the_task_leaves_the_rest_to_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "BUDGET", -1.0)
-    monkeypatch.setattr(tasks, "purge", lambda: purge_expired(batch=1))
+    monkeypatch.setattr(purge, "purge_expired", lambda: purge_expired(batch=1))
     expired_shares(3)
     assert [tasks.purge_expired() for _ in range(4)] == [1, 1, 1, 0]
 

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             return None
         try:
             made = rotation.make_primary()
-        except rotation.KeysElsewhere as error:
+        except rotation.KeysNotManaged as error:
             raise CommandError(str(error)) from error
         except (OSError, ImproperlyConfigured) as error:
             raise CommandError(f"The keyring file can't be written: {error}") from error
