@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 
 from audit_app.models import AuditEvent
-from fugata_core.admin.formats import second, short
+from fugata_core.admin.formats import digest_prefix, to_the_second
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
@@ -126,7 +126,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     @admin.display(description="at (UTC)")
     def moment(self, event: AuditEvent) -> str:
         """Return when it happened."""
-        return second(event.at)
+        return to_the_second(event.at)
 
     @admin.display(description="who")
     def who(self, event: AuditEvent) -> str:
@@ -136,15 +136,15 @@ class AuditEventAdmin(ReadOnlyAdmin):
     @admin.display(description="client")
     def client(self, event: AuditEvent) -> str:
         """Return what stands for the client's address: a part of its keyed hash."""
-        return f"client {short(event.address_hash)[:8]}" if event.address_hash else ""
+        return f"client {digest_prefix(event.address_hash)[:8]}" if event.address_hash else ""
 
     @admin.display(description="about")
     def about(self, event: AuditEvent) -> str:
         """Return the share, by its digest, or the repository and key."""
         place = "/".join(filter(None, (event.repository, event.secret_key)))
-        return place or short(event.share_digest)
+        return place or digest_prefix(event.share_digest)
 
     @admin.display(description="share")
     def share(self, event: AuditEvent) -> str:
         """Return the digest that shares are searched by."""
-        return short(event.share_digest)
+        return digest_prefix(event.share_digest)

@@ -201,7 +201,7 @@ def measure(sites: Sites, size: str, connections: int, count: int) -> Row:
     )
 
 
-def rounds_of(rows: list[Row]) -> Row:
+def medians_of(rows: list[Row]) -> Row:
     """Return the medians over the rounds for one size and number of connections."""
     fields = {name: median(getattr(row, name) for row in rows) for name in asdict(rows[0])
               if name not in ("size", "connections", "errors")}  # fmt: skip
@@ -230,7 +230,7 @@ def run(options: argparse.Namespace) -> list[Row]:
                 found.setdefault((size, connections), []).append(row)
                 say(f"  {size:6} x {connections:2}: set {row.set_of_limit:.2f} of the limit,"
                     f" read {row.read_of_limit:.2f}")  # fmt: skip
-        return [rounds_of(rows) for rows in found.values()]
+        return [medians_of(rows) for rows in found.values()]
 
 
 def _combinations(requests: int) -> Iterator[tuple[str, int, int]]:

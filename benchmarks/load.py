@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.loadgen import Driver
 from benchmarks.report import figure
-from benchmarks.runner import mistakes, say, spread
+from benchmarks.runner import count_errors, say, spread
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.servers import Servers, Site
 
@@ -57,7 +57,7 @@ def slice_of(site: Site, act: str, connections: int, requests: int) -> Row:
         done = driver.run(work.requests)
     finally:
         driver.close()
-    errors = mistakes(work, done, 0)
+    errors = count_errors(work, done, 0)
     shown = figure(done, errors)
     return Row(act, connections, shown.rate, shown.p50, shown.p99, sum(errors.values()))
 
@@ -77,7 +77,7 @@ def soak(site: Site, minutes: float, connections: int) -> list[Memory]:
         samples.append((took, memory_of(site)))
         say(f"  {took:4.0f} s: {done.rate:5,.0f} {act}s a second, {samples[-1][1]} MiB")
         if took > 60 * minutes:
-            return [_judged(samples, n, count, errors) for n in range(len(samples[0][1]))]
+            return [_summarized(samples, n, count, errors) for n in range(len(samples[0][1]))]
     raise AssertionError("turns never end")
 
 
@@ -86,7 +86,7 @@ def _in_turns() -> Iterator[str]:
         yield from ACTS
 
 
-def _judged(
+def _summarized(
     samples: list[tuple[float, list[float]]], number: int, count: int, errors: int
 ) -> Memory:
     first = max(sizes[number] for took, sizes in samples if took <= 60 or took == samples[0][0])

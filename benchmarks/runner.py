@@ -30,7 +30,7 @@ def rotated(scenarios: Sequence[Scenario], by: int) -> list[Scenario]:
     return [*scenarios[start:], *scenarios[:start]]
 
 
-def right(work: Work, index: int, body: bytes) -> bool:
+def has_right_body(work: Work, index: int, body: bytes) -> bool:
     """Return whether a 2xx has the right body; one that can't be parsed does not."""
     try:
         return work.is_right(index, body)
@@ -38,11 +38,11 @@ def right(work: Work, index: int, body: bytes) -> bool:
         return False
 
 
-def mistakes(work: Work, done: Slice, offset: int) -> Counter[str]:
+def count_errors(work: Work, done: Slice, offset: int) -> Counter[str]:
     """Count answers that are not a 2xx, and those that are but have the wrong body."""
     errors = done.errors()
     for index, (status, body) in enumerate(zip(done.statuses, done.bodies, strict=True)):
-        if 200 <= status < 300 and not right(work, offset + index, body):
+        if 200 <= status < 300 and not has_right_body(work, offset + index, body):
             errors["wrong answer"] += 1
     return errors
 
@@ -83,7 +83,7 @@ def measure(scenario: Scenario, servers: Servers, plan: Plan) -> Figure:
         timed = driver.run(work.requests[plan.warmup :])
     finally:
         driver.close()
-    errors = mistakes(work, warm, 0) + mistakes(work, timed, plan.warmup)
+    errors = count_errors(work, warm, 0) + count_errors(work, timed, plan.warmup)
     return figure(timed, errors)
 
 

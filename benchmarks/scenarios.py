@@ -65,7 +65,7 @@ def set_request(index: int) -> bytes:
     return render("POST", "/", form, FORM_TYPE, JSON_TYPE)
 
 
-def beforehand(driver: Driver, requests: Sequence[bytes]) -> list[bytes]:
+def prepare_all(driver: Driver, requests: Sequence[bytes]) -> list[bytes]:
     """Send the requests that set a slice up, and return the bodies. Raises SystemExit on errors."""
     done = driver.run(requests)
     if done.errors():
@@ -89,7 +89,7 @@ def create(driver: Driver, count: int) -> Work:
 
 def open_once(driver: Driver, count: int) -> Work:
     """Open `count` one-time shares that were created beforehand, each once."""
-    made = beforehand(driver, [create_request(i) for i in range(count)])
+    made = prepare_all(driver, [create_request(i) for i in range(count)])
     return Work(
         [render("GET", f"/secrets/{json.loads(body)['id']}") for body in made],
         lambda i, body: json.loads(body)["content"] == content(i),
@@ -103,7 +103,7 @@ def snappass_set(driver: Driver, count: int) -> Work:
 
 def snappass_get(driver: Driver, count: int) -> Work:
     """Reveal `count` passwords in SnapPass, each once, as its button does."""
-    made = beforehand(driver, [set_request(i) for i in range(count)])
+    made = prepare_all(driver, [set_request(i) for i in range(count)])
     return Work(
         [render("POST", urlsplit(json.loads(body)["link"]).path) for body in made],
         lambda i, body: content(i).encode() in body,

@@ -21,7 +21,7 @@ import psutil
 from benchmarks.loadgen import Address, Driver
 from benchmarks.processes import ROOT, environment, free_port, running, status_of, tail
 from benchmarks.runner import say
-from benchmarks.scenarios import JSON_TYPE, beforehand, create_request, render
+from benchmarks.scenarios import JSON_TYPE, create_request, prepare_all, render
 
 RESULT = Path(__file__).parent / "results" / "start.json"
 #: Kinds of requests, with creates counted twice; each is an equal part of the total.
@@ -115,7 +115,7 @@ def mixed(driver: Driver, token: str, count: int) -> list[bytes]:
     A share whose page is requested is not opened: another connection might open it first.
     """
     each = count // KINDS
-    ids = [json.loads(body)["id"] for body in beforehand(driver, _creates(2 * each))]
+    ids = [json.loads(body)["id"] for body in prepare_all(driver, _creates(2 * each))]
     authorized = [f"Authorization: Bearer {token}"]
     requests: list[bytes] = []
     for number, (shown, opened) in enumerate(zip(ids[:each], ids[each:], strict=True)):

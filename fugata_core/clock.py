@@ -35,10 +35,10 @@ class DatabaseClock:
         return reading[1] + _steady() - reading[0]
 
     def _read(self) -> tuple[float, float]:
-        asked = _steady()
+        asked_at = _steady()
         with connection.cursor() as cursor:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
-            self._reading = (asked, float(cursor.fetchone()[0]))
+            self._reading = (asked_at, float(cursor.fetchone()[0]))
         return self._reading
 
 

@@ -1,12 +1,16 @@
 """Output of commands: a line of text, or one JSON object with --json; progress at a terminal."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
 
 from fugata_core.errors import FugataError
+
+#: Called with what is counted, and the count so far.
+ProgressCallback = Callable[[str, int], None]
 
 
 class OperatorCommand(BaseCommand):
@@ -19,10 +23,10 @@ class OperatorCommand(BaseCommand):
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
         """Run the command. Raises CommandError with one sentence."""
         try:
-            said, result = self.perform(options)
+            message, result = self.perform(options)
         except FugataError as error:
             raise CommandError(error.sentence) from None
-        self.stdout.write(_json(result) if json else said)
+        self.stdout.write(_json(result) if json else message)
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Do the work; return the line of text and the JSON object. Raises FugataError."""
@@ -33,7 +37,7 @@ def _json(result: dict[str, Any]) -> str:
     return json.dumps(result, ensure_ascii=False)
 
 
-class Progress:
+class ProgressLine:
     """A line that overwrites itself; nothing where the output is not a terminal.
 
     Call it with what is counted and the count; `done` ends the line.

@@ -17,7 +17,7 @@ Timestamp = Annotated[
 _CHUNK_SIZE = 64 * 1024
 
 
-def secret_response(
+def secret_answer(
     field: str, content: bytes, rest: Mapping[str, object] | None = None
 ) -> HttpResponseBase:
     """Return a JSON object with `content` (UTF-8) in `field`, then the fields of `rest`."""

@@ -56,9 +56,9 @@ class Admission(Generic[S]):
     def remove_late(self, now: float) -> Iterator[S]:
         """Remove and yield those that have waited too long."""
         while self._queue and self._queue[0].deadline <= now:
-            late = self._queue.popleft()
-            observe_wait(LARGE_BODIES, now - late.since)
-            yield late
+            request = self._queue.popleft()
+            observe_wait(LARGE_BODIES, now - request.since)
+            yield request
 
     def _adjust(self, request: S, step: int) -> None:
         self._places += step

@@ -13,7 +13,7 @@ class FugataSiteConfig(AppConfig):
         from django.conf import settings
 
         from fugata_core import connections
-        from fugata_site import checks, production  # noqa: F401
+        from fugata_site import checks, production_checks  # noqa: F401
 
         connections.check_on_each_request()
         if settings.LOG_FORMAT == "json":

@@ -17,7 +17,7 @@ from fugata_core.checks import START
 
 
 @register(START)
-def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse several web processes without Redis: each would count clients separately."""
     if settings.REDIS_URL or settings.WEB_CONCURRENCY == settings.REPLICAS == 1:
         return []
@@ -33,7 +33,7 @@ def shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 
 
 @register(START)
-def backends_load(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_backends_load(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse a value store or key provider that can't be loaded, naming its setting."""
     from vault_app.backends import load, load_provider
 
@@ -62,7 +62,7 @@ def _unusable(name: str, make: Callable[[], object]) -> CheckMessage | None:
 
 
 @register(START)
-def keys_travel_in_the_clear(
+def check_key_services_use_tls(
     app_configs: Sequence[AppConfig] | None, **_: Any
 ) -> list[CheckMessage]:
     """Warn of a key service that is called over plain HTTP: data keys pass unencrypted."""

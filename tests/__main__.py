@@ -65,7 +65,7 @@ def _all_else(run: Run) -> None:
 def _cluster(run: Run) -> Iterator[KubernetesServer | None]:
     """Yield an API server for all passes, where there is one."""
     if not assets():
-        run.lack(f"Kubernetes: no API server. {HOW}")
+        run.report_missing(f"Kubernetes: no API server. {HOW}")
         yield None
         return
     server = KubernetesServer()

@@ -108,7 +108,7 @@ def test_a_pass_that_ran_nothing(
 
 def test_a_part_that_is_lacking(capsys: pytest.CaptureFixture[str]) -> None:
     asked = Run([], repeat=False)
-    asked.lack("Kubernetes: no API server")
+    asked.report_missing("Kubernetes: no API server")
     capsys.readouterr()
     assert asked.conclude() == 1
     assert "SKIPPED Kubernetes: no API server" in capsys.readouterr().out

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from fugata_core.admin.formats import minute
+from fugata_core.admin.formats import to_the_minute
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
@@ -42,4 +42,4 @@ class KeyAdmin(ReadOnlyAdmin):
     @admin.display(description="created (UTC)")
     def created(self, key: KeyEncryptionKey) -> str:
         """When it was first used here."""
-        return minute(key.created_at)
+        return to_the_minute(key.created_at)

@@ -15,7 +15,9 @@ OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @checks.register(START)
-def values_apart(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
+def check_values_apart(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[checks.CheckMessage]:
     """Warn when values share a namespace with the pod, and so with its master key."""
     if not str(settings.VALUE_STORE["BACKEND"]).endswith(".KubernetesStore"):
         return []

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
-from vault_app.keys.wrapped import provider_of
+from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey
 
 _CHECK_PLAINTEXT = b"fugata key check constant, v1..."

@@ -16,7 +16,7 @@ from fugata_core.clock import now
 from vault_app.backends import key_provider
 from vault_app.errors import DecryptionFailed
 from vault_app.keys.local import RELOAD_INTERVAL
-from vault_app.keys.wrapped import provider_of
+from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 from vault_app.usage import rows_under
 
@@ -147,15 +147,15 @@ def run_requested(seconds: float) -> int:
 
     The next call does the rest. Raises KeyUnavailable.
     """
-    asked = KeyEncryptionKey.objects.aggregate(at=models.Max("rewrap_asked_at"))["at"]
-    if asked is None:
+    requested_at = KeyEncryptionKey.objects.aggregate(at=models.Max("rewrap_asked_at"))["at"]
+    if requested_at is None:
         return 0
     deadline, moved = time.monotonic() + seconds, 0
     for batch in rewrap(settle=SETTLE):
         moved += batch.moved
         if time.monotonic() > deadline:
             return moved
-    KeyEncryptionKey.objects.filter(rewrap_asked_at__lte=asked).update(rewrap_asked_at=None)
+    KeyEncryptionKey.objects.filter(rewrap_asked_at__lte=requested_at).update(rewrap_asked_at=None)
     return moved
 
 

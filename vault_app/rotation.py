@@ -11,7 +11,7 @@ from vault_app.backends import key_provider
 from vault_app.keys import keyring, local
 from vault_app.keys.keyring import KeyringFile
 from vault_app.keys.local import LocalKeyring
-from vault_app.keys.wrapped import provider_of
+from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey, sealed_models
 from vault_app.usage import rows_under
 

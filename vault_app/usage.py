@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from vault_app import keycheck
 from vault_app.backends import key_provider
-from vault_app.keys.wrapped import provider_of
+from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
 

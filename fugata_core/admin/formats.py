@@ -3,16 +3,16 @@
 from datetime import datetime
 
 
-def short(digest: bytes | memoryview | None) -> str:
+def digest_prefix(digest: bytes | memoryview | None) -> str:
     """Return the beginning of a digest, by which lists and searches tell it from others."""
     return bytes(digest).hex()[:16] if digest else ""
 
 
-def second(moment: datetime | None) -> str:
+def to_the_second(moment: datetime | None) -> str:
     """Return a moment as lists show it, in UTC."""
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "-"
 
 
-def minute(moment: datetime | None) -> str:
+def to_the_minute(moment: datetime | None) -> str:
     """Return a moment without its seconds."""
-    return second(moment)[:16]
+    return to_the_second(moment)[:16]

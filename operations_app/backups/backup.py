@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from fugata_core.clock import iso
+from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
 from vault_app.backends import remote_store, value_store
@@ -19,8 +20,6 @@ from vault_app.models import sealed_models
 
 #: Seconds between two renewals of the hold.
 RENEW = 60.0
-
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,9 @@ class BackupSummary:
     missing: int
 
 
-def take_backup(target: Path, progress: Progress = lambda what, count: None) -> BackupSummary:
+def take_backup(
+    target: Path, progress: ProgressCallback = lambda what, count: None
+) -> BackupSummary:
     """Back up everything but the keys. Raises StoreUnavailable, DeletionHoldLost, OSError."""
     manifest = Manifest(
         made_at=iso(datetime.now(UTC)),
@@ -51,7 +52,7 @@ def take_backup(target: Path, progress: Progress = lambda what, count: None) -> 
     return BackupSummary(count, values, missing)
 
 
-def _tables(archive: Writer, progress: Progress) -> int:
+def _tables(archive: Writer, progress: ProgressCallback) -> int:
     count = 0
     for model in rows.tables():
         count += archive.add_lines(rows.file_of(model), rows.dump(model))
@@ -66,7 +67,10 @@ def _value_names() -> Iterator[tuple[str, str]]:
 
 
 def _values(
-    archive: Writer, names: list[tuple[str, str]], renew: Callable[[], None], progress: Progress
+    archive: Writer,
+    names: list[tuple[str, str]],
+    renew: Callable[[], None],
+    progress: ProgressCallback,
 ) -> tuple[int, int]:
     renewed, missing = time.monotonic(), 0
     for number, (app, name) in enumerate(names, start=1):

@@ -1,7 +1,7 @@
 """Checks an installation: rows and values match, and the keys for them are available."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -9,6 +9,7 @@ from django.db import transaction
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
+from fugata_core.commands import ProgressCallback
 from secrets_app.models import Share
 from vault_app import envelope
 from vault_app.backends import key_provider, remote_store, value_store
@@ -17,7 +18,6 @@ from vault_app.models import Sealed, sealed_models
 from vault_app.reconcile import reconcile_all
 
 _ACTOR = Actor(username="fsck")
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,9 @@ class Inconsistency:
     value_name: str | None = None
 
 
-def inconsistencies(progress: Progress = lambda what, count: None) -> Iterator[Inconsistency]:
+def inconsistencies(
+    progress: ProgressCallback = lambda what, count: None,
+) -> Iterator[Inconsistency]:
     """Yield what is wrong. Reads every value. Raises StoreUnavailable.
 
     A share can't be opened without its link: only its data key and its size are checked. A

@@ -1,6 +1,5 @@
 """Restores a back-up: its values first, then its rows, in one transaction."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from django.db import transaction
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import event
+from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
 from secrets_app.models import Share
@@ -17,7 +17,6 @@ from vault_app.errors import StoreUnavailable
 from vault_app.models import Installation, StoredValue
 from vault_app.stores.base import ValueStore
 
-Progress = Callable[[str, int], None]
 _ACTOR = Actor(username="restore")
 _OURS = ("audit_app", "operations_app", "secrets_app", "repositories_app")
 
@@ -40,7 +39,7 @@ def restore_backup(
     *,
     keep_one_time: bool = False,
     force: bool = False,
-    progress: Progress = lambda what, count: None,
+    progress: ProgressCallback = lambda what, count: None,
 ) -> RestoreSummary:
     """Replace everything with what the back-up holds.
 
@@ -98,7 +97,7 @@ def _restore_identity(archive: Reader) -> None:
     reset_backends()
 
 
-def _put_values(archive: Reader, force: bool, progress: Progress) -> int:
+def _put_values(archive: Reader, force: bool, progress: ProgressCallback) -> int:
     count = 0
     for app, name, sealed in archive.values():
         _put(value_store(app), name, sealed, force)
@@ -118,7 +117,7 @@ def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
         store.put(name, sealed)
 
 
-def _put_rows(archive: Reader, progress: Progress) -> int:
+def _put_rows(archive: Reader, progress: ProgressCallback) -> int:
     models = rows.tables()
     from_store = [path for path in archive.manifest.digests if path.startswith("values/")]
     # Values from a remote store were just put into this table: keep them.

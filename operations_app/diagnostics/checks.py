@@ -100,13 +100,13 @@ def beat() -> Finding:
     seen = statistics.last_success("purge_expired")
     if not _overdue(seen, BEAT_OVERDUE):
         return _good("Beat and worker", "The periodic purge runs.")
-    said = "No periodic purge has ever run to its end."
+    message = "No periodic purge has ever run to its end."
     if seen is not None:
-        said = f"The last periodic purge ended {timesince(seen, now())} ago."
+        message = f"The last periodic purge ended {timesince(seen, now())} ago."
     return Finding(
         "Beat and worker",
         Level.BAD,
-        said,
+        message,
         "Beat must run once, and at least one Celery worker. Look whether both are up"
         " and what their logs say. Expired shares stay closed to readers meanwhile.",
     )
@@ -255,11 +255,11 @@ def run_checks() -> Diagnosis:
 def _answer(subject: str, future: Future[Finding]) -> Finding:
     if not future.done():
         future.cancel()
-        said = f"No answer within {CHECK_TIMEOUT:g} seconds."
-        return Finding(subject, Level.BAD, said, _REMEDIES[subject])
+        message = f"No answer within {CHECK_TIMEOUT:g} seconds."
+        return Finding(subject, Level.BAD, message, _REMEDIES[subject])
     error = future.exception()
     if error is None:
         return future.result()
     # Its own words may hold an address or a secret.
-    said = f"It can't be used ({type(error).__name__})."
-    return Finding(subject, Level.BAD, said, _REMEDIES[subject])
+    message = f"It can't be used ({type(error).__name__})."
+    return Finding(subject, Level.BAD, message, _REMEDIES[subject])

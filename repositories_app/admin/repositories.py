@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from audit_app.actors import Actor
 from fugata_core.admin.action_form import ActionFormAdmin
 from fugata_core.admin.confirmation import confirmed_action
-from fugata_core.admin.formats import minute
+from fugata_core.admin.formats import to_the_minute
 from repositories_app.actions.repositories import (
     create_repository,
     delete_repository,
@@ -137,7 +137,7 @@ class RepositoryAdmin(ActionFormAdmin):
     @admin.display(description="created (UTC)")
     def created(self, repository: Repository) -> str:
         """When it was created."""
-        return minute(repository.created_at)
+        return to_the_minute(repository.created_at)
 
     @admin.display(description="more")
     def more(self, repository: Repository) -> SafeString:

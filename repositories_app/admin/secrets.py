@@ -7,7 +7,7 @@ from django.template.defaultfilters import filesizeformat
 
 from audit_app.actors import Actor
 from fugata_core.admin.confirmation import confirmed_action
-from fugata_core.admin.formats import minute
+from fugata_core.admin.formats import to_the_minute
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from repositories_app.access import AuthorizedRepository
 from repositories_app.actions.secrets import remove_secret
@@ -64,9 +64,9 @@ class RepositorySecretAdmin(ReadOnlyAdmin):
     @admin.display(description="created (UTC)")
     def created(self, secret: RepositorySecret) -> str:
         """When the key was first set."""
-        return minute(secret.created_at)
+        return to_the_minute(secret.created_at)
 
     @admin.display(description="updated (UTC)")
     def updated(self, secret: RepositorySecret) -> str:
         """When its value was last set."""
-        return minute(secret.updated_at)
+        return to_the_minute(secret.updated_at)

@@ -8,7 +8,7 @@ from django.template.response import TemplateResponse
 from audit_app.actors import Actor
 from fugata_core.admin.action_form import ActionFormAdmin
 from fugata_core.admin.confirmation import confirmed_action
-from fugata_core.admin.formats import minute
+from fugata_core.admin.formats import to_the_minute
 from fugata_core.clock import now
 from repositories_app.actions.tokens import create_access_token, revoke_access_tokens
 from repositories_app.admin.forms import NewTokenForm
@@ -100,19 +100,19 @@ class AccessTokenAdmin(ActionFormAdmin):
     @admin.display(description="created (UTC)")
     def created(self, row: AccessToken) -> str:
         """When it was created."""
-        return minute(row.created_at)
+        return to_the_minute(row.created_at)
 
     @admin.display(description="ends (UTC)")
     def ends(self, row: AccessToken) -> str:
         """When it expires."""
-        return minute(row.expires_at) if row.expires_at else "never"
+        return to_the_minute(row.expires_at) if row.expires_at else "never"
 
     @admin.display(description="revoked (UTC)")
     def revoked(self, row: AccessToken) -> str:
         """When it was revoked."""
-        return minute(row.revoked_at)
+        return to_the_minute(row.revoked_at)
 
     @admin.display(description="last used (UTC)")
     def used(self, row: AccessToken) -> str:
         """When it was last used, give or take a few minutes."""
-        return minute(row.last_used_at) if row.last_used_at else "never"
+        return to_the_minute(row.last_used_at) if row.last_used_at else "never"

@@ -4,6 +4,6 @@ import msgspec
 
 
 class ValueAnswer(msgspec.Struct):
-    """A secret's value. Written piece by piece (`secret_response`), since it may be large."""
+    """A secret's value. Written piece by piece (`secret_answer`), since it may be large."""
 
     secret_value: str

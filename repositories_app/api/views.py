@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from audit_app.actors import Actor
 from fugata_core.callers import Caller
 from fugata_core.errors import MalformedJson
-from fugata_core.responses import JSON, secret_response
+from fugata_core.responses import JSON, secret_answer
 from fugata_core.viewsets import JsonViewSet
 from repositories_app.access import authorize_reading, authorize_writing
 from repositories_app.actions.secrets import (
@@ -57,7 +57,7 @@ class SecretViewSet(JsonViewSet):
     def retrieve(self, request: Request, repository: str, secret_key: str) -> HttpResponseBase:
         """GET: the value."""
         authorized = authorize_reading(self._caller, repository, self._actor)
-        return secret_response("secret_value", read_secret(authorized, secret_key, self._actor))
+        return secret_answer("secret_value", read_secret(authorized, secret_key, self._actor))
 
     def exists(self, request: Request, repository: str, secret_key: str) -> HttpResponse:
         """HEAD: 200 or 404; reads no value."""

@@ -98,7 +98,7 @@ def _open(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> OpenedS
 
 
 def _claim(idempotent: IdempotentRequest, share: Share, opened: OpenedShare, actor: Actor) -> bool:
-    if not share.one_time:  # it can be opened earlier: no answer to store for a retry
+    if not share.one_time:  # it can be opened again: no answer to store for a retry
         return claim_share(share, actor)
     with transaction.atomic():
         claimed = claim_share(share, actor)

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from audit_app.actors import Actor
 from fugata_core.admin.confirmation import confirmed_action
-from fugata_core.admin.formats import minute, short
+from fugata_core.admin.formats import digest_prefix, to_the_minute
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
@@ -95,7 +95,7 @@ class ShareAdmin(ReadOnlyAdmin):
     @admin.display(description="digest")
     def digest_begins(self, share: Share) -> str:
         """The beginning of the lookup digest, which is not the id."""
-        return short(share.digest)
+        return digest_prefix(share.digest)
 
     @admin.display(description="state")
     def state(self, share: Share) -> str:
@@ -115,12 +115,12 @@ class ShareAdmin(ReadOnlyAdmin):
     @admin.display(description="created (UTC)", ordering="id")
     def created(self, share: Share) -> str:
         """When it was created."""
-        return minute(share.created_at)
+        return to_the_minute(share.created_at)
 
     @admin.display(description="expires (UTC)", ordering="expires_at")
     def expires(self, share: Share) -> str:
         """When it expires."""
-        return minute(share.expires_at)
+        return to_the_minute(share.expires_at)
 
     @admin.display(description="once", boolean=True)
     def once(self, share: Share) -> bool:

@@ -6,7 +6,7 @@ import msgspec
 from django.http.response import HttpResponseBase
 
 from fugata_core.clock import iso
-from fugata_core.responses import Timestamp, secret_response
+from fugata_core.responses import Timestamp, secret_answer
 from secrets_app.actions.reveal import OpenedShare
 
 
@@ -19,7 +19,7 @@ class CreatedAnswer(msgspec.Struct):
 
 
 class OpenedAnswer(msgspec.Struct):
-    """An opened secret. Written piece by piece (`secret_response`), since it may be large."""
+    """An opened secret. Written piece by piece (`secret_answer`), since it may be large."""
 
     content: Annotated[str, msgspec.Meta(description="The secret.")]
     metadata: Annotated[str | None, msgspec.Meta(description="The label; null if not set.")]
@@ -40,4 +40,4 @@ def opened_answer(opened: OpenedShare) -> HttpResponseBase:
         "expires_at": iso(opened.expires_at),
         "one_time": opened.one_time,
     }
-    return secret_response("content", opened.content, rest)
+    return secret_answer("content", opened.content, rest)

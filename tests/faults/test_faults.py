@@ -149,7 +149,7 @@ def test_a_failover_to_a_synchronous_standby(scene: Scene) -> None:
     at.postgresql.kill()
     at.to_postgresql.cut()
     at.to_postgresql.target = at.postgresql.promote()
-    at.to_postgresql.mend()
+    at.to_postgresql.heal()
     at.wait_until_well()
     scene.load.await_more(100)
     assert scene.load.ledger.complaints == []

@@ -54,5 +54,5 @@ def shaky(
     settings = kubernetes.settings(url=proxy.url) | {"KUBERNETES_TIMEOUT": "1"}
     service = Service(tmp_path_factory.mktemp("shaky") / "home", **settings).start()
     yield service
-    proxy.mend()
+    proxy.heal()
     service.stop()

@@ -6,11 +6,11 @@ import pytest
 from django.core import checks as django_checks
 from pytest_django.fixtures import Settings
 
-from fugata_site.checks import backends_load
+from fugata_site.checks import check_backends_load
 from tests.support.servers.kubernetes import KubernetesServer
 from tests.support.servers.service import Service
 from vault_app import checks
-from vault_app.checks import values_apart
+from vault_app.checks import check_values_apart
 
 
 def stored(**options: object) -> dict[str, object]:
@@ -28,28 +28,28 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_values_in_the_pod_s_own_namespace(settings: Settings, own: Path) -> None:
     settings.VALUE_STORE = stored(namespace="fugata")
     own.write_text("fugata")
-    (warning,) = values_apart(None)
+    (warning,) = check_values_apart(None)
     assert warning.id == "fugata.W001"
     assert warning.level == django_checks.WARNING
     assert "KUBERNETES_NAMESPACE" in warning.msg
     own.write_text("elsewhere")
-    assert values_apart(None) == []
+    assert check_values_apart(None) == []
 
 
 @pytest.mark.usefixtures("database_store")
 def test_values_in_the_database_share_nothing(own: Path) -> None:
     own.write_text("fugata")
-    assert values_apart(None) == []
+    assert check_values_apart(None) == []
 
 
 def test_outside_a_cluster_there_is_no_such_namespace(settings: Settings, own: Path) -> None:
     settings.VALUE_STORE = stored()
-    assert values_apart(None) == []
+    assert check_values_apart(None) == []
 
 
 def test_no_way_to_a_cluster(settings: Settings, tmp_path: Path) -> None:
     settings.VALUE_STORE = stored(kubeconfig=str(tmp_path / "nowhere"))
-    (error,) = backends_load(None)
+    (error,) = check_backends_load(None)
     assert error.id == "fugata.E002"
     assert "VALUE_STORE" in error.msg
     assert "KUBECONFIG" in error.msg
@@ -57,7 +57,7 @@ def test_no_way_to_a_cluster(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("kubernetes_namespace")
 def test_a_way_to_a_cluster() -> None:
-    assert backends_load(None) == []
+    assert check_backends_load(None) == []
 
 
 @pytest.mark.processes

@@ -48,7 +48,7 @@ def keep(shaky: Service) -> Keeper:
 def fail(request: pytest.FixtureRequest, proxy: FaultyProxy) -> Iterator[Callable[[str], None]]:
     """Let requests of a method fail, in each way in turn; it ends with the test."""
     yield lambda method: proxy.fail(method=method, **FAULTS[request.param])
-    proxy.mend()
+    proxy.heal()
 
 
 def events(service: Service) -> int:
@@ -61,16 +61,16 @@ def test_create(shaky: Service, proxy: FaultyProxy, fail: Callable[[str], None])
     assert said(exchange(shaky.port, create_request("never"))) == ENCRYPT
     assert stored.count(shaky, "secrets_app_share") == shares
     assert events(shaky) == happened
-    proxy.mend()
+    proxy.heal()
     assert open_share(shaky.port, create(shaky.port, "after")).json()["content"] == "after"
 
 
 def test_create_in_pieces(shaky: Service, proxy: FaultyProxy, fail: Callable[[str], None]) -> None:
     """The third of four pieces fails."""
     fail("POST")
-    proxy.spare(2)
+    proxy.let_through(2)
     assert said(exchange(shaky.port, create_request("p" * 4_000_000))) == ENCRYPT
-    proxy.mend()
+    proxy.heal()
     content = "q" * 4_000_000
     assert open_share(shaky.port, create(shaky.port, content)).json()["content"] == content
 
@@ -83,7 +83,7 @@ def test_open(
     fail("GET")
     for _ in range(2):
         assert said(open_share(shaky.port, share)) == DECRYPT
-    proxy.mend()
+    proxy.heal()
     assert open_share(shaky.port, share).json()["content"] == "s3cret"
 
 
@@ -116,7 +116,7 @@ def test_set(keep: Keeper, proxy: FaultyProxy, fail: Callable[[str], None]) -> N
     fail("POST")
     assert said(keep.set(f"new-{key}", "new")) == INTERNAL
     assert said(keep.set(f"old-{key}", "new")) == INTERNAL
-    proxy.mend()
+    proxy.heal()
     assert keep.read(f"new-{key}").status == 404
     assert keep.read(f"old-{key}").json() == {"secret_value": "old"}
 
@@ -129,7 +129,7 @@ def test_read(keep: Keeper, proxy: FaultyProxy, fail: Callable[[str], None]) -> 
     for _ in range(2):
         assert said(keep.read(key)) == INTERNAL
     assert key in keep.list().json()
-    proxy.mend()
+    proxy.heal()
     assert keep.read(key).json() == {"secret_value": "value"}
 
 
@@ -152,7 +152,7 @@ def test_health(shaky: Service, proxy: FaultyProxy, fail: Callable[[str], None])
         answer = plain_http.get(f"{shaky.url}/healthz", timeout=2)
         assert (answer.status_code, answer.json()) == (503, unwell)
     assert "health: Value store unavailable (the Kubernetes API server" in shaky.logged()
-    proxy.mend()
+    proxy.heal()
     shaky.wait_until_well()
 
 
@@ -174,7 +174,7 @@ def test_what_passes_is_not_noticed(
         else:
             assert open_share(shaky.port, share).json()["content"] == "s3cret"
         assert proxy.struck == 1
-    proxy.mend()
+    proxy.heal()
 
 
 def test_afterwards_reconciliation_leaves_a_value_for_each_row(
@@ -187,7 +187,7 @@ def test_afterwards_reconciliation_leaves_a_value_for_each_row(
     proxy.fail("answer", "DELETE", status=500)
     keep.set("kept", "two")
     open_share(shaky.port, create(shaky.port, "opened"))
-    proxy.mend()
+    proxy.heal()
     rows = stored.count(shaky, "repositories_app_repositorysecret")
     rows += stored.count(shaky, "secrets_app_share")
     assert stored.values(shaky) > rows

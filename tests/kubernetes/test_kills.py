@@ -45,7 +45,7 @@ class Scene:
         for data in requests:
             self.lines.append(Line(self.service.port).send(data))
         waiting = len(requests) + more
-        self.proxy.wait_until_struck(waiting)
+        self.proxy.wait_until_triggered(waiting)
         if kind == "hold":
             self.proxy.wait_until_held(waiting)
 
@@ -54,7 +54,7 @@ class Scene:
         for line in self.lines:
             line.close()
         self.lines.clear()
-        self.proxy.mend()
+        self.proxy.heal()
         self.service.start()
 
 
@@ -65,7 +65,7 @@ def scene(
     settings = kubernetes.settings(url=proxy.url) | {"KUBERNETES_TIMEOUT": "60"}
     service = Service(tmp_path_factory.mktemp("scene") / "home", **settings).start()
     yield Scene(service, proxy, keeper(service))
-    proxy.mend()
+    proxy.heal()
     service.stop()
 
 
@@ -103,7 +103,7 @@ def test_while_a_value_in_pieces_is_written(scene: Scene, kubernetes: Kubernetes
     before = stored.values(scene.service)
     scene.proxy.fail("hang", "POST", spare=2)
     scene.lines.append(Line(scene.service.port).send(create_request("p" * 4_000_000)))
-    scene.proxy.wait_until_struck()
+    scene.proxy.wait_until_triggered()
     scene.kill_and_restart()
     assert stored.values(scene.service) == before + 2
     settled(scene, kubernetes)
@@ -157,10 +157,10 @@ def test_while_expired_shares_are_purged(
     scene.proxy.fail(kind, "DELETE")
     environment, command = scene.service.environment, [sys.executable, "manage.py", "purge_expired"]
     purge = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    scene.proxy.wait_until_struck()
+    scene.proxy.wait_until_triggered()
     purge.send_signal(signal.SIGKILL)
     purge.wait()
-    scene.proxy.mend()
+    scene.proxy.heal()
     for share in shares:
         assert open_share(scene.service.port, share).status == 404
     settled(scene, kubernetes)

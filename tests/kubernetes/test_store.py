@@ -101,7 +101,7 @@ def test_a_delete_that_breaks_off_is_finished_by_name(
     with pytest.raises(ValueMissing):
         faulty_store.get(name)
     assert [kept.name for kept in faulty_store.list()] == [name]
-    faulty.mend()
+    faulty.heal()
     faulty_store.delete(name)
     assert kubernetes.names(kubernetes_namespace) == []
 

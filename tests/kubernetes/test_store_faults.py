@@ -74,7 +74,7 @@ def test_a_refusal_is_final(
     faulty.fail("answer", status=status)
     assert str(status) in failure(operation, faulty_store, name)
     assert faulty.struck == 1
-    faulty.mend()
+    faulty.heal()
     run(operation, faulty_store, name)
 
 
@@ -135,7 +135,7 @@ def test_a_server_that_hangs_is_given_up(
     faulty_store.timeout = 0.2
     faulty.fail(kind)
     failure(operation, faulty_store, name)
-    faulty.mend()
+    faulty.heal()
     faulty_store.timeout = 30
     run(operation, faulty_store, name)
 

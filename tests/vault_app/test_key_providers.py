@@ -14,7 +14,7 @@ from vault_app.keys.aws import AwsKms
 from vault_app.keys.base import KeyProvider
 from vault_app.keys.router import KeyProviderRouter
 from vault_app.keys.vault import VaultTransit
-from vault_app.keys.wrapped import provider_of
+from vault_app.keys.wrapped_key import provider_of
 
 DATA_KEY = bytes(range(32))
 

@@ -15,7 +15,7 @@ from botocore.config import Config
 from django.core.exceptions import ImproperlyConfigured
 
 from vault_app.errors import DecryptionFailed, KeyUnavailable, VaultError
-from vault_app.keys import wrapped as form
+from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class AwsKms(KeyProvider):
 
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key, wrapped by KMS under the first key."""
-        header = form.header(self.primary)
+        header = wrapped_key.header(self.primary)
         return header + _call(
             lambda: self._client.encrypt(
                 KeyId=self._keys[self.primary],
@@ -94,7 +94,7 @@ class AwsKms(KeyProvider):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, unwrapped by KMS."""
-        key_id, header, rest = form.split(wrapped)
+        key_id, header, rest = wrapped_key.split(wrapped)
         key = self._keys.get(key_id)
         if key is None:  # a key that no setting lists may belong to somebody else
             raise KeyUnavailable("AWS_KMS_KEY_ID does not list the key")

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from vault_app.keys import wrapped as form
+from vault_app.keys import wrapped_key
 
 
 class KeyProvider(ABC):
@@ -34,7 +34,7 @@ class KeyProvider(ABC):
 
     def key_of(self, wrapped: bytes) -> str:
         """Return the id of the key that a wrapped data key names. Raises DecryptionFailed."""
-        return form.split(wrapped)[0]
+        return wrapped_key.split(wrapped)[0]
 
     @abstractmethod
     def check(self) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.exceptions import ImproperlyConfigured
 
 from vault_app.errors import DecryptionFailed, KeyUnavailable
-from vault_app.keys import wrapped as form
+from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
 from vault_app.keys.keyring import FileState, KeyringFile, generate, parse
 
@@ -57,7 +57,7 @@ class LocalKeyring(KeyProvider):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, using the key that the wrapped form names."""
-        key_id, header, rest = form.split(wrapped)
+        key_id, header, rest = wrapped_key.split(wrapped)
         try:
             return self._cipher(key_id).decrypt(
                 rest[:_NONCE_SIZE], rest[_NONCE_SIZE:], header + context
@@ -105,7 +105,7 @@ def wrap_under(key_id: str, key: bytes, data_key: bytes, context: bytes) -> byte
 
 
 def _wrap(cipher: AESGCM, key_id: str, data_key: bytes, context: bytes) -> bytes:
-    header, nonce = form.header(key_id), os.urandom(_NONCE_SIZE)
+    header, nonce = wrapped_key.header(key_id), os.urandom(_NONCE_SIZE)
     return header + nonce + cipher.encrypt(nonce, data_key, header + context)
 
 

@@ -6,7 +6,7 @@ This lets a process open everything while data keys move from one provider to an
 from collections.abc import Callable
 
 from vault_app.errors import KeyUnavailable
-from vault_app.keys import wrapped as form
+from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
 
 
@@ -36,7 +36,7 @@ class KeyProviderRouter(KeyProvider):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, using the provider of the key that the wrapped form names."""
-        return self.provider(form.provider_of(self.key_of(wrapped))).unwrap(wrapped, context)
+        return self.provider(wrapped_key.provider_of(self.key_of(wrapped))).unwrap(wrapped, context)
 
     def check(self) -> None:
         """Raise KeyUnavailable unless the chosen provider can wrap."""

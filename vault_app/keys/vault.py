@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
 
 from vault_app.errors import DecryptionFailed, KeyUnavailable, VaultError
-from vault_app.keys import wrapped as form
+from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
 
 _CIPHERTEXT = re.compile(r"vault:v([0-9]{1,9}):([A-Za-z0-9+/]+={0,2})", re.ASCII)
@@ -89,7 +89,7 @@ class VaultTransit(KeyProvider):
 
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key, wrapped by Vault under the first key's newest version."""
-        header = form.header(self.primary)
+        header = wrapped_key.header(self.primary)
         answer = self._call(
             self._client.secrets.transit.encrypt_data,
             name=self._names[self.primary],
@@ -103,7 +103,7 @@ class VaultTransit(KeyProvider):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, unwrapped by Vault."""
-        key_id, header, rest = form.split(wrapped)
+        key_id, header, rest = wrapped_key.split(wrapped)
         version = int.from_bytes(rest[:4])
         if len(rest) < 5 or version == 0:  # Vault treats 0 as 1
             raise DecryptionFailed("the wrapped data key has an unknown format")
@@ -186,11 +186,11 @@ def _to_vault_error(error: exceptions.VaultError) -> VaultError:
     """Return the VaultError to raise; Vault's text is never repeated: it may hold what was sent."""
     if not isinstance(error, exceptions.InvalidRequest):
         return KeyUnavailable(_REFUSALS.get(type(error), "Vault failed"))
-    said = " ".join(map(str, error.errors or ()))
+    message = " ".join(map(str, error.errors or ()))
     for part, sentence in _NO_KEY.items():
-        if part in said:
+        if part in message:
             return KeyUnavailable(sentence)
-    if any(part in said for part in _DECRYPTION_ERRORS):
+    if any(part in message for part in _DECRYPTION_ERRORS):
         return DecryptionFailed("the wrapped data key does not open")
     return KeyUnavailable("Vault did not understand the request")
 

@@ -43,9 +43,9 @@ class Command(BaseCommand):
         become_parent(settings.GRACEFUL_TIMEOUT + 2.0, settings.LOG_FORMAT)
 
     def _prepare(self) -> None:
-        said = io.StringIO()
-        call_command("prepare", stdout=said)
-        for line in said.getvalue().splitlines():
+        message = io.StringIO()
+        call_command("prepare", stdout=message)
+        for line in message.getvalue().splitlines():
             self._say(line)
 
     def _say(self, text: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from fugata_core.commands import Progress
+from fugata_core.commands import ProgressLine
 from operations_app.backups.backup import take_backup
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         """Write the back-up. Raises CommandError; then no file is left behind."""
         if file.exists() and not force:
             raise CommandError(f"{file} is there already. Choose another name, or give --force.")
-        progress = Progress(self.stderr)
+        progress = ProgressLine(self.stderr)
         try:
             taken = take_backup(file, progress)
         except (VaultError, DeletionHoldLost, OSError) as error:

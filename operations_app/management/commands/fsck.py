@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from fugata_core.commands import Progress
+from fugata_core.commands import ProgressLine
 from operations_app.backups.fsck import inconsistencies, repair
 from vault_app.errors import VaultError
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check, and repair if asked. Raises CommandError if a problem remains."""
-        progress = Progress(self.stderr)
+        progress = ProgressLine(self.stderr)
         try:
             found = list(inconsistencies(progress))
             progress.done()

@@ -74,18 +74,18 @@ class FaultyProxy:
             self._fault, self.struck, self.held = Fault(kind, method, **more), 0, 0
             self.mended.clear()
 
-    def spare(self, count: int) -> None:
+    def let_through(self, count: int) -> None:
         """Let so many requests through before the fault that was asked for begins."""
         assert self._fault
         self._fault.spare = count
 
-    def mend(self) -> None:
+    def heal(self) -> None:
         """Let everything through again; what hangs is cut off."""
         with self._lock:
             self._fault = None
             self.mended.set()
 
-    def wait_until_struck(self, times: int = 1) -> None:
+    def wait_until_triggered(self, times: int = 1) -> None:
         """Return when the fault has happened to that many requests."""
         wait_until(lambda: self.struck >= times, f"{times} requests that fail")
 
@@ -95,7 +95,7 @@ class FaultyProxy:
 
     def close(self) -> None:
         """Stop listening."""
-        self.mend()
+        self.heal()
         self._http.shutdown()
         self._http.server_close()
         self._pool.clear()

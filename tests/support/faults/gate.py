@@ -52,7 +52,7 @@ class Gate:
         """Pass everything on `seconds` late."""
         self.delay = seconds
 
-    def mend(self) -> None:
+    def heal(self) -> None:
         """Let everything pass at once."""
         self.delay, self._refuses = 0.0, False
         self._open.set()

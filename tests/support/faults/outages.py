@@ -96,9 +96,9 @@ def _of_a_way(name: str, gate: Gate) -> list[Fault]:
     hangs = HANGS_LONG if name == "postgresql" else HANGS
     return [
         Fault(f"the way to {name}: reset", gate.reset, _nothing, 0),
-        Fault(f"the way to {name}: cut", gate.cut, gate.mend),
-        Fault(f"the way to {name}: hanging", gate.hang, gate.mend, hangs),
-        Fault(f"the way to {name}: slow", lambda: gate.slow(0.2), gate.mend, HANGS),
+        Fault(f"the way to {name}: cut", gate.cut, gate.heal),
+        Fault(f"the way to {name}: hanging", gate.hang, gate.heal, hangs),
+        Fault(f"the way to {name}: slow", lambda: gate.slow(0.2), gate.heal, HANGS),
     ]
 
 

@@ -72,7 +72,7 @@ class Run:
         outcome.failed = [test for test in outcome.failed if test not in mended]
         outcome.status = _FAILED if outcome.failed else _PASSED
 
-    def lack(self, what: str) -> None:
+    def report_missing(self, what: str) -> None:
         """Say now and at the end that a part of the suite can't run here."""
         self._lacking.append(f"SKIPPED {what}")
         print(self._lacking[-1], flush=True)

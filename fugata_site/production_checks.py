@@ -13,7 +13,7 @@ from fugata_core.checks import START
 
 
 @register(START)
-def shared_state(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_shared_state(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse several replicas, or pods, whose keys or database are local to one machine."""
     if settings.REPLICAS == 1 and not settings.IN_CLUSTER:
         return []
@@ -47,7 +47,7 @@ def _in_production() -> bool:
 
 
 @register(START)
-def no_debugging(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_debug_is_off(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse DEBUG in production: its error pages show what a request contained."""
     if not (settings.DEBUG and _in_production()):
         return []
@@ -62,7 +62,7 @@ def no_debugging(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
 
 
 @register(START)
-def named_hosts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_hosts_are_named(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse ALLOWED_HOSTS=* in production: without PUBLIC_URL, links are made with the Host."""
     if "*" not in settings.ALLOWED_HOSTS or not _in_production():
         return []
@@ -77,7 +77,7 @@ def named_hosts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Check
 
 
 @register(START)
-def static_files_collected(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_static_files(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Refuse a STATIC_ROOT with nothing in it: every page would fail."""
     root = settings.STATIC_ROOT
     if root is None or (Path(root) / "staticfiles.json").is_file():
@@ -92,7 +92,7 @@ def static_files_collected(app_configs: Sequence[AppConfig] | None, **_: Any) ->
 
 
 @register(checks.Tags.security, deploy=True)
-def trusted_proxy(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_trusted_proxy(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Warn if a proxy ends TLS and TRUSTED_PROXIES is empty."""
     if not settings.HTTPS or settings.TRUSTED_PROXIES:
         return []
