@@ -11,12 +11,19 @@ from audit_app.models import AuditEvent
 logger = logging.getLogger(__name__)
 
 
+#: The columns of an event that say who acted; the values are parameters of a statement, which
+#: `actor_parameters` gives.
+ACTOR_COLUMNS = "username, token, address_hash, request_id"
+ACTOR_VALUES = "%(username)s, %(token)s, %(address_hash)s, %(request_id)s"
+
+
 def event(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> AuditEvent:
     """Return an unsaved event; `subject`: share_digest, or repository and key."""
-    return AuditEvent(kind=kind, **_who(actor), **subject)
+    return AuditEvent(kind=kind, **actor_parameters(actor), **subject)
 
 
-def _who(actor: Actor) -> dict[str, Any]:
+def actor_parameters(actor: Actor) -> dict[str, Any]:
+    """Return the values of ACTOR_COLUMNS."""
     return {
         "username": actor.username,
         "token": actor.token,
@@ -27,7 +34,7 @@ def _who(actor: Actor) -> dict[str, Any]:
 
 def record(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
     """Write an event, in the caller's transaction if there is one."""
-    values = {"kind": str(kind), **_who(actor), **subject}
+    values = {"kind": str(kind), **actor_parameters(actor), **subject}
     columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
     # Raw SQL: the ORM would take longer to build the statement than the database to run it.
     statement = f"INSERT INTO audit_app_auditevent ({columns}) VALUES ({marks})"  # noqa: S608

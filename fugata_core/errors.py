@@ -7,8 +7,12 @@ import logging
 import traceback
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 logger = logging.getLogger(__name__)
+
+#: What Django raises where the database can't be reached, or breaks off.
+DATABASE_ERRORS = (OperationalError, InterfaceError)
 
 
 class FugataError(Exception):

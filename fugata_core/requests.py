@@ -17,8 +17,8 @@ class FugataRequest(HttpRequest):
     #: Whether CREATE_ALLOWED_FROM lets the address create shares.
     may_create: bool
     #: The caller, where an access token is accepted; None without a live one.
-    caller: Caller | None
+    caller: Caller | None = None
     #: Whether the permission that the view requires was checked, and given.
-    permitted: bool
+    permitted: bool = False
     #: Why the caller could not be looked up; it is the response once the request was counted.
-    refusal: FugataError | None
+    refusal: FugataError | None = None

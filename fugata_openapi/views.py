@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
@@ -13,14 +13,15 @@ from django.views.decorators.http import condition
 
 from fugata_core.methods import allow_methods
 
-OpenApiObject = dict[str, Any]
+if TYPE_CHECKING:
+    from fugata_openapi.describe import OpenApiObject
 
 # drf-spectacular swaps the classes of views while it inspects them: one thread at a time.
 _inspection_lock = threading.Lock()
 
 
 @cache
-def _found() -> OpenApiObject:
+def _found() -> "OpenApiObject":
     from fugata_openapi.document import description  # large, and most processes never need it
 
     return description()
@@ -33,7 +34,7 @@ def _document() -> tuple[bytes, str]:
 
 
 @cache
-def _chapters() -> list[OpenApiObject]:
+def _chapters() -> "list[OpenApiObject]":
     from fugata_openapi.chapters import chapters
 
     return chapters(_found())

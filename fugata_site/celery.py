@@ -15,8 +15,9 @@ from celery import Celery, platforms, signals
 from celery.app import task
 from celery.apps import beat, worker
 from click import Option
-from django.db.utils import DatabaseError, InterfaceError, OperationalError
+from django.db.utils import DatabaseError
 
+from fugata_core.errors import DATABASE_ERRORS
 from fugata_server.beat import BeatBesideWorker
 from fugata_server.heartbeat import Heartbeat
 from fugata_server.processes import PREPARED
@@ -53,7 +54,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
     """A task. An unavailable backend is an expected error, logged in one line."""
 
-    throws = (OperationalError, InterfaceError, StoreUnavailable, KeyUnavailable)
+    throws = (*DATABASE_ERRORS, StoreUnavailable, KeyUnavailable)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it, and record the success of a periodic one, for the operators."""

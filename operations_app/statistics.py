@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import models
-from django.db.models import Count, Min, Sum
+from django.db.models import Min, Sum
 from django.db.models.functions import TruncHour
 
 from audit_app.models import AuditEvent
@@ -111,20 +111,6 @@ def daily(hours: Mapping[datetime, Mapping[str, int]]) -> Counts:
         for kind, number in kinds.items():
             days[day_of(hour)][kind] += number
     return days
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """How many rows there are now; `size`: bytes of their content, in UTF-8 before sealing."""
-
-    rows: int
-    size: int
-
-
-def total(rows: models.QuerySet[models.Model]) -> Total:
-    """Return the number and total size of rows that have a `size`."""
-    found = rows.aggregate(rows=Count("pk"), size=Sum("size", default=0))
-    return Total(found["rows"], found["size"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,7 @@ def authorize_writing(caller: Caller, name: str, actor: Actor) -> AuthorizedRepo
     """Return the repository for writing. Raises RepositoryNotFound, Forbidden."""
     repository, role = _find_visible(caller, name, actor)
     if caller.read_only or role not in _MAY_WRITE:
-        SECRETS.labels("refused").inc()
-        record(AuditEvent.Kind.REFUSED, actor, repository=name)
+        _record_refusal(name, actor)
         raise Forbidden()
     return repository
 
@@ -49,7 +48,11 @@ def _find_visible(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRe
     narrowed_token_id = caller.token_id if caller.narrowed else None
     found = access_table().find_membership(name, caller.user_id, narrowed_token_id)
     if found is None:
-        SECRETS.labels("refused").inc()
-        record(AuditEvent.Kind.REFUSED, actor, repository=name)
+        _record_refusal(name, actor)
         raise RepositoryNotFound()
     return AuthorizedRepository(found[0], name), found[1]
+
+
+def _record_refusal(name: str, actor: Actor) -> None:
+    SECRETS.labels("refused").inc()
+    record(AuditEvent.Kind.REFUSED, actor, repository=name)

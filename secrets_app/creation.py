@@ -10,7 +10,6 @@ from importlib import import_module
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.views import redirect_to_login
-from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 
 from audit_app.actors import Actor
@@ -18,7 +17,7 @@ from audit_app.guessing import refuse_wrong_token
 from fugata_core import routes
 from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
-from fugata_core.errors import FugataError, RateLimited, database_unavailable
+from fugata_core.errors import DATABASE_ERRORS, FugataError, RateLimited, database_unavailable
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
@@ -47,7 +46,7 @@ def _check(request: FugataRequest, check_login: Callable[[FugataRequest], None])
     try:
         with bulkhead(BACKENDS).place():
             check_login(request)
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         raise database_unavailable(error) from None
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, Min, Sum
+from django.db.models import Min
 
 from audit_app.actors import Actor
 from fugata_core.clock import clock
 from secrets_app.errors import ClientQuotaReached, InstallationFull
-from secrets_app.models import Share
+from secrets_app.models import Share, ShareQuerySet
+from vault_app.totals import total
 
 #: Seconds for which a measurement of the installation is valid, and one that says "full".
 VALID_FOR = 10.0
@@ -67,18 +68,16 @@ def reserve_quota(actor: Actor, size: int) -> None:
 
 
 def _check_client(client: bytes, size: int) -> None:
-    kept = (
-        Share.objects.live()
-        .filter(client=client)
-        .aggregate(shares=Count("pk"), bytes=Sum("size", default=0), first=Min("expires_at"))
-    )
-    limit = client_quota().exceeded(kept["shares"] + 1, kept["bytes"] + size)
+    shares = Share.objects.live().filter(client=client)
+    kept = total(shares)
+    limit = client_quota().exceeded(kept.rows + 1, kept.size + size)
     if limit:
-        raise ClientQuotaReached(limit, _seconds_to(kept["first"]))
+        raise ClientQuotaReached(limit, _seconds_to_expiry(shares))
 
 
-def _seconds_to(first: datetime | None) -> int:
-    """Return the seconds until the client's first share expires; 60 if it has none."""
+def _seconds_to_expiry(shares: ShareQuerySet) -> int:
+    """Return the seconds until the first of `shares` expires; 60 if there is none."""
+    first: datetime | None = shares.aggregate(first=Min("expires_at"))["first"]
     if first is None:
         return 60
     return max(math.ceil(first.timestamp() - clock.now()), 1)
@@ -127,9 +126,9 @@ class InstallationUsage:
 
     def _count(self) -> None:
         at = time.monotonic()
-        kept = Share.objects.live().aggregate(shares=Count("pk"), bytes=Sum("size", default=0))
+        kept = total(Share.objects.live())
         with self._lock:
-            self._shares, self._bytes, self._at = kept["shares"], kept["bytes"], at
+            self._shares, self._bytes, self._at = kept.rows, kept.size, at
 
 
 installation_usage = InstallationUsage()

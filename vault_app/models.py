@@ -1,6 +1,7 @@
 """The vault's tables, and the columns that every row with a sealed value has."""
 
 import uuid
+from collections.abc import Collection
 from typing import ClassVar
 
 from django.apps import apps
@@ -78,6 +79,12 @@ class Sealed(models.Model):
         abstract = True
         # Not by db_index: on PostgreSQL that brings a second index, for LIKE.
         indexes = [models.Index(fields=["key"], name="%(class)s_key")]
+
+    @classmethod
+    def values_in_use(cls, names: Collection[str]) -> set[str]:
+        """Return those of `names` that a row points to, whether or not it is still live."""
+        rows = cls._base_manager.filter(value_name__in=names)
+        return set(rows.values_list("value_name", flat=True))
 
     def associated_data(self) -> AssociatedData:
         """Return what the row's value is bound to, as the row now stands."""

@@ -15,6 +15,7 @@ from functools import partial
 from vault_app.backends import remote_store
 from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import StoreUnavailable
+from vault_app.models import sealed_models
 from vault_app.stores.base import ValueStore
 
 #: Returns the subset of the names that a row points to.
@@ -42,20 +43,13 @@ class Report:
     refused: bool = False
 
 
-_in_use_by_app: dict[str, InUse] = {}
-
-
-def register(app: str, in_use: InUse) -> None:
-    """Register an app's values for reconciliation (from the app's `ready`)."""
-    _in_use_by_app[app] = in_use
-
-
 def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
     """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable."""
-    for app, in_use in sorted(_in_use_by_app.items()):
+    for model in sorted(sealed_models(), key=lambda model: model.values_of):
+        app = model.values_of
         remote = remote_store(app)
         if remote is not None:
-            yield app, reconcile(remote, in_use, dry_run=dry_run, force=force)
+            yield app, reconcile(remote, model.values_in_use, dry_run=dry_run, force=force)
         else:  # a value is deleted in the same transaction as its row
             yield app, Report()
 
@@ -66,7 +60,6 @@ def reconcile(
     *,
     dry_run: bool = False,
     force: bool = False,
-    min_age: timedelta = MIN_AGE,
 ) -> Report:
     """Delete orphans, unless they are more than a tenth and `force` is not given.
 
@@ -74,7 +67,7 @@ def reconcile(
     """
     survey = _Survey(in_use)
     for found in store.list():
-        survey.note(found.name, found.age is not None and found.age >= min_age)
+        survey.note(found.name, found.age is not None and found.age >= MIN_AGE)
     survey.compare()
     report = partial(Report, survey.values, survey.orphan_count)
     if dry_run or not survey.orphan_count or is_deletion_held():

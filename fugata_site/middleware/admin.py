@@ -9,10 +9,10 @@ from collections.abc import Callable
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
+from fugata_core.errors import DATABASE_ERRORS
 from fugata_site import errors
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -31,5 +31,5 @@ class AdminMiddleware:
             return self._others(request)
         try:
             return self._admin(request)  # type: ignore[return-value]
-        except (OperationalError, InterfaceError) as error:  # the session could not be saved
+        except DATABASE_ERRORS as error:  # the session could not be saved
             return errors.error_response(request, errors.to_fugata_error(error))

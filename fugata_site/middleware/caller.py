@@ -6,11 +6,10 @@ Only where a token is accepted: other requests do not wait for the database here
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.errors import FugataError, database_unavailable
+from fugata_core.errors import DATABASE_ERRORS, FugataError, database_unavailable
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from repositories_app.authentication import find_caller
@@ -42,5 +41,5 @@ def _identify(request: FugataRequest) -> None:
             request.caller = find_caller(request)
     except FugataError as error:
         request.refusal = error
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         request.refusal = database_unavailable(error)

@@ -11,9 +11,10 @@ from audit_app.models import AuditEvent
 from fugata_core.clock import now
 from operations_app import statistics
 from operations_app.console.charts import Chart, bar_chart
-from operations_app.statistics import DAY, HOUR, Backlog, Counts, Total
+from operations_app.statistics import DAY, HOUR, Backlog, Counts
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
+from vault_app.totals import Total, total
 
 Kind = AuditEvent.Kind
 #: The charts, in their order: kind of event and heading. A refusal is a wrong token or password, or
@@ -64,7 +65,7 @@ class Span:
 class Dashboard:
     """All that the page shows; `opened`, `refused`: in the last 24 hours."""
 
-    shares: Total
+    live_shares: Total
     secrets: Total
     backlog: Backlog
     opened: int
@@ -82,7 +83,7 @@ class Dashboard:
     @property
     def size(self) -> int:
         """Bytes of content that are kept, of shares and repositories."""
-        return self.shares.size + self.secrets.size
+        return self.live_shares.size + self.secrets.size
 
 
 def dashboard() -> Dashboard:
@@ -93,8 +94,8 @@ def dashboard() -> Dashboard:
     last_month = _span("Last 30 days", "Day", statistics.daily(hours), _days(today), "%-d %b")
     totals = {chart.name: chart.total for chart in last_day.charts}
     return Dashboard(
-        shares=_cached("shares", lambda: statistics.total(Share.objects.live())),
-        secrets=_cached("secrets", lambda: statistics.total(RepositorySecret.objects.all())),
+        live_shares=_cached("shares", lambda: total(Share.objects.live())),
+        secrets=_cached("secrets", lambda: total(RepositorySecret.objects.all())),
         backlog=statistics.backlog(),
         opened=totals[Kind.OPENED],
         refused=totals[Kind.REFUSED],

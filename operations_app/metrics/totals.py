@@ -17,9 +17,10 @@ from prometheus_client.registry import Collector
 
 from fugata_core.errors import clear_frames
 from operations_app import statistics
-from operations_app.statistics import Backlog, Total
+from operations_app.statistics import Backlog
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
+from vault_app.totals import Total, total
 
 #: Seconds for which a measurement is reused at least; a slow one is reused for longer.
 REUSED_FOR = 15.0
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 class Measurement:
     """All shares, those that wait for the purge, and repositories' secrets."""
 
-    shares: Total
+    all_shares: Total
     backlog: Backlog
     secrets: Total
 
@@ -47,9 +48,9 @@ NOTHING = Measurement(Total(0, 0), Backlog(0, timedelta()), Total(0, 0))
 def measure() -> Measurement:
     """Return a new measurement, from the database."""
     return Measurement(
-        shares=statistics.total(Share.objects.all()),
+        all_shares=total(Share.objects.all()),
         backlog=statistics.backlog(most=None),
-        secrets=statistics.total(RepositorySecret.objects.all()),
+        secrets=total(RepositorySecret.objects.all()),
     )
 
 
@@ -96,11 +97,11 @@ class TotalsCollector(Collector):
 
 def _metrics(found: Measurement) -> Iterator[Metric]:
     rows = GaugeMetricFamily("fugata_kept_rows", "Rows in the database", labels=["kind"])
-    rows.add_metric(["share"], found.shares.rows)
+    rows.add_metric(["share"], found.all_shares.rows)
     rows.add_metric(["expired_share"], found.backlog.waiting)
     rows.add_metric(["repository_secret"], found.secrets.rows)
     size = GaugeMetricFamily("fugata_kept_bytes", "Bytes of content kept", labels=["kind"])
-    size.add_metric(["share"], found.shares.size)
+    size.add_metric(["share"], found.all_shares.size)
     size.add_metric(["repository_secret"], found.secrets.size)
     lag = "Seconds for which the oldest expired share waits to be purged"
     behind = found.backlog.lag.total_seconds()

@@ -1,7 +1,7 @@
 """The tables on PostgreSQL: each lookup that every request needs is one statement.
 
 So is setting a secret whose value is stored elsewhere, including its audit event. Outside a
-transaction, a statement is a transaction of its own.
+transaction, each statement is its own transaction.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from django.db import IntegrityError, connection
 
 from audit_app.actors import Actor
+from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters
 from fugata_core.callers import Caller
 from repositories_app.persistence.base import AccessTable, LiveToken, LoadedSecret, SecretRef
 from repositories_app.persistence.portable import PortableSecretTable
@@ -42,7 +43,7 @@ WHERE secret.repository_id = %s AND secret.secret_key = %s
 
 # FOR UPDATE waits for another writer and then sees the value_name that *it* wrote. A row that
 # another writer creates meanwhile is invisible to this statement, which then writes nothing.
-_WRITE = """
+_WRITE = f"""
 WITH old AS MATERIALIZED (
     SELECT id, value_name FROM repositories_app_repositorysecret
     WHERE repository_id = %(repository_id)s AND secret_key = %(secret_key)s FOR UPDATE
@@ -63,9 +64,8 @@ WITH old AS MATERIALIZED (
     SELECT value_name FROM replaced UNION ALL SELECT value_name FROM made
 ), event AS (
     INSERT INTO audit_app_auditevent
-        (kind, repository, secret_key, address_hash, request_id, username, token)
-    SELECT 'set', %(repository)s, %(secret_key)s, %(address)s, %(request)s, %(username)s, %(token)s
-    FROM written
+        (kind, repository, secret_key, {ACTOR_COLUMNS})
+    SELECT 'set', %(repository)s, %(secret_key)s, {ACTOR_VALUES} FROM written
 )
 SELECT value_name FROM written
 """
@@ -84,8 +84,8 @@ class PostgresqlAccessTable(AccessTable):
     def find_membership(
         self, repository: str, user_id: int, narrowed_token_id: int | None
     ) -> tuple[int, str] | None:
-        asked = {"repository": repository, "user_id": user_id, "token": narrowed_token_id}
-        row: tuple[int, str] | None = _row(_MEMBERSHIP, asked)
+        parameters = {"repository": repository, "user_id": user_id, "token": narrowed_token_id}
+        row: tuple[int, str] | None = _row(_MEMBERSHIP, parameters)
         return row
 
 
@@ -101,22 +101,18 @@ class PostgresqlSecretTable(PortableSecretTable):
             # A single statement cannot see values committed after it began, and so could not
             # delete the one that it replaces.
             return super().write(ref, value, actor)
-        row = _row(_WRITE, value.columns() | _event(ref, actor))
+        row = _row(_WRITE, value.columns() | _place(ref) | actor_parameters(actor))
         if row is None:
             raise IntegrityError("another writer made the row at the same time")
         name: str | None = row[0]
         return name
 
 
-def _event(ref: SecretRef, actor: Actor) -> dict[str, Any]:
+def _place(ref: SecretRef) -> dict[str, Any]:
     return {
         "repository_id": ref.repository_id,
         "repository": ref.repository,
         "secret_key": ref.secret_key,
-        "address": actor.address_hash,
-        "request": actor.request_id,
-        "username": actor.username,
-        "token": actor.token,
     }
 
 

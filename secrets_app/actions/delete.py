@@ -9,6 +9,7 @@ from audit_app.models import AuditEvent
 from fugata_core import tokens
 from fugata_core.metrics import count_outcomes
 from secrets_app import ids
+from secrets_app.actions.find import find_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
@@ -39,13 +40,3 @@ def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> int:
             delete_quietly(value_name)
             revoked += 1
     return revoked
-
-
-def find_share(share_id: str) -> Share:
-    """Return the live share with that id, consuming nothing. Raises ShareNotFound."""
-    if not ids.is_share_id(share_id):
-        raise ShareNotFound()
-    share = Share.objects.live().filter(digest=tokens.digest(share_id)).first()
-    if share is None:
-        raise ShareNotFound()
-    return share

@@ -35,9 +35,7 @@ class DeletedAnswer(msgspec.Struct):
 
 def opened_answer(opened: OpenedShare) -> HttpResponseBase:
     """Return `opened` in the form that the API contract specifies."""
-    rest = {
-        "metadata": opened.label,
-        "expires_at": iso(opened.expires_at),
-        "one_time": opened.one_time,
-    }
+    answer = OpenedAnswer("", opened.label, iso(opened.expires_at), opened.one_time)
+    rest = msgspec.structs.asdict(answer)
+    del rest["content"]  # it is written piece by piece
     return secret_answer("content", opened.content, rest)

@@ -14,7 +14,8 @@ from fugata_core.errors import InternalError, MalformedJson, Unauthorized
 from fugata_core.responses import JSON
 from fugata_core.viewsets import JsonViewSet
 from secrets_app.actions.create import Draft, create_share
-from secrets_app.actions.delete import delete_share, find_share
+from secrets_app.actions.delete import delete_share
+from secrets_app.actions.find import find_share
 from secrets_app.actions.idempotent import acknowledge, create_idempotently, reveal_idempotently
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.api.parsers import CreateBody, CreateParser

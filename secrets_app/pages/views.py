@@ -4,18 +4,18 @@ import base64
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
 from audit_app.actors import Actor
 from fugata_core import tokens
-from fugata_core.errors import BadRequest, FugataError, SecretTooLarge, database_unavailable
+from fugata_core.errors import BadRequest, FugataError, SecretTooLarge
 from fugata_core.methods import allow_methods
 from fugata_core.views import refusal_page, requires
 from secrets_app.actions.create import create_share
-from secrets_app.actions.delete import delete_share, find_share
+from secrets_app.actions.delete import delete_share
+from secrets_app.actions.find import find_share
 from secrets_app.actions.idempotent import reveal_idempotently
 from secrets_app.actions.reveal import OpenedShare, reveal_share
 from secrets_app.creation import require_form_creation
@@ -32,14 +32,22 @@ _KEY_LETTERS = 32
 def form_refusal_page(request: HttpRequest, refusal: FugataError) -> HttpResponse | None:
     """Return the filled-in form with the reason for the refusal; None if no form was sent."""
     filled_in = request.method == "POST" and getattr(request, "_body", None)
-    return _redisplay_form(request, refusal) if filled_in else None
+    if not filled_in:
+        return None
+    sentence = refusal.for_people or refusal.sentence
+    return _redisplay_form(request, sentence, refusal.status, refusal.headers)
 
 
-def _redisplay_form(request: HttpRequest, refusal: FugataError) -> HttpResponse:
+def _redisplay_form(
+    request: HttpRequest,
+    sentence: str,
+    status: int,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
     form = NewShareForm(request.POST)
     form.is_valid()
-    form.add_error(None, refusal.for_people or refusal.sentence)
-    return _form_page(request, form, refusal.status, refusal.headers)
+    form.add_error(None, sentence)
+    return _form_page(request, form, status, headers)
 
 
 @requires(require_form_creation)
@@ -58,9 +66,6 @@ def new(request: HttpRequest) -> HttpResponse:
     except (BadRequest, SecretTooLarge) as error:
         form.add_error("content", error.sentence)
         return _form_page(request, form, status=error.status)
-    except (FugataError, OperationalError, InterfaceError) as error:
-        refusal = error if isinstance(error, FugataError) else database_unavailable(error)
-        return _redisplay_form(request, refusal)
     context = {
         "link": _address(request, reverse("pages:share", args=[created.share_id])),
         "expires_at": created.expires_at,
@@ -174,7 +179,5 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if request.path_info != reverse("pages:new"):
         context = {"title": "Please try again", "sentence": sentence}
         return render(request, "message.html", context, status=403)
-    form = NewShareForm(request.POST)
-    form.is_valid()
-    form.add_error(None, "The form could not be verified. Press the button once more.")
-    return _form_page(request, form, status=403)
+    sentence = "The form could not be verified. Press the button once more."
+    return _redisplay_form(request, sentence, status=403)

@@ -1,7 +1,7 @@
 """The table of shares on PostgreSQL: each effect is one statement that includes its audit event.
 
 One round trip and one commit instead of five makes creating and opening as cheap as possible.
-Outside a transaction, a statement is a transaction of its own.
+Outside a transaction, each statement is its own transaction.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ from django.db.models import NOT_PROVIDED
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
+from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters
 from secrets_app.models import Share
 from secrets_app.persistence.base import ShareTable
 
-_EVENT = """
-INSERT INTO audit_app_auditevent (kind, share_digest, address_hash, request_id, username)"""
+_EVENT = f"INSERT INTO audit_app_auditevent (kind, share_digest, {ACTOR_COLUMNS})"
 
 #: A share's columns, as its model names them; those that the database fills in are not inserted.
 _FIELDS = tuple(field.attname for field in Share._meta.concrete_fields)
@@ -30,7 +30,7 @@ WITH value AS (
     INSERT INTO vault_app_storedvalue (name, sealed)
     SELECT %(value_name)s, %(sealed)s::bytea WHERE %(sealed)s::bytea IS NOT NULL
 ), event AS (
-    {_EVENT} VALUES ('created', %(digest)s, %(address)s, %(request)s, %(username)s)
+    {_EVENT} VALUES ('created', %(digest)s, {ACTOR_VALUES})
 )
 INSERT INTO secrets_app_share ({", ".join(_INSERTED)})
 VALUES ({", ".join(f"%({name})s" for name in _INSERTED)})
@@ -51,11 +51,11 @@ WITH gone AS (
 ), value AS (
     DELETE FROM vault_app_storedvalue USING gone WHERE name = gone.value_name
 )
-{_EVENT} SELECT %(kind)s, %(digest)s, %(address)s, %(request)s, %(username)s FROM gone
+{_EVENT} SELECT %(kind)s, %(digest)s, {ACTOR_VALUES} FROM gone
 """
 
-_NOTE_OPENING = f"""
-{_EVENT} SELECT 'opened', digest, %(address)s, %(request)s, %(username)s
+_RECORD_OPENING = f"""
+{_EVENT} SELECT 'opened', digest, {ACTOR_VALUES}
 FROM secrets_app_share WHERE digest = %(digest)s AND expires_at > statement_timestamp()
 """
 
@@ -70,7 +70,7 @@ WITH expired AS (
 ), value AS (
     DELETE FROM vault_app_storedvalue WHERE name = ANY (ARRAY(SELECT value_name FROM gone))
 ), event AS (
-    {_EVENT} SELECT 'expired', digest, NULL, %(request)s, '' FROM gone
+    {_EVENT} SELECT 'expired', digest, {ACTOR_VALUES} FROM gone
 )
 SELECT value_name FROM gone
 """
@@ -81,7 +81,7 @@ class PostgresqlShareTable(ShareTable):
 
     def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
         columns = {name: getattr(share, name) for name in _INSERTED}
-        _execute(_INSERT, columns | {"sealed": sealed} | _who(actor))
+        _execute(_INSERT, columns | {"sealed": sealed} | actor_parameters(actor))
 
     def load(self, digest: bytes) -> tuple[Share, bytes | None] | None:
         with connection.cursor() as cursor:
@@ -90,23 +90,17 @@ class PostgresqlShareTable(ShareTable):
         return (Share.from_db(connection.alias, _FIELDS, row[:-1]), row[-1]) if row else None
 
     def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
-        return _execute(_REMOVE, {"digest": digest, "kind": str(kind)} | _who(actor)) == 1
+        return (
+            _execute(_REMOVE, {"digest": digest, "kind": str(kind)} | actor_parameters(actor)) == 1
+        )
 
     def record_opening(self, digest: bytes, actor: Actor) -> bool:
-        return _execute(_NOTE_OPENING, {"digest": digest} | _who(actor)) == 1
+        return _execute(_RECORD_OPENING, {"digest": digest} | actor_parameters(actor)) == 1
 
     def purge(self, limit: int) -> list[str]:
         with connection.cursor() as cursor:
-            cursor.execute(_PURGE, {"limit": limit, "request": SERVICE.request_id})
+            cursor.execute(_PURGE, {"limit": limit} | actor_parameters(SERVICE))
             return [name for (name,) in cursor.fetchall()]
-
-
-def _who(actor: Actor) -> dict[str, Any]:
-    return {
-        "address": actor.address_hash,
-        "request": actor.request_id,
-        "username": actor.username,
-    }
 
 
 def _execute(statement: str, parameters: dict[str, Any]) -> int:

@@ -11,7 +11,6 @@ from django.core.management import CommandError, call_command
 
 from repositories_app.actions.repositories import create_repository
 from repositories_app.models import RepositorySecret
-from secrets_app.actions.reconcile import values_in_use
 from secrets_app.models import Share
 from tests.secrets_app.support import new_share
 from tests.support.faults.faulty import FaultyProxy
@@ -77,8 +76,8 @@ def test_many_pages(
     used, orphans = names(0, 20 * PAGE_SIZE - 50), names(20 * PAGE_SIZE, 50)
     kubernetes.plant(kubernetes_namespace, map(planted, used[: 2 * PAGE_SIZE]))
     rows(used)
-    reconcile(faulty_store, values_in_use)  # what is allocated once
-    of_two = peak_of(lambda: reconcile(faulty_store, values_in_use))
+    reconcile(faulty_store, Share.values_in_use)  # what is allocated once
+    of_two = peak_of(lambda: reconcile(faulty_store, Share.values_in_use))
     foreign = [
         planted(f"{1:032x}-other", instance="another installation's"),
         planted(f"{2:032x}-other", component="repositories"),
@@ -92,7 +91,7 @@ def test_many_pages(
 
     def in_use(some: Collection[str]) -> set[str]:
         batches.append(len(some))
-        return values_in_use(some)
+        return Share.values_in_use(some)
 
     reports: list[Report] = []
     peak = peak_of(lambda: reports.append(reconcile(faulty_store, in_use)))
@@ -114,7 +113,7 @@ def test_what_is_younger_than_a_day_stays(
     """A value is written before its row."""
     young, old = planted(names(1, 1)[0], hours_ago(23.9)), planted(names(2, 1)[0], hours_ago(24.1))
     kubernetes.plant(kubernetes_namespace, [young, old])
-    assert reconcile(store, values_in_use, force=True) == Report(2, 1, 1)
+    assert reconcile(store, Share.values_in_use, force=True) == Report(2, 1, 1)
     assert kubernetes.names(kubernetes_namespace) == [young["metadata"]["name"]]
 
 
@@ -128,7 +127,7 @@ def test_rows_are_asked_after_the_names_were_listed(
     asked: list[list[str]] = []
 
     def in_use(some: Collection[str]) -> set[str]:
-        found = values_in_use(some)
+        found = Share.values_in_use(some)
         asked.append(sorted(some))
         if len(asked) == 1:
             rows(value_names[18:19])
@@ -150,12 +149,12 @@ def test_more_than_a_tenth_takes_force(
     value_names = names(0, 20)
     kubernetes.plant(kubernetes_namespace, map(planted, value_names))
     rows(value_names[orphans:])
-    assert reconcile(store, values_in_use, dry_run=True) == Report(20, orphans, 0)
+    assert reconcile(store, Share.values_in_use, dry_run=True) == Report(20, orphans, 0)
     expected = Report(20, orphans, deleted, refused=not deleted)
-    assert reconcile(store, values_in_use) == expected
+    assert reconcile(store, Share.values_in_use) == expected
     assert len(kubernetes.names(kubernetes_namespace)) == 20 - deleted
     if not deleted:
-        assert reconcile(store, values_in_use, force=True) == Report(20, orphans, orphans)
+        assert reconcile(store, Share.values_in_use, force=True) == Report(20, orphans, orphans)
         assert len(kubernetes.names(kubernetes_namespace)) == 20 - orphans
 
 
@@ -163,7 +162,7 @@ def test_a_second_database_that_is_empty_deletes_nothing(
     kubernetes: KubernetesServer, kubernetes_namespace: str, store: KubernetesStore
 ) -> None:
     kubernetes.plant(kubernetes_namespace, map(planted, names(0, 50)))
-    assert reconcile(store, values_in_use) == Report(50, 50, 0, refused=True)
+    assert reconcile(store, Share.values_in_use) == Report(50, 50, 0, refused=True)
     assert len(kubernetes.names(kubernetes_namespace)) == 50
 
 
@@ -177,7 +176,7 @@ def test_what_is_left_of_a_value_in_pieces(
     kubernetes.age(kubernetes_namespace)
     kubernetes.delete_secret(kubernetes_namespace, f"fugata-{left}")
     rows([kept])
-    assert reconcile(store, values_in_use, force=True) == Report(2, 1, 1)
+    assert reconcile(store, Share.values_in_use, force=True) == Report(2, 1, 1)
     assert store.get(kept) == bytes(3 * PIECE_SIZE)
     assert len(kubernetes.names(kubernetes_namespace)) == 3
 
@@ -191,8 +190,8 @@ def test_a_run_deletes_so_many_at_most_and_the_next_goes_on(
     monkeypatch.setattr(reconciliation, "MAX_DELETED", 3)
     monkeypatch.setattr(reconciliation, "BATCH", 2)
     kubernetes.plant(kubernetes_namespace, map(planted, names(0, 5)))
-    assert reconcile(store, values_in_use, force=True) == Report(5, 5, 3)
-    assert reconcile(store, values_in_use, force=True) == Report(2, 2, 2)
+    assert reconcile(store, Share.values_in_use, force=True) == Report(5, 5, 3)
+    assert reconcile(store, Share.values_in_use, force=True) == Report(2, 2, 2)
     assert kubernetes.names(kubernetes_namespace) == []
 
 

@@ -12,6 +12,7 @@ from operations_app.tasks import count_hours
 from secrets_app.models import Share
 from secrets_app.tasks import purge_expired
 from tests.secrets_app.support import expire, share
+from vault_app.totals import Total, total
 
 pytestmark = pytest.mark.django_db
 
@@ -108,7 +109,7 @@ def test_what_is_kept(clock: list[datetime]) -> None:
     share("seven..")
     expired = share("gone")
     expire(expired)
-    assert statistics.total(Share.objects.live()) == statistics.Total(2, 11)
+    assert total(Share.objects.live()) == Total(2, 11)
 
 
 def test_the_backlog(clock: list[datetime]) -> None:

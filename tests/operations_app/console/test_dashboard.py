@@ -36,7 +36,7 @@ def test_numbers() -> None:
     happens("opened", 5, days=3)
     statistics.count_hours()
     shown = dashboard()
-    assert (shown.shares.rows, shown.size) == (1, 4)
+    assert (shown.live_shares.rows, shown.size) == (1, 4)
     assert (shown.opened, shown.refused) == (3, 2)
     assert shown.backlog.waiting == 1
     day, month = shown.spans
@@ -93,7 +93,7 @@ def test_a_dashboard_whose_cache_is_down(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(cache, "get_or_set", down)
     share("four")
-    assert dashboard().shares.rows == 1
+    assert dashboard().live_shares.rows == 1
 
 
 def test_charts_say_the_same_in_words_and_as_a_table() -> None:

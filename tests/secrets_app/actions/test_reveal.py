@@ -6,7 +6,7 @@ from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from fugata_core import tokens
 from secrets_app import ids
-from secrets_app.actions.delete import find_share
+from secrets_app.actions.find import find_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
