@@ -48,7 +48,7 @@ class Result:
         return sum(self.mib.values())
 
 
-class Installation:
+class FreshHome:
     """An embedded service with a home of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -102,7 +102,7 @@ def starts(rounds: int) -> tuple[list[float], list[float]]:
     for number in range(rounds):
         say(f"start {number + 1} of {rounds} …")
         with tempfile.TemporaryDirectory(prefix="fugata-bench-") as folder:
-            installation = Installation(Path(folder))
+            installation = FreshHome(Path(folder))
             for taken in (first, later):
                 with installation.started() as (seconds, _):
                     taken.append(seconds)
@@ -142,7 +142,7 @@ def _with(request: bytes, headers: list[str]) -> bytes:
 def memory(requests: int) -> tuple[dict[str, float], dict[str, int]]:
     """Return the MiB (PSS) of each process after so many requests, and errors by status."""
     with tempfile.TemporaryDirectory(prefix="fugata-bench-") as folder:
-        installation = Installation(Path(folder))
+        installation = FreshHome(Path(folder))
         with installation.started() as (_, parent):
             token = installation.token()
             driver = Driver(installation.address)

@@ -10,12 +10,12 @@ from fugata_core import tokens
 
 _RANDOM_LENGTH = 36
 _PREFIX_LENGTH = 10
-_TOKEN = re.compile(r"fgt_[0-9A-Za-z]{36}", re.ASCII)
+_TOKEN = re.compile(rf"{tokens.ACCESS_TOKEN}[0-9A-Za-z]{{36}}", re.ASCII)
 
 
 def new_access_token() -> str:
     """Return a new access token."""
-    return "fgt_" + tokens.random_letters(_RANDOM_LENGTH)
+    return tokens.ACCESS_TOKEN + tokens.random_letters(_RANDOM_LENGTH)
 
 
 def is_access_token(text: str) -> bool:

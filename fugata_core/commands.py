@@ -1,7 +1,9 @@
 """Output of commands: a line of text, or one JSON object with --json; progress at a terminal."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -13,12 +15,17 @@ from fugata_core.errors import FugataError
 ProgressCallback = Callable[[str, int], None]
 
 
+def add_json(parser: CommandParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
+
+
 class OperatorCommand(BaseCommand):
     """A command with `--json`; a subclass does its work in `perform`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the command's arguments; a subclass calls this too."""
-        parser.add_argument("--json", action="store_true", help="print one JSON object, no more")
+        add_json(parser)
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
         """Run the command. Raises CommandError with one sentence."""
@@ -37,18 +44,28 @@ def _json(result: dict[str, Any]) -> str:
     return json.dumps(result, ensure_ascii=False)
 
 
+@contextmanager
+def private_umask() -> Iterator[None]:
+    """Create files, such as SQLite's, with access for their owner alone, in any folder."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 class ProgressLine:
     """A line that overwrites itself; nothing where the output is not a terminal.
 
     Call it with what is counted and the count; `done` ends the line.
     """
 
-    def __init__(self, stream: OutputWrapper, every: int = 100) -> None:
-        self._stream, self._every, self._shown = stream, every, False
+    def __init__(self, stream: OutputWrapper) -> None:
+        self._stream, self._shown = stream, False
 
     def __call__(self, what: str, count: int) -> None:
-        """Show the count, if it is a multiple of `every`."""
-        if self._stream.isatty() and count % self._every == 0:
+        """Show the count, if it is a multiple of a hundred."""
+        if self._stream.isatty() and count % 100 == 0:
             self._stream.write(f"\r{count} {what} …   ", ending="")
             self._shown = True
 

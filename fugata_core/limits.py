@@ -1,9 +1,10 @@
-"""How many threads of a web process each kind of work may hold, for how long, and why.
+"""How many threads of a process each kind of work may hold, for how long, and why.
 
-A process has WEB_THREADS threads for requests. Work that may block gets only a part of them, so
-that other requests are answered meanwhile. Health checks have a separate thread.
+A web process has WEB_THREADS threads for requests. Work that may block gets only a part of them, so
+that other requests are answered meanwhile. A client holds a thread only while it keeps up.
 """
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ class Limit:
         return max(int(threads * self.fraction), 1)
 
 
+#: A thread at all, once the request has arrived. Clients give up by themselves.
+THREADS = Limit("threads", 1, max_wait=math.inf)
 #: Requests that need a database, a value store or a key provider: any of these may hang.
 BACKENDS = Limit("backends", 1 / 2, max_wait=1.0)
 #: Responses that a client does not read at once: it may be as slow as `client_socket` allows.
@@ -37,6 +40,34 @@ READERS = Limit("readers", 1 / 2, max_wait=1.0)
 LARGE_BODIES = Limit("large_bodies", 1 / 4, max_wait=60.0)
 #: Refused bodies that are read to their end, so that the client sees why; they do not wait.
 DISCARDS = Limit("discards", 1 / 4, max_wait=0.0)
+
+#: Seconds from a request's first byte to the end of its head. Until then it has no thread.
+HEAD_TIMEOUT = 10.0
+#: Seconds without a byte, sent or taken, after which the server gives up on a client.
+IDLE_TIMEOUT = 30.0
+#: Bytes a second that a client must average, after the first IDLE_TIMEOUT seconds.
+MIN_RATE = 32 * 1024
+#: Seconds that a client that was told "close" has to close its end (RFC 9112, section 9.6).
+LINGER_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """How much of a body is read and dropped, so that the client sees why it was refused."""
+
+    bytes: int
+    seconds: float
+
+
+#: Of a body that is too large, and of one that is refused before anybody looks at it.
+DISCARD_TOO_LARGE = Discard(128 * 2**20, 10.0)
+DISCARD_REFUSED = Discard(2**20, 1.0)
+
+#: Threads beside those for requests: for /healthz and /livez, which never wait; for the checks of
+#: the console, where one that hangs keeps its thread; for data keys re-wrapped by a key service.
+PROBE_THREADS = 1
+CHECK_THREADS = 8
+REWRAP_THREADS = 8
 
 #: At most MAX_HUGE_BODIES bodies over HUGE_BODY bytes at a time: a limit on memory, not threads.
 HUGE_BODY, MAX_HUGE_BODIES = 2**20, 2
@@ -49,7 +80,7 @@ WAITS = Histogram(
     ["limit"],
     buckets=(0.001, 0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
-for _each in (BACKENDS, READERS, LARGE_BODIES, DISCARDS):
+for _each in (THREADS, BACKENDS, READERS, LARGE_BODIES, DISCARDS):
     WAITS.labels(_each.name)
 
 

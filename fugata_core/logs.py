@@ -12,11 +12,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from fugata_core.routes import PRIVATE
+from fugata_core.tokens import PREFIXES
 
 #: The X-Request-ID of the request that this thread is handling, if any.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-_SECRETS = re.compile(r"(fug|tok|fgt)_\w+", re.ASCII)
+_SECRETS = re.compile(rf"({'|'.join(PREFIXES)})\w+", re.ASCII)
 _PRIVATE_PATHS = re.compile(rf"({'|'.join(PRIVATE)})/[^\s?#\"']+")
 # gunicorn quotes what it could not parse, which may be a piece of a body.
 _REFUSED = re.compile(r"Invalid request from ip=.*", re.DOTALL)
@@ -28,7 +29,7 @@ def redact(text: str) -> str:
     text = _REFUSED.sub("Invalid request refused", text)
     text = _REQUEST.sub("Error handling a request", text)
     text = _PRIVATE_PATHS.sub(r"\1/[redacted]", text)
-    return _SECRETS.sub(r"\1_[redacted]", text)
+    return _SECRETS.sub(r"\1[redacted]", text)
 
 
 class RedactingFormatter(logging.Formatter):

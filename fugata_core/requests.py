@@ -5,6 +5,9 @@ from django.http import HttpRequest
 from fugata_core.callers import Caller
 from fugata_core.errors import FugataError
 
+#: A well-formed X-Request-ID.
+REQUEST_ID_PATTERN = r"[-._0-9A-Za-z]{8,64}"
+
 
 class FugataRequest(HttpRequest):
     """A request behind the middleware; it holds addresses only as keyed hashes."""
@@ -15,7 +18,7 @@ class FugataRequest(HttpRequest):
     client_hash: bytes
     client_bucket: str
     #: Whether CREATE_ALLOWED_FROM lets the address create shares.
-    may_create: bool
+    is_network_allowed: bool
     #: The caller, where an access token is accepted; None without a live one.
     caller: Caller | None = None
     #: Whether the permission that the view requires was checked, and given.

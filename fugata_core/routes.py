@@ -1,20 +1,23 @@
 """The service's paths, for decisions made before a view is resolved, and for redacting logs."""
 
 #: The two APIs, which respond with JSON.
-SHARES, REPOSITORIES = "/secrets", "/repositories"
+SHARES_API, REPOSITORIES_API = "/secrets", "/repositories"
 #: The form that creates a share, and a share's pages.
 NEW_SHARE, SHARE_PAGES = "/", "/s/"
 #: The operators' console, and where they sign in.
 CONSOLE, SIGN_IN = "/admin/", "/admin/login/"
+#: The description of both APIs, for programs and for people.
+OPENAPI, DOCS = "/openapi.json", "/docs"
+STATIC = "/static/"
 #: Paths below these contain ids, names and keys, which no log shows.
-PRIVATE = (SHARES, "/s", REPOSITORIES)
+PRIVATE = (SHARES_API, SHARE_PAGES.rstrip("/"), REPOSITORIES_API)
 #: For probes and scrapers, which send an IP address as Host and do not count as clients.
 HEALTH, LIVENESS, METRICS = "/healthz", "/livez", "/metrics"
 
 
 def is_api(path: str) -> bool:
     """Return whether the path is for programs, whatever Accept says."""
-    return path.startswith((SHARES, REPOSITORIES))
+    return path.startswith((SHARES_API, REPOSITORIES_API))
 
 
 def is_page(path: str) -> bool:
@@ -29,14 +32,9 @@ def is_console(path: str) -> bool:
 
 def is_share_creation(method: str | None, path: str) -> bool:
     """Return whether a request creates a share through the API."""
-    return (method, path) == ("POST", SHARES)
-
-
-def is_form_submission(method: str | None, path: str) -> bool:
-    """Return whether a request creates a share through the form."""
-    return (method, path) == ("POST", NEW_SHARE)
+    return (method, path) == ("POST", SHARES_API)
 
 
 def requires_token(path: str) -> bool:
     """Return whether the path requires an access token."""
-    return path.startswith(f"{REPOSITORIES}/")
+    return path.startswith(f"{REPOSITORIES_API}/")

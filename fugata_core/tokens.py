@@ -7,6 +7,9 @@ import hashlib
 import secrets
 import string
 
+#: What ids and tokens begin with; logs and request ids show nothing that begins so.
+SHARE_ID, DELETION_TOKEN, ACCESS_TOKEN = PREFIXES = ("fug_", "tok_", "fgt_")
+
 _ALPHABET = string.digits + string.ascii_letters
 # Each byte maps to a letter; bytes from 248 = 4 x 62 on would favour the first letters.
 _LETTER_OF = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))

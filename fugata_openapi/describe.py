@@ -23,6 +23,7 @@ from fugata_core.errors import (
     RateLimited,
     UnsupportedMediaType,
 )
+from fugata_core.requests import REQUEST_ID_PATTERN
 from fugata_core.responses import JSON
 
 OpenApiObject = dict[str, Any]
@@ -163,7 +164,7 @@ HEADERS: OpenApiObject = {
     ),
     "X-Request-ID": _header(
         "The id of the request: the client's own if it is well-formed, else a new one.",
-        {"type": "string", "pattern": "^[-._0-9A-Za-z]{8,64}$"},
+        {"type": "string", "pattern": f"^{REQUEST_ID_PATTERN}$"},
         "0f8fad5bd9cb469f",
     ),
     "Retry-After": _header("Seconds after which to try again.", _NUMBER, 5),

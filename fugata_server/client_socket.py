@@ -12,8 +12,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Self
 
-from fugata_core.limits import READERS, Bulkhead, bulkhead
-from fugata_server.request_buffer import IDLE_TIMEOUT, MIN_RATE
+from fugata_core.limits import IDLE_TIMEOUT, MIN_RATE, READERS, Bulkhead, bulkhead
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -7,11 +7,23 @@ from django.conf import settings
 from gunicorn import glogging
 
 from fugata_core.logs import formatter, redact, request_id
-from fugata_core.routes import HEALTH, LIVENESS, METRICS, PRIVATE, SHARES
+from fugata_core.routes import (
+    CONSOLE,
+    DOCS,
+    HEALTH,
+    LIVENESS,
+    METRICS,
+    NEW_SHARE,
+    OPENAPI,
+    PRIVATE,
+    SHARES_API,
+    STATIC,
+)
 
+_WHOLE = (NEW_SHARE, HEALTH, LIVENESS, METRICS, DOCS, OPENAPI, SHARES_API)
 _KNOWN = re.compile(
-    rf"/|{HEALTH}|{LIVENESS}|{METRICS}|/docs|/openapi\.json|{SHARES}|({'|'.join(PRIVATE)})/.*"
-    r"|/static/[-._/0-9A-Za-z]*|/admin/[_/0-9a-z]*",
+    rf"{'|'.join(map(re.escape, _WHOLE))}|({'|'.join(PRIVATE)})/.*"
+    rf"|{STATIC}[-._/0-9A-Za-z]*|{CONSOLE}[_/0-9a-z]*",
     re.DOTALL,
 )
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}

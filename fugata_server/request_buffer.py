@@ -13,17 +13,17 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
-from fugata_core.limits import DISCARDS, HUGE_BODY, bulkhead
+from fugata_core.limits import (
+    DISCARD_TOO_LARGE,
+    DISCARDS,
+    HUGE_BODY,
+    IDLE_TIMEOUT,
+    MIN_RATE,
+    Discard,
+    bulkhead,
+)
 
 _STEP = 2**18
-#: Seconds without a byte after which the server gives up on a client.
-IDLE_TIMEOUT = 30.0
-#: Bounds, in bytes and seconds, on what is discarded so that the client sees the response.
-MAX_DISCARDED = 128 * 2**20
-DISCARD_SECONDS = 10.0
-
-#: Bytes a second that a client must average, after the first `IDLE_TIMEOUT` seconds.
-MIN_RATE = 32 * 1024
 
 
 def has_body(request: HttpRequest) -> bool:
@@ -128,15 +128,13 @@ def _set_body(request: HttpRequest, body: bytes) -> None:
     request.META["CONTENT_LENGTH"] = str(len(body))
 
 
-def discard(
-    request: HttpRequest, most: int = MAX_DISCARDED, seconds: float = DISCARD_SECONDS
-) -> None:
-    """Read and drop the rest of the body, up to `most` bytes or `seconds`; else stop receiving."""
+def discard(request: HttpRequest, bound: Discard = DISCARD_TOO_LARGE) -> None:
+    """Read and drop the rest of the body, up to `bound`; else stop receiving."""
     if not has_body(request) or hasattr(request, "_body"):
         return
     ended = False
     with suppress(Overloaded), bulkhead(DISCARDS).place():
-        ended = _discard(request, most, seconds)
+        ended = _discard(request, bound)
     if not ended:
         _hang_up(request)
 
@@ -149,9 +147,10 @@ def _hang_up(request: HttpRequest) -> None:
             connection.shutdown(socket.SHUT_RD)
 
 
-def _discard(request: HttpRequest, most: int, seconds: float) -> bool:
+def _discard(request: HttpRequest, bound: Discard) -> bool:
     """Read and drop the body; return whether its end was reached."""
-    stream, deadline = request.META["wsgi.input"], time.monotonic() + seconds
+    stream, deadline = request.META["wsgi.input"], time.monotonic() + bound.seconds
+    most = bound.bytes
     while most > 0 and (left := deadline - time.monotonic()) > 0:
         _set_timeout(request, left)
         try:

@@ -21,16 +21,19 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from fugata_core.backpressure import reserve
 from fugata_core.errors import BodyTooSlow, FugataError, Overloaded
+from fugata_core.limits import (
+    HEAD_TIMEOUT,
+    IDLE_TIMEOUT,
+    LINGER_TIMEOUT,
+    PROBE_THREADS,
+    THREADS,
+    observe_wait,
+)
 from fugata_server.admission import Admission
 from fugata_server.arrival import Arrival, ArrivalState
 from fugata_server.client_socket import ClientSocket
 from fugata_server.refusals import HeadTooLong, HeadTooSlow, as_bytes
-from fugata_server.request_buffer import IDLE_TIMEOUT
 
-#: Seconds from a request's first byte to the end of its head.
-HEAD_TIMEOUT = 10.0
-#: Seconds that a client that was told "close" has to close its end (RFC 9112, section 9.6).
-LINGER_TIMEOUT = 2.0
 #: Bytes that a client may still send meanwhile.
 MAX_DRAINED = 64 * 1024
 #: Maximum bytes of unfinished requests, of all connections together.
@@ -83,7 +86,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Start; health checks have a thread of their own."""
-        self._probes = ThreadPoolExecutor(max_workers=1)
+        self._probes = ThreadPoolExecutor(max_workers=PROBE_THREADS)
         super().init_process()
 
     # --- From the listener to a thread -----------------------------------------------------------
@@ -203,9 +206,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Connection) -> None:
         """Give the connection a thread."""
-        pool = self._probes if conn.arrival.is_probe() else self.tpool
+        pool, task = self.tpool, partial(self._handle_queued, conn, time.monotonic())
+        if conn.arrival.is_probe():
+            pool, task = self._probes, partial(self.handle, conn)
         conn.arrival.data.clear()
-        future = pool.submit(self.handle, conn)
+        future = pool.submit(task)
         future.add_done_callback(
             lambda done: self.method_queue.defer(self.finish_request, conn, done)
         )
@@ -230,6 +235,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._hand_over(connection)
 
     # --- From a thread back ----------------------------------------------------------------------
+
+    def _handle_queued(self, connection: Connection, since: float) -> bool:
+        observe_wait(THREADS, time.monotonic() - since)
+        return self.handle(connection)
 
     def handle(self, conn: Connection) -> bool:
         """Answer a request, in a thread; return whether the connection is kept open."""

@@ -68,7 +68,7 @@ _metrics_sockets: list[socket.socket] = []
 
 def on_starting(server: Any) -> None:
     """Refuse to start if the service can't work, before a request is served."""
-    if server.cfg.workers > 1 and not settings.REDIS_URL:
+    if server.cfg.workers > 1 and not settings.REDIS_URL:  # gunicorn's own --workers may say so
         sys.exit("WEB_CONCURRENCY: several web processes need REDIS_URL. See docs/settings.md.")
     if not os.environ.get(PREPARED):
         _check()

@@ -4,6 +4,7 @@ from django.urls import URLResolver, include, path
 from django.urls.resolvers import RoutePattern
 from django.views.generic import RedirectView
 
+from fugata_core import routes
 from fugata_openapi import views
 from fugata_site import errors
 
@@ -19,10 +20,12 @@ urlpatterns = [
     path("", include("secrets_app.api.urls")),
     path("", include("repositories_app.api.urls")),
     path("", include("secrets_app.pages.urls")),
-    path("openapi.json", views.openapi, name="openapi"),
-    path("docs", views.docs, name="docs"),
-    path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    LazyResolver(RoutePattern("admin/"), "operations_app.console.urls", None, "admin", "admin"),
+    path(routes.OPENAPI[1:], views.openapi, name="openapi"),
+    path(routes.DOCS[1:], views.docs, name="docs"),
+    path(routes.CONSOLE.strip("/"), RedirectView.as_view(pattern_name="admin:index")),
+    LazyResolver(
+        RoutePattern(routes.CONSOLE[1:]), "operations_app.console.urls", None, "admin", "admin"
+    ),
 ]
 
 handler400 = errors.bad_request

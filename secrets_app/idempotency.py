@@ -30,7 +30,9 @@ from secrets_app.models import IdempotentResponse
 
 logger = logging.getLogger(__name__)
 
-_KEY_PATTERN = re.compile(r"[!-~]{22,255}", re.ASCII)
+KEY_PATTERN = r"[!-~]{22,255}"
+KEY_RULE = "Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters"
+_KEY = re.compile(KEY_PATTERN, re.ASCII)
 _NONCE_SIZE = 12
 
 
@@ -73,9 +75,9 @@ def validate_key(text: str | None) -> str | None:
 
     A short key could be guessed, which would be a second way to get the answer.
     """
-    if text is None or _KEY_PATTERN.fullmatch(text):
+    if text is None or _KEY.fullmatch(text):
         return text
-    raise BadRequest("Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters")
+    raise BadRequest(KEY_RULE)
 
 
 def for_creation(key: str, body: bytes) -> IdempotentRequest:

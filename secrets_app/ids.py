@@ -5,22 +5,22 @@ Both carry 22 characters from a 62-letter alphabet: 131 random bits.
 
 import re
 
-from fugata_core.tokens import random_letters
+from fugata_core.tokens import DELETION_TOKEN, SHARE_ID, random_letters
 
 _RANDOM = 22
-SHARE_ID_PATTERN = r"fug_[0-9A-Za-z]{22,64}"
+SHARE_ID_PATTERN = rf"{SHARE_ID}[0-9A-Za-z]{{22,64}}"
 _SHARE_ID = re.compile(SHARE_ID_PATTERN, re.ASCII)
-_DELETION_TOKEN = re.compile(r"tok_[0-9A-Za-z]{22,64}", re.ASCII)
+_DELETION_TOKEN = re.compile(rf"{DELETION_TOKEN}[0-9A-Za-z]{{22,64}}", re.ASCII)
 
 
 def new_share_id() -> str:
     """Return a new share id; it is also half of the key that seals the share."""
-    return "fug_" + random_letters(_RANDOM)
+    return SHARE_ID + random_letters(_RANDOM)
 
 
 def new_deletion_token() -> str:
     """Return a new deletion token."""
-    return "tok_" + random_letters(_RANDOM)
+    return DELETION_TOKEN + random_letters(_RANDOM)
 
 
 def is_share_id(text: str) -> bool:
@@ -35,4 +35,4 @@ def is_deletion_token(text: str) -> bool:
 
 def link_secret(share_id: str) -> bytes:
     """Return the random part of a share id, which the server does not keep."""
-    return share_id.removeprefix("fug_").encode()
+    return share_id.removeprefix(SHARE_ID).encode()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fugata_core.encoding import length_prefixed
 
 #: The sealed form's version: its first byte, and part of its associated data.
-FORMAT = 1
+SEALED_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class AssociatedData:
 
     def as_bytes(self) -> bytes:
         """Return it as bytes, each part length-prefixed, so that parts can't run together."""
-        return length_prefixed(bytes([FORMAT]), self.purpose, self.subject, self.details)
+        return length_prefixed(bytes([SEALED_FORMAT]), self.purpose, self.subject, self.details)
 
     def wrap_context(self) -> bytes:
         """Return what the data key's wrapping is bound to."""

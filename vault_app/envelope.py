@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from vault_app.associated_data import FORMAT, AssociatedData
+from vault_app.associated_data import SEALED_FORMAT, AssociatedData
 from vault_app.backends import key_provider
 from vault_app.errors import DecryptionFailed
 
@@ -29,14 +29,14 @@ def seal(content: bytes, bound_to: AssociatedData, link_secret: bytes = b"") -> 
     nonce = os.urandom(_NONCE_SIZE)
     cipher = AESGCM(_content_key(data_key, link_secret, bound_to.purpose))
     ciphertext = cipher.encrypt(nonce, content, bound_to.as_bytes())
-    return bytes([FORMAT]) + nonce + ciphertext, wrapped
+    return bytes([SEALED_FORMAT]) + nonce + ciphertext, wrapped
 
 
 def unseal(
     sealed: bytes, wrapped: bytes, bound_to: AssociatedData, link_secret: bytes = b""
 ) -> bytes:
     """Return the content. Raises KeyUnavailable, or DecryptionFailed."""
-    if len(sealed) < 1 + _NONCE_SIZE or sealed[0] != FORMAT:
+    if len(sealed) < 1 + _NONCE_SIZE or sealed[0] != SEALED_FORMAT:
         raise DecryptionFailed("the sealed value has an unknown format")
     data_key = key_provider().unwrap(wrapped, bound_to.wrap_context())
     cipher = AESGCM(_content_key(data_key, link_secret, bound_to.purpose))

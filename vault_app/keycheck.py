@@ -10,6 +10,7 @@ from django.conf import settings
 
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
+from vault_app.keys.guidance import guidance
 from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey
 
@@ -85,10 +86,7 @@ def _provider_remedy(provider: str) -> str:
 
 
 def _remedy(key_id: str) -> str:
-    if provider_of(key_id) == "vault":
-        return "VAULT_TRANSIT_KEY must list it, and VAULT_ADDR and VAULT_TOKEN must give access"
-    if provider_of(key_id) == "aws":
-        return "AWS_KMS_KEY_ID must list it, and the AWS credentials must give access"
-    if settings.FUGATA_KEYS:
-        return "FUGATA_KEYS must list it"
-    return f"put the keyring file back at {settings.KEYRING_FILE}, or set FUGATA_KEYS"
+    provider = provider_of(key_id)
+    if provider == "local" and not settings.FUGATA_KEYS:
+        return f"put the keyring file back at {settings.KEYRING_FILE}, or set FUGATA_KEYS"
+    return guidance(provider).restore

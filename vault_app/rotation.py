@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from vault_app import keycheck
 from vault_app.backends import key_provider
 from vault_app.keys import keyring, local
+from vault_app.keys.guidance import guidance
 from vault_app.keys.keyring import KeyringFile
 from vault_app.keys.local import LocalKeyring
 from vault_app.keys.wrapped_key import provider_of
@@ -56,17 +57,13 @@ def _writable_keyring() -> KeyringFile:
     file = _keyring_file() if name == "local" else None
     if file:
         return file
-    setting = {"vault": "VAULT_TRANSIT_KEY", "aws": "AWS_KMS_KEY_ID"}.get(name, "FUGATA_KEYS")
-    makes = {
-        "vault": "make a key in Vault (vault write -f transit/keys/NAME)",
-        "aws": "make a symmetric key in AWS KMS",
-    }.get(name, "make a key (python manage.py generate_key)")
+    keys = guidance(name)
     raise KeysNotManaged(
-        f"The keys come from {setting}, which Fugata can't change. To rotate: {makes}; put it"
-        f" behind the others in {setting} and restart every process of Fugata, so that each can"
-        " open with it; move it in front and restart them again, so that it wraps; run python"
+        f"The keys come from {keys.setting}, which Fugata can't change. To rotate: {keys.make}; put"
+        f" it behind the others in {keys.setting} and restart every process of Fugata, so that each"
+        " can open with it; move it in front and restart them again, so that it wraps; run python"
         " manage.py rewrap_keys; run python manage.py retire_key with the old key's id, take the"
-        f" old key out of {setting} and restart. See docs/keys.md."
+        f" old key out of {keys.setting} and restart. See docs/keys.md."
     )
 
 

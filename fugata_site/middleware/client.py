@@ -2,7 +2,7 @@
 
 Everything behind this sees only keyed hashes: `request.client_hash` (the address, for the audit
 trail) and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address), and
-`request.may_create` (whether CREATE_ALLOWED_FROM lets the address create shares).
+`request.is_network_allowed` (whether CREATE_ALLOWED_FROM lets the address create shares).
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class ClientMiddleware:
         else:
             client = forwarded_client(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
         request.client_hash, request.client_bucket = client_keys(client)
-        request.may_create = may_create(client)
+        request.is_network_allowed = is_network_allowed(client)
         return self.get_response(request)
 
 
@@ -69,7 +69,7 @@ def is_trusted(address: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def may_create(address: str) -> bool:
+def is_network_allowed(address: str) -> bool:
     """Return whether `address` is in CREATE_ALLOWED_FROM; where that is empty, all are."""
     if not settings.CREATE_ALLOWED_FROM:
         return True

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core.errors import FugataError
+from fugata_core.limits import DISCARD_REFUSED
 from fugata_core.requests import FugataRequest
 from fugata_core.views import permission_at
 from fugata_server.request_buffer import discard
@@ -24,10 +25,10 @@ class PermissionMiddleware:
         try:
             replacement = permission(request)
         except FugataError as refusal:
-            discard(request, most=2**20, seconds=1)
+            discard(request, DISCARD_REFUSED)
             return errors.error_response(request, refusal)
         if replacement is None:
             request.permitted = True
             return self.get_response(request)
-        discard(request, most=2**20, seconds=1)
+        discard(request, DISCARD_REFUSED)
         return replacement

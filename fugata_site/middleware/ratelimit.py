@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from fugata_core import routes
 from fugata_core.buckets import new_buckets
 from fugata_core.buckets.base import Buckets, RateDecision
 from fugata_core.errors import FugataError, RateLimited
+from fugata_core.limits import DISCARD_REFUSED
 from fugata_core.requests import FugataRequest
+from fugata_core.views import refusal_page_at
 from fugata_server.request_buffer import body_in_memory, discard
 from fugata_site import errors
 from fugata_site.middleware.csrf import PageCsrfMiddleware
@@ -63,19 +64,20 @@ class RateLimitMiddleware:
         return self.get_response(request)
 
     def _refuse(self, request: FugataRequest, refusal: FugataError) -> HttpResponse:
-        if _is_form_submission(request):
+        if _may_be_shown_again(request):
             with suppress(FugataError), body_in_memory(request):
                 self._csrf.process_request(request)
                 return errors.error_response(request, refusal)
-        discard(request, most=2**20, seconds=1)
+        discard(request, DISCARD_REFUSED)
         return errors.error_response(request, refusal)
 
 
-def _is_form_submission(request: HttpRequest) -> bool:
-    """Return whether this submits the form of a new share, of a size that may be shown again."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    is_form = routes.is_form_submission(request.method, request.path_info)
-    return is_form and 0 < int(length) <= _MAX_FORM_SIZE
+def _may_be_shown_again(request: HttpRequest) -> bool:
+    """Return whether this sends a form, of moderate size, whose view has a page for refusals."""
+    length = int(request.META.get("CONTENT_LENGTH") or "0")
+    if request.method != "POST" or not 0 < length <= _MAX_FORM_SIZE:
+        return False
+    return refusal_page_at(request.path_info) is not None
 
 
 def _limit(rpm: int, burst: int) -> _RateLimit:

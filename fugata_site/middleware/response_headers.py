@@ -7,10 +7,11 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import logs
-from fugata_core.requests import FugataRequest
+from fugata_core.requests import REQUEST_ID_PATTERN, FugataRequest
+from fugata_core.tokens import PREFIXES
 
 # Not an id or a token of ours: what a client sends is kept in the audit trail and in logs.
-_WELL_FORMED = re.compile(r"(?!.*(?:fug|tok|fgt)_)[-._0-9A-Za-z]{8,64}")
+_WELL_FORMED = re.compile(rf"(?!.*(?:{'|'.join(PREFIXES)})){REQUEST_ID_PATTERN}")
 
 
 class ResponseHeadersMiddleware:

@@ -2,7 +2,7 @@
 
 from fugata_site.settings.home import *
 from fugata_site.settings.serving import *
-from fugata_site.settings.limits import *
+from fugata_site.settings.usage_limits import *
 from fugata_site.settings.processes import *
 from fugata_site.settings.database import *
 from fugata_site.settings.vault import *
@@ -11,4 +11,4 @@ from fugata_site.settings.audit import *
 from fugata_site.settings.application import *
 from fugata_site.settings.console import *
 from fugata_site.settings.api import *
-from fugata_site.settings.safety import *
+from fugata_site.settings.security import *

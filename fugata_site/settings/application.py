@@ -1,11 +1,12 @@
 """Django's components: apps, middleware, templates, static files."""
 
+from fugata_core import routes
 from fugata_site.settings import static_files
 from fugata_site.settings.environment import env, read
 from fugata_site.settings.home import BASE_DIR
-from fugata_site.settings.limits import CREATE_ALLOWED_FROM, CREATE_REQUIRES_LOGIN
 from fugata_site.settings.processes import METRICS
 from fugata_site.settings.serving import CORS_ALLOWED_ORIGINS
+from fugata_site.settings.usage_limits import CREATE_ALLOWED_FROM, CREATE_REQUIRES_LOGIN
 
 INSTALLED_APPS = [
     "fugata_site.apps.FugataSiteConfig",
@@ -66,7 +67,7 @@ TEMPLATES = [
         },
     }
 ]
-STATIC_URL = "/static/"
+STATIC_URL = routes.STATIC
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = read("STATIC_ROOT", env.str, "") or None
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None

@@ -29,5 +29,5 @@ CORS_EXPOSE_HEADERS = [
     "X-RateLimit-Reset",
     "X-Request-ID",
 ]
-CORS_URLS_REGEX = rf"^({routes.SHARES}|{routes.REPOSITORIES})(/|$)"
+CORS_URLS_REGEX = rf"^({routes.SHARES_API}|{routes.REPOSITORIES_API})(/|$)"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []

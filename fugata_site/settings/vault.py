@@ -12,11 +12,13 @@ from fugata_site.settings.processes import WEB_THREADS
 KUBECONFIG = read("KUBECONFIG", env.str, "")
 KUBERNETES_NAMESPACE = kubernetes_name("KUBERNETES_NAMESPACE", "fugata-values")
 KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
+#: Calls that a process makes at once: its requests', and the health probe's.
+_CONNECTIONS = WEB_THREADS + 1
 _KUBERNETES = {
     "namespace": KUBERNETES_NAMESPACE,
     "kubeconfig": KUBECONFIG,
     "timeout": KUBERNETES_TIMEOUT,
-    "connections": WEB_THREADS + 1,  # and the health probe's
+    "connections": _CONNECTIONS,
 }
 _BACKENDS = "vault_app.stores"
 _STORES: dict[str, dict[str, Any]] = {
@@ -31,7 +33,7 @@ VALUE_STORE = (_STORES | _BY_PATH).get(_store, {"BACKEND": _store, "OPTIONS": {}
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
 KEYRING_FILE = FUGATA_HOME / "keyring"
 _LOCAL = {"keys": FUGATA_KEYS, "file": KEYRING_FILE}
-KMS_PROVIDER, KEY_PROVIDERS = key_services.key_providers(_LOCAL, WEB_THREADS)
+KMS_PROVIDER, KEY_PROVIDERS = key_services.key_providers(_LOCAL, _CONNECTIONS)
 KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 if key_services.is_local(KMS_PROVIDER) and not FUGATA_KEYS:
     GENERATED_SECRETS.append("FUGATA_KEYS")

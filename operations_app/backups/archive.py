@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 #: Format 1 named rows by model; tables keep their names when code moves.
-FORMAT = 2
+ARCHIVE_FORMAT = 2
 _MANIFEST = "manifest.json"
 
 
@@ -34,7 +34,7 @@ class Manifest:
     migrations: dict[str, str]
     database: str
     store: str
-    format: int = FORMAT
+    format: int = ARCHIVE_FORMAT
     digests: dict[str, str] = field(default_factory=dict)
 
 
@@ -149,8 +149,8 @@ class Reader:
 
 
 def _refuse_other_format(path: Path, found: object) -> None:
-    if found != FORMAT:
+    if found != ARCHIVE_FORMAT:
         raise BadArchive(
             f"{path}: was written by another version of Fugata (its format is {found}, this version"
-            f" reads {FORMAT}). Restore it with that version"
+            f" reads {ARCHIVE_FORMAT}). Restore it with that version"
         )

@@ -13,11 +13,12 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import filesizeformat, pluralize
 from django.utils.timesince import timesince
 
 from fugata_core.clock import now
+from fugata_core.limits import CHECK_THREADS
+from fugata_core.migration_state import unapplied_migrations
 from operations_app import statistics
 from operations_app.diagnostics.probes import probe_key_provider, probe_value_store
 from vault_app.backends import key_provider
@@ -77,14 +78,13 @@ def _good(subject: str, summary: str) -> Finding:
 
 def migrations() -> Finding:
     """Is the database as this version expects it?"""
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    missing = unapplied_migrations()
     if not missing:
         return _good("Database", f"{connection.display_name} answers and is migrated.")
     return Finding(
         "Database",
         Level.BAD,
-        f"{len(missing)} migration{pluralize(len(missing))} of this version did not run.",
+        f"{missing} migration{pluralize(missing)} of this version did not run.",
         "Run manage.py prepare, then restart every process.",
     )
 
@@ -229,7 +229,7 @@ _REMEDIES = {
 }
 _ORDER = [Level.BAD, Level.NOTICE, Level.GOOD]
 # A check that hangs keeps its thread; once none is free, further checks time out too.
-_pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="findings")
+_pool = ThreadPoolExecutor(max_workers=CHECK_THREADS, thread_name_prefix="findings")
 
 
 def remote_checks() -> dict[str, Check]:

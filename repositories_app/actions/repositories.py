@@ -10,8 +10,8 @@ from audit_app.actors import COMMAND_LINE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.errors import BadRequest
-from repositories_app.access import AuthorizedRepository
 from repositories_app.actions.secrets import MAX_ATTEMPTS, remove_secret, secret_keys
+from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import Membership, Repository
 from repositories_app.names import REPOSITORY_RULE, is_repository_name

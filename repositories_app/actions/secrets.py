@@ -15,7 +15,7 @@ from audit_app.trail import record, record_failure
 from fugata_core.content import validate_content
 from fugata_core.errors import BadRequest, InternalError
 from fugata_core.metrics import count_outcomes
-from repositories_app.access import AuthorizedRepository
+from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.metrics import SECRETS
 from repositories_app.models import Repository, RepositorySecret

@@ -9,8 +9,8 @@ from audit_app.actors import Actor
 from fugata_core.admin.confirmation import confirmed_action
 from fugata_core.admin.formats import to_the_minute
 from fugata_core.admin.read_only import ReadOnlyAdmin
-from repositories_app.access import AuthorizedRepository
 from repositories_app.actions.secrets import remove_secret
+from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import SecretNotFound
 from repositories_app.models import RepositorySecret
 

@@ -5,16 +5,17 @@ Names are checked after authentication: an invalid one is a 404 to authenticated
 
 from django.urls import path
 
+from fugata_core.routes import REPOSITORIES_API
 from repositories_app.api.views import SecretViewSet
 
 urlpatterns = [
     path(
-        "repositories/<str:repository>/secrets",
+        f"{REPOSITORIES_API[1:]}/<str:repository>/secrets",
         SecretViewSet.as_view({"get": "list", "head": "list", "post": "set"}),
         name="repository-secrets",
     ),
     path(
-        "repositories/<str:repository>/secrets/<path:secret_key>",
+        f"{REPOSITORIES_API[1:]}/<str:repository>/secrets/<path:secret_key>",
         SecretViewSet.as_view({"get": "retrieve", "head": "exists", "delete": "destroy"}),
         name="repository-secret",
     ),

@@ -12,7 +12,6 @@ from fugata_core.callers import Caller
 from fugata_core.errors import MalformedJson
 from fugata_core.responses import JSON, secret_answer
 from fugata_core.viewsets import JsonViewSet
-from repositories_app.access import authorize_reading, authorize_writing
 from repositories_app.actions.secrets import (
     read_secret,
     remove_secret,
@@ -22,6 +21,7 @@ from repositories_app.actions.secrets import (
 )
 from repositories_app.api.parsers import SetBody, SetParser
 from repositories_app.authentication import BearerAuthentication
+from repositories_app.authorization import authorize_reading, authorize_writing
 
 
 class SecretViewSet(JsonViewSet):

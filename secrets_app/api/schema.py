@@ -29,6 +29,7 @@ from fugata_openapi.describe import (
 from secrets_app.api.parsers import CreateBody
 from secrets_app.api.responses import CreatedAnswer, DeletedAnswer, OpenedAnswer
 from secrets_app.errors import DecryptFailed, EncryptFailed, KeyReused, ShareNotFound
+from secrets_app.idempotency import KEY_PATTERN, KEY_RULE
 from secrets_app.ids import SHARE_ID_PATTERN
 
 _ID = {
@@ -45,10 +46,10 @@ _KEY = {
     "required": False,
     "description": "Random characters of the client's own. The same request under the same key gets"
     " the same answer for a short while, and nobody else does.",
-    "schema": {"type": "string", "pattern": "^[!-~]{22,255}$"},
+    "schema": {"type": "string", "pattern": f"^{KEY_PATTERN}$"},
     "example": "0e2af7d0c9b14c6c8a4f6d1d",
 }
-_WRONG_KEY = BadRequest("Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters")
+_WRONG_KEY = BadRequest(KEY_RULE)
 _CREATE_EXAMPLE = {
     "content": "my-super-secret-password",
     "duration": "1h",

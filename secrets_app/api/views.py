@@ -12,6 +12,7 @@ from fugata_core.bearer import bearer_token
 from fugata_core.clock import iso
 from fugata_core.errors import InternalError, MalformedJson, Unauthorized
 from fugata_core.responses import JSON
+from fugata_core.routes import SHARE_PAGES, SHARES_API
 from fugata_core.viewsets import JsonViewSet
 from secrets_app.actions.create import Draft, create_share
 from secrets_app.actions.delete import delete_share
@@ -59,8 +60,10 @@ class ShareViewSet(JsonViewSet):
             created = create_share(draft, actor)
         answer = CreatedAnswer(created.share_id, created.deletion_token, iso(created.expires_at))
         response = HttpResponse(msgspec.json.encode(answer), content_type=JSON, status=201)
-        response.headers["Location"] = f"/secrets/{created.share_id}"
-        response.headers["Link"] = f'</s/{created.share_id}>; rel="alternate"; type="text/html"'
+        response.headers["Location"] = f"{SHARES_API}/{created.share_id}"
+        response.headers["Link"] = (
+            f'<{SHARE_PAGES}{created.share_id}>; rel="alternate"; type="text/html"'
+        )
         return response
 
     def retrieve(self, request: Request, share_id: str) -> HttpResponseBase:

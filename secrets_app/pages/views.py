@@ -18,10 +18,10 @@ from secrets_app.actions.delete import delete_share
 from secrets_app.actions.find import find_share
 from secrets_app.actions.idempotent import reveal_idempotently
 from secrets_app.actions.reveal import OpenedShare, reveal_share
-from secrets_app.creation import require_form_creation
 from secrets_app.errors import ShareNotFound
 from secrets_app.idempotency import validate_key
 from secrets_app.pages.forms import NewShareForm
+from secrets_app.permissions import require_form_creation
 
 #: Size in bytes above which a secret is downloaded as a file instead of shown.
 MAX_DISPLAYED = 2**20

@@ -14,7 +14,7 @@ from tests.conftest import Require
 from tests.support.clients.keeping import keeper
 from tests.support.load.under_faults import Load
 from tests.support.runner.marking import marks
-from tests.support.servers.installation import Installation
+from tests.support.servers.installation import RunningInstallation
 from tests.support.servers.kubernetes import HOW, assets
 
 pytest_collection_modifyitems = marks(__file__, "processes", "faults")
@@ -27,7 +27,7 @@ DISK = 400
 class Scene:
     """The installation, the load on it, and the access to its one repository."""
 
-    installation: Installation
+    installation: RunningInstallation
     load: Load
     place: str
     token: str
@@ -62,7 +62,7 @@ def scene(
 ) -> Iterator[Scene]:
     """Everything running, and under load until the last test ends it."""
     require(f"A Kubernetes API server ({HOW})", assets())
-    installation = Installation(tmp_path_factory.mktemp("installation"), disk)
+    installation = RunningInstallation(tmp_path_factory.mktemp("installation"), disk)
     try:
         keep = keeper(installation.operator)
         urls = [web.url for web in installation.webs()]

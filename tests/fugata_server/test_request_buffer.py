@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
-from fugata_core.limits import DISCARDS, bulkhead
-from fugata_server import request_buffer
+from fugata_core.limits import DISCARDS, IDLE_TIMEOUT, Discard, bulkhead
 from fugata_server.request_buffer import body_in_memory, discard, has_body
 
 MIB = 2**20
@@ -120,7 +119,7 @@ def test_the_socket_has_a_deadline_while_it_is_read() -> None:
     asked = request(Stream(b"abc"), 3)
     asked.META["gunicorn.socket"] = Socket()
     with body_in_memory(asked):
-        assert Socket.set_to == [request_buffer.IDLE_TIMEOUT, None]
+        assert Socket.set_to == [IDLE_TIMEOUT, None]
 
 
 def test_a_declared_length_over_the_limit_is_thrown_away() -> None:
@@ -140,13 +139,13 @@ def test_a_chunked_body_over_the_limit_is_thrown_away() -> None:
 
 def test_throwing_away_is_bounded_in_bytes() -> None:
     stream = Stream(b"x" * 5 * MIB)
-    discard(request(stream, 5 * MIB), most=MIB)
+    discard(request(stream, 5 * MIB), Discard(MIB, 10.0))
     assert stream.taken == MIB
 
 
 def test_throwing_away_is_bounded_in_time() -> None:
     stream = Stream(b"x" * 5 * MIB)
-    discard(request(stream, 5 * MIB), seconds=0)
+    discard(request(stream, 5 * MIB), Discard(MIB, 0.0))
     assert stream.taken == 0
 
 

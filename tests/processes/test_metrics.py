@@ -72,6 +72,7 @@ def test_all_processes_are_counted_also_those_that_died(
         assert shares(samples, "created") == 100
         seconds = "fugata_http_request_duration_seconds_count"
         assert value(samples, seconds, endpoint="shares", method="POST", status="2xx") == 100
+        assert value(samples, "fugata_place_wait_seconds_count", limit="threads") == 100
     assert httpx.get(f"{service.url}/metrics").status_code == 404, "off the public port"
 
 
@@ -218,7 +219,7 @@ def test_no_label_names_anything(make_service: MakeService, port: str) -> None:
 
 #: Every label that there is, and what it may say.
 LABELS = {
-    "limit": r"backends|readers|large_bodies|discards",
+    "limit": r"threads|backends|readers|large_bodies|discards",
     "endpoint": r"shares|share|repository-secrets?|pages:(new|share|delete)|openapi|docs|static"
     r"|admin|none",
     "method": r"GET|HEAD|POST|DELETE|other",

@@ -8,9 +8,9 @@ from django.test import Client
 
 from audit_app.actors import COMMAND_LINE
 from audit_app.models import AuditEvent
-from repositories_app.access import AuthorizedRepository
 from repositories_app.actions.repositories import create_repository, get_or_create_user, set_member
 from repositories_app.actions.tokens import TokenScope, create_access_token
+from repositories_app.authorization import AuthorizedRepository
 from repositories_app.models import RepositorySecret
 
 REPOSITORY, OTHERS = "alices-repo", "bobs.repo"

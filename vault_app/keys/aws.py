@@ -14,6 +14,7 @@ from botocore import exceptions
 from botocore.config import Config
 from django.core.exceptions import ImproperlyConfigured
 
+from fugata_core.limits import REWRAP_THREADS
 from vault_app.errors import DecryptionFailed, KeyUnavailable, VaultError
 from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
@@ -47,7 +48,7 @@ class AwsKms(KeyProvider):
     """
 
     name = "aws"
-    concurrency = 8
+    concurrency = REWRAP_THREADS
 
     def __init__(
         self,

@@ -17,10 +17,11 @@ from typing import Any
 import hvac
 import requests
 from django.core.exceptions import ImproperlyConfigured
-from hvac import exceptions
+from hvac import exceptions as hvac_errors
 from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
 
+from fugata_core.limits import REWRAP_THREADS
 from vault_app.errors import DecryptionFailed, KeyUnavailable, VaultError
 from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
@@ -40,13 +41,13 @@ _NO_KEY = {
     "version is too new": "Vault does not know that version of the key",
     "non-AEAD": "VAULT_TRANSIT_KEY: the key must be of an AEAD type such as aes256-gcm96",
 }
-_REFUSALS: dict[type[exceptions.VaultError], str] = {
-    exceptions.Forbidden: (
+_REFUSALS: dict[type[hvac_errors.VaultError], str] = {
+    hvac_errors.Forbidden: (
         "Vault refused: VAULT_TOKEN is wrong or expired, may not use the key, or there is none"
     ),
-    exceptions.InvalidPath: "Vault has no Transit engine there; see VAULT_TRANSIT_MOUNT",
-    exceptions.RateLimitExceeded: "Vault is asked too often",
-    exceptions.VaultDown: "Vault is sealed or down",
+    hvac_errors.InvalidPath: "Vault has no Transit engine there; see VAULT_TRANSIT_MOUNT",
+    hvac_errors.RateLimitExceeded: "Vault is asked too often",
+    hvac_errors.VaultDown: "Vault is sealed or down",
 }
 
 
@@ -75,7 +76,7 @@ class VaultTransit(KeyProvider):
     """
 
     name = "vault"
-    concurrency = 8
+    concurrency = REWRAP_THREADS
 
     def __init__(self, keys: Sequence[str], **access: Any) -> None:
         self._access = VaultAccess(**access)
@@ -130,7 +131,7 @@ class VaultTransit(KeyProvider):
         """Return the data of Vault's answer. Raises KeyUnavailable, DecryptionFailed."""
         try:
             answer = self._with_retry(lambda: method(mount_point=self._access.mount, **fields))
-        except exceptions.VaultError as error:
+        except hvac_errors.VaultError as error:
             raise _to_vault_error(error) from None
         except (requests.RequestException, OSError):
             raise KeyUnavailable("Vault can't be reached; see VAULT_ADDR") from None
@@ -147,7 +148,7 @@ class VaultTransit(KeyProvider):
             raise
         except requests.ConnectionError:
             return call()
-        except exceptions.Forbidden:
+        except hvac_errors.Forbidden:
             if not self._reload_token():
                 raise
             return call()
@@ -182,9 +183,9 @@ def _client(access: VaultAccess) -> hvac.Client:
     )
 
 
-def _to_vault_error(error: exceptions.VaultError) -> VaultError:
+def _to_vault_error(error: hvac_errors.VaultError) -> VaultError:
     """Return the VaultError to raise; Vault's text is never repeated: it may hold what was sent."""
-    if not isinstance(error, exceptions.InvalidRequest):
+    if not isinstance(error, hvac_errors.InvalidRequest):
         return KeyUnavailable(_REFUSALS.get(type(error), "Vault failed"))
     message = " ".join(map(str, error.errors or ()))
     for part, sentence in _NO_KEY.items():

@@ -6,17 +6,17 @@ The header (all before the last part) is bound to the wrapping, as the context i
 
 from vault_app.errors import DecryptionFailed
 
-FORMAT = 1
+WRAPPED_FORMAT = 1
 
 
 def header(key_id: str) -> bytes:
     """Return what comes before the provider's part; the id has 1 to 255 ASCII characters."""
-    return bytes([FORMAT, len(key_id)]) + key_id.encode("ascii")
+    return bytes([WRAPPED_FORMAT, len(key_id)]) + key_id.encode("ascii")
 
 
 def split(wrapped: bytes) -> tuple[str, bytes, bytes]:
     """Return (key id, header, the provider's part). Raises DecryptionFailed."""
-    if len(wrapped) < 3 or wrapped[0] != FORMAT or len(wrapped) < 2 + wrapped[1]:
+    if len(wrapped) < 3 or wrapped[0] != WRAPPED_FORMAT or len(wrapped) < 2 + wrapped[1]:
         raise DecryptionFailed("the wrapped data key has an unknown format")
     end = 2 + wrapped[1]
     try:

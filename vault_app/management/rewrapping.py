@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.core.management import BaseCommand, CommandError, CommandParser
 from kombu.exceptions import OperationalError
 
+from fugata_core.commands import add_json
 from vault_app import keycheck, rewrap
 from vault_app.backends import key_provider
 from vault_app.errors import KeyUnavailable
@@ -36,9 +37,11 @@ def add_arguments(parser: CommandParser) -> None:
     add_json(parser)
 
 
-def add_json(parser: CommandParser) -> None:
-    """Add --json."""
-    parser.add_argument("--json", action="store_true", help="answer with one JSON object")
+def add_background(parser: CommandParser) -> None:
+    """Add --background."""
+    parser.add_argument(
+        "--background", action="store_true", help="leave the re-wrapping to the worker"
+    )
 
 
 def verify_keys() -> None:

@@ -1,9 +1,6 @@
 """`manage.py prepare`: migrations and keys, before the first request and at every upgrade."""
 
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +8,10 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
-from django.db.migrations.executor import MigrationExecutor
 
 from fugata_core.checks import START
+from fugata_core.commands import private_umask
+from fugata_core.migration_state import unapplied_migrations
 from fugata_site.settings.environment import write_once
 from vault_app import keycheck
 from vault_app.backends import reset_backends
@@ -44,7 +42,7 @@ class Command(BaseCommand):
             if check_only:
                 _wait_until_migrated(wait)
             else:
-                with _private_umask():
+                with private_umask():
                     call_command("migrate", verbosity=0, interactive=False)
                 self._generate_keyring()
             keycheck.verify()
@@ -77,16 +75,6 @@ class Command(BaseCommand):
         self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")
 
 
-@contextmanager
-def _private_umask() -> Iterator[None]:
-    """Create files, such as SQLite's, with access for their owner alone, in any folder."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
 def _wait_until_migrated(seconds: int) -> None:
     """Return once the database has all migrations of this code; it may have newer ones besides.
 
@@ -95,7 +83,7 @@ def _wait_until_migrated(seconds: int) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if _is_migrated():
+            if not unapplied_migrations():
                 return
             problem: Exception = CommandError(
                 "The database is not migrated. Run: python manage.py prepare"
@@ -106,8 +94,3 @@ def _wait_until_migrated(seconds: int) -> None:
         if time.monotonic() >= deadline:
             raise problem
         time.sleep(min(1.0, max(deadline - time.monotonic(), 0.0)))
-
-
-def _is_migrated() -> bool:
-    executor = MigrationExecutor(connection)
-    return not executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -5,7 +5,6 @@ import pytest
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from fugata_core.errors import BadRequest
-from repositories_app.access import AuthorizedRepository
 from repositories_app.actions import repositories
 from repositories_app.actions.repositories import (
     create_repository,
@@ -15,6 +14,7 @@ from repositories_app.actions.repositories import (
 )
 from repositories_app.actions.secrets import secret_keys, set_secret
 from repositories_app.actions.tokens import TokenScope, create_access_token, revoke_access_tokens
+from repositories_app.authorization import AuthorizedRepository
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of
 from tests.support.in_process.doubles import MemoryStore

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.faults.gate import Gate
-from tests.support.servers.installation import Installation, Part
+from tests.support.servers.installation import Part, RunningInstallation
 
 Act = Callable[[], object]
 
@@ -33,7 +33,7 @@ def _nothing() -> None:
     """It comes back by itself."""
 
 
-def faults(at: Installation, disk: Path) -> list[Fault]:
+def faults(at: RunningInstallation, disk: Path) -> list[Fault]:
     """Return every fault that can be had over and over again."""
     found = [fault for part in at.parts.values() for fault in _of_a_part(part)]
     found += [fault for web in at.webs() for fault in _of_one_process(web)]
@@ -61,7 +61,7 @@ def _of_one_process(web: Part) -> list[Fault]:
     ]
 
 
-def _of_postgresql(at: Installation, disk: Path) -> list[Fault]:
+def _of_postgresql(at: RunningInstallation, disk: Path) -> list[Fault]:
     server = at.postgresql
     return [
         Fault("postgresql: killed", server.kill, server.start),
@@ -71,7 +71,7 @@ def _of_postgresql(at: Installation, disk: Path) -> list[Fault]:
     ]
 
 
-def _of_redis(at: Installation) -> list[Fault]:
+def _of_redis(at: RunningInstallation) -> list[Fault]:
     server = at.redis
     return [
         Fault("redis: killed", server.kill, server.start),
@@ -80,7 +80,7 @@ def _of_redis(at: Installation) -> list[Fault]:
     ]
 
 
-def _of_kubernetes(at: Installation) -> list[Fault]:
+def _of_kubernetes(at: RunningInstallation) -> list[Fault]:
     server = at.kubernetes
     return [
         Fault("api server: killed", server.kill, server.start),
@@ -102,7 +102,7 @@ def _of_a_way(name: str, gate: Gate) -> list[Fault]:
     ]
 
 
-def _then_well(at: Installation, act: Act) -> Act:
+def _then_well(at: RunningInstallation, act: Act) -> Act:
     def run() -> None:
         act()
         at.kubernetes.wait_until_well()
@@ -121,7 +121,7 @@ def fill(disk: Path) -> None:
             return
 
 
-def _make_room(at: Installation, disk: Path) -> None:
+def _make_room(at: RunningInstallation, disk: Path) -> None:
     """A server whose journal found no room ends itself; its operator starts it again."""
     (disk / "filler").unlink()
     at.postgresql.start()

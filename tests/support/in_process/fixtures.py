@@ -114,8 +114,8 @@ def addresses_forgotten() -> Iterator[None]:
     """What is known of addresses depends on TRUSTED_PROXIES, which tests change."""
     client.is_trusted.cache_clear()
     client.client_keys.cache_clear()
-    client.may_create.cache_clear()
+    client.is_network_allowed.cache_clear()
     yield
     client.is_trusted.cache_clear()
     client.client_keys.cache_clear()
-    client.may_create.cache_clear()
+    client.is_network_allowed.cache_clear()

@@ -136,7 +136,7 @@ class Part:
         return self.process is not None and self.process.poll() is None
 
 
-class Installation:
+class RunningInstallation:
     """All parts, what they need, and whether the whole is well."""
 
     def __init__(self, folder: Path, disk: Path) -> None:

@@ -1,33 +1,25 @@
 """`manage.py list_keys`: the keys, and how many rows need each."""
 
-import json as json_module
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError
 
 from fugata_core.clock import iso
+from fugata_core.commands import OperatorCommand
 from vault_app import usage
 from vault_app.errors import KeyUnavailable
-from vault_app.management import rewrapping
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "List the key-encryption keys that the database knows, and how many rows need each."
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        rewrapping.add_json(parser)
-
-    def handle(self, *args: Any, json: bool, **options: Any) -> None:
-        """List the keys. Raises CommandError if there is none."""
+    def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the keys. Raises CommandError if there is none."""
         try:
             keys = usage.key_states()
         except KeyUnavailable as error:
             raise CommandError(f"There is no key to list: {error}.") from error
-        if json:
-            self.stdout.write(json_module.dumps({"keys": [_fields(key) for key in keys]}))
-            return
-        for key in keys:
-            self.stdout.write(_line(key))
+        return "\n".join(map(_line, keys)), {"keys": [_fields(key) for key in keys]}
 
 
 def _fields(key: usage.KeyState) -> dict[str, object]:

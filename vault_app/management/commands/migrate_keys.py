@@ -6,9 +6,8 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from vault_app import rewrap
 from vault_app.backends import key_provider
+from vault_app.keys.guidance import GUIDANCE
 from vault_app.management import rewrapping
-
-PROVIDERS = ("local", "vault", "aws")
 
 
 class Command(BaseCommand):
@@ -23,8 +22,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--from", choices=PROVIDERS, required=True, dest="source")
-        parser.add_argument("--to", choices=PROVIDERS, required=True, dest="target")
+        parser.add_argument("--from", choices=list(GUIDANCE), required=True, dest="source")
+        parser.add_argument("--to", choices=list(GUIDANCE), required=True, dest="target")
         rewrapping.add_arguments(parser)
 
     def handle(self, *args: Any, source: str, target: str, json: bool, **options: Any) -> None:

@@ -16,9 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         rewrapping.add_arguments(parser)
-        parser.add_argument(
-            "--background", action="store_true", help="leave the re-wrapping to the worker"
-        )
+        rewrapping.add_background(parser)
         parser.add_argument(
             "--all",
             action="store_true",

@@ -19,9 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         rewrapping.add_arguments(parser)
-        parser.add_argument(
-            "--background", action="store_true", help="leave the re-wrapping to the worker"
-        )
+        rewrapping.add_background(parser)
 
     def handle(self, *args: Any, batch: int, pause: float, json: bool, **options: Any) -> None:
         """Rotate, or finish a rotation. Raises CommandError, which says what to do."""

@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
-from fugata_site.middleware.client import may_create
+from fugata_site.middleware.client import is_network_allowed
 from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
 from secrets_app.models import Share
@@ -41,9 +41,9 @@ def inside(settings: Settings) -> Iterator[None]:
     """Creation from 192.0.2.0/24 and one IPv6 network."""
     networks = ("192.0.2.0/24", "2001:db8::/48")
     settings.CREATE_ALLOWED_FROM = [ipaddress.ip_network(each) for each in networks]
-    may_create.cache_clear()
+    is_network_allowed.cache_clear()
     yield
-    may_create.cache_clear()
+    is_network_allowed.cache_clear()
 
 
 @pytest.fixture

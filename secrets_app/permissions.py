@@ -39,7 +39,7 @@ def require_form_creation(request: FugataRequest) -> HttpResponse | None:
 
 
 def _check(request: FugataRequest, check_login: Callable[[FugataRequest], None]) -> None:
-    if not request.may_create:
+    if not request.is_network_allowed:
         raise CreationNotAllowed()
     if not settings.CREATE_REQUIRES_LOGIN:
         return
