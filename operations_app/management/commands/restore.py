@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
-from fugata_core.commands import ProgressLine
+from fugata_core.commands import ProgressLine, private_umask
 from operations_app.backups.archive import BadArchive
 from operations_app.backups.restore import NotEmpty, restore_backup
 from vault_app import keycheck
@@ -26,7 +26,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         """Restore the back-up. Raises CommandError: then at most the identity was replaced."""
-        call_command("migrate", verbosity=0, interactive=False)
+        with private_umask():
+            call_command("migrate", verbosity=0, interactive=False)
         progress = ProgressLine(self.stderr)
         try:
             restored = restore_backup(
