@@ -28,6 +28,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_to_headings(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text())
+    targets = [(page.parent / path if path else page, anchor) for path, anchor in links]
+    assert [anchor for target, anchor in targets if anchor not in anchors(target)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", OWN, ids=named)
 def test_code_cites_what_a_cloner_has(path: Path) -> None:
     cited = re.findall(r"[\w/]+\.md\b", path.read_text())
@@ -49,3 +62,11 @@ def test_every_setting_is_listed() -> None:
     settings = set(_SETTING.findall(code))
     assert len(settings) > 50
     assert {name for name in settings if not re.search(rf"\b{name}\b", pages)} == set()
+
+
+def test_every_code_of_a_check_is_listed() -> None:
+    code = "".join(path.read_text() for path in OWN)
+    codes = set(re.findall(r"\bfugata\.[EW]\d{3}\b", code))
+    page = (ROOT / "docs" / "install.md").read_text()
+    assert len(codes) > 8
+    assert {each for each in codes if f"`{each}`" not in page} == set()
