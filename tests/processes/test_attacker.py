@@ -122,7 +122,7 @@ def test_a_tampered_share_is_neither_shown_nor_consumed(
 
 
 def test_a_link_can_not_be_pointed_at_another_share(crowd: Service) -> None:
-    """Whoever writes to the database makes a link of their own and gives it a victim's row."""
+    """An attacker who can write to the database gives a victim's row to a link that they made."""
     mine, victim = create(crowd.port, "mine"), create(crowd.port, "victim")
     digest = _digest(mine)
     stored.query(crowd, "DELETE FROM secrets_app_share WHERE digest = ?", digest)

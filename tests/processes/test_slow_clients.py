@@ -153,7 +153,7 @@ def _awaited(service: Service) -> int:
 
 
 def test_health_does_not_queue(few_threads: Service) -> None:
-    """Whoever asks for it has a thread apart, however many requests wait for the others."""
+    """Probes have a separate thread, however many requests wait for the others."""
 
     def ahead_of_many() -> bool:
         with contextlib.ExitStack() as stack:

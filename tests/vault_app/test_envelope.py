@@ -94,7 +94,7 @@ def test_moved_to_other_terms(part: str) -> None:
 
 @pytest.mark.parametrize("part", ["subject", "details"])
 def test_the_ciphertext_alone_is_bound_to_the_terms(part: str) -> None:
-    """Whoever can wrap the data key anew still can't move the value."""
+    """An attacker who can wrap the data key again still can't move the value."""
     sealed, wrapped = envelope.seal(b"content", ASSOCIATED_DATA, LINK)
     other = replace(ASSOCIATED_DATA, **{part: b"another"})
     provider = key_provider()

@@ -1,4 +1,4 @@
-"""Whose request it is: the peer, or whom a trusted proxy names."""
+"""The client of a request: the peer, or the address that a trusted proxy names."""
 
 import ipaddress
 from typing import cast

@@ -200,7 +200,7 @@ def test_a_repository_that_is_gone(secrets: SecretTable) -> None:
 def test_writers_and_removers_leave_nothing_behind(
     secrets: SecretTable, rounds: int, sealed: bytes | None
 ) -> None:
-    """Every value that was written is the row's, or was named to whoever replaced or removed it."""
+    """Every value that was written is the row's, or was returned to the writer that replaced it."""
     where = place()
     turns = itertools.count()
 

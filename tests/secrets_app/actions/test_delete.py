@@ -1,4 +1,4 @@
-"""Deleting by hand: only with the share's own token; whoever guesses tokens is slowed down."""
+"""Deleting by hand: only with the share's own token; guessing tokens is slowed down."""
 
 from collections.abc import Callable
 

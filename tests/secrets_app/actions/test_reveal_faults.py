@@ -110,7 +110,7 @@ def test_the_row_goes_while_the_value_is_fetched(remote_store: MemoryStore, how:
 def test_the_row_goes_between_the_value_and_the_claim(
     remote_store: MemoryStore, faulty_keys: FaultyKeys, one_time: bool
 ) -> None:
-    """The plaintext is dropped by whoever does not get the claim."""
+    """A reader who does not get the claim drops the plaintext."""
     created = share("s3cret", one_time=one_time)
     sealed = dict(remote_store.values)
 

@@ -73,7 +73,7 @@ def test_value_and_key_of_another_row() -> None:
 
 
 def test_a_row_moved_under_a_digest_of_the_attacker_s() -> None:
-    """A link of one's own, put in the database for somebody's row, opens nothing."""
+    """An attacker's own link, put in the database for another row, opens nothing."""
     victim, own_id = share("victim's"), ids.new_share_id()
     edit(victim, digest=tokens.digest(own_id))
     with pytest.raises(DecryptFailed):

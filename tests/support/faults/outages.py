@@ -11,7 +11,7 @@ from tests.support.servers.installation import Part, RunningInstallation
 
 Act = Callable[[], object]
 
-#: Seconds that something is away: whoever needs it is refused at once.
+#: Seconds that something is away: requests that need it are refused at once.
 AWAY = 1.0
 #: Seconds that something hangs: longer than the patience of who waits for it.
 HANGS = 2.0

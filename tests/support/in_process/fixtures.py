@@ -44,7 +44,7 @@ def ours(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def actor() -> Actor:
-    """Somebody who asks."""
+    """The sender of a request."""
     return Actor(address_hash=ADDRESS, request_id="request-1", bucket="somebody")
 
 

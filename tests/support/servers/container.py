@@ -18,7 +18,7 @@ USER = 10001
 _SETPRIV = f"/usr/bin/setpriv --reuid={USER} --regid={USER} --clear-groups --no-new-privs"
 _NO_RIGHTS = "--bounding-set=-all --inh-caps=-all"
 _ROOT = """\
-umask 022 # as an engine does, whatever the umask of whoever starts it
+umask 022 # as an engine does, whatever the umask of the process that starts it
 mount -t tmpfs -o mode=0755 tmpfs "$ROOT"
 bind() { # bind SOURCE TARGET [ro]
     mkdir -p "$ROOT$(dirname "$2")"
