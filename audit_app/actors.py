@@ -11,7 +11,9 @@ from fugata_core.requests import FugataRequest
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """`address_hash`: keyed hash of the client's address (16 bytes), or none for the service;
+    """Who performed an action.
+
+    `address_hash`: keyed hash of the client's address (16 bytes), or none for the service;
     `bucket`: the name under which its wrong guesses are counted; `username`, `token`: the
     user, and the beginning of the access token that was used.
     """
@@ -35,7 +37,7 @@ class Actor:
 
     @classmethod
     def from_session(cls, request: HttpRequest) -> Self:
-        """Return the user who sent `request` from the admin."""
+        """Return the user who sent `request` from the console."""
         return replace(cls.from_request(request), username=request.user.get_username())
 
 

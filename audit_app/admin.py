@@ -1,4 +1,4 @@
-"""The trail in the admin: to read, filter and search, and never to change."""
+"""The trail in the console: to read, filter and search, and never to change."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

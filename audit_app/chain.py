@@ -55,7 +55,7 @@ def next_mac(before: bytes, position: int, event: AuditEvent) -> bytes:
 def _fields(position: int, event: AuditEvent) -> Iterable[bytes]:
     yield position.to_bytes(8)
     yield int(event.pk).to_bytes(8)
-    yield _moment(event.at)
+    yield _microseconds(event.at)
     yield int(event.count).to_bytes(8)
     for text in (
         event.kind,
@@ -71,8 +71,8 @@ def _fields(position: int, event: AuditEvent) -> Iterable[bytes]:
         yield b"" if digest is None else b"\1" + bytes(digest)
 
 
-def _moment(at: datetime) -> bytes:
-    """Return a moment in microseconds since 1970, exactly."""
+def _microseconds(at: datetime) -> bytes:
+    """Return a moment as microseconds since 1970, exactly, in 8 bytes."""
     since = at - datetime(1970, 1, 1, tzinfo=UTC)
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds).to_bytes(8)
 
@@ -87,7 +87,7 @@ def advance(head: Head, event: AuditEvent) -> Head | None:
 
 def stub_proof(through: int, mac: bytes, newest_at: datetime) -> bytes:
     """Return the HMAC that proves that the holder of the audit key made a stub."""
-    fields = length_prefixed(b"stub", through.to_bytes(8), mac, _moment(newest_at))
+    fields = length_prefixed(b"stub", through.to_bytes(8), mac, _microseconds(newest_at))
     return hmac.digest(_key(), fields, "sha256")
 
 
@@ -104,7 +104,7 @@ def head_of_stubs() -> Head:
 
 
 def head() -> Head:
-    """Return where the chain ends right now."""
+    """Return the current head."""
     last = AuditEvent.objects.filter(position__isnull=False).order_by("-position").first()
     start = head_of_stubs()
     if last is None or int(last.position or 0) < start.position:

@@ -13,10 +13,10 @@ def export_lines(since: datetime | None = None) -> Iterator[str]:
     if since:
         events = events.filter(at__gte=since)
     for event in events.iterator(chunk_size=2000):
-        yield json.dumps(_described(event), ensure_ascii=False)
+        yield json.dumps(_as_dict(event), ensure_ascii=False)
 
 
-def _described(event: AuditEvent) -> dict[str, object]:
+def _as_dict(event: AuditEvent) -> dict[str, object]:
     return {
         "id": event.pk,
         "at": event.at.isoformat(),

@@ -1,6 +1,6 @@
 """Guessing: well-formed but wrong tokens are counted per client, 30 in five minutes (docs/api.md).
 
-Attempts to sign in to the admin are counted per client, and per account as well.
+Attempts to sign in to the console are counted per client, and per account as well.
 """
 
 import logging

@@ -34,13 +34,13 @@ def _prune_batch(retention: timedelta) -> int:
         expired = AuditEvent.objects.filter(at__lt=Now() - retention)
         old = set(expired.filter(pk__in=[e.pk for e in oldest]).values_list("pk", flat=True))
         gone = list(takewhile(lambda event: event.pk in old, oldest))
-        _refuse_a_broken_chain(gone)
+        _require_intact_chain(gone)
         if gone:
             _replace_by_stub(gone)
         return len(gone)
 
 
-def _refuse_a_broken_chain(events: list[AuditEvent]) -> None:
+def _require_intact_chain(events: list[AuditEvent]) -> None:
     head: chain.Head | None = chain.head_of_stubs()
     for event in events:
         head = chain.advance(head, event) if head else None

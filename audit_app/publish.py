@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def publish(head: Head) -> None:
-    """Publish `head`. A failure is logged; the next head is tried there again."""
+    """Publish `head`. A failure is logged, and nothing is lost: the next head covers it."""
     logger.info("audit head %s", head)
     for setting, send in (("AUDIT_HEAD_PATH", _append), ("AUDIT_WEBHOOK_URL", _post)):
         target: str = getattr(settings, setting)

@@ -33,11 +33,11 @@ def _counted_as(address_hash: bytes, minute: int) -> bytes:
     return _OTHERS
 
 
-def refusals_into_events() -> int:
+def convert_refusals_to_events() -> int:
     """Turn each count of a past minute into one event; return how many."""
-    over = RefusalCount.objects.filter(minute__lt=int(time.time() // 60))
+    past = RefusalCount.objects.filter(minute__lt=int(time.time() // 60))
     with transaction.atomic():
-        counts = list(over.select_for_update(skip_locked=True).order_by("minute", "pk")[:10_000])
+        counts = list(past.select_for_update(skip_locked=True).order_by("minute", "pk")[:10_000])
         AuditEvent.objects.bulk_create(map(_event, counts))
         RefusalCount.objects.filter(pk__in=[count.pk for count in counts]).delete()
     return len(counts)

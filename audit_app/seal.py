@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from audit_app import chain
 from audit_app.chain import Head
 from audit_app.models import AuditEvent
-from audit_app.refusals import refusals_into_events
+from audit_app.refusals import convert_refusals_to_events
 
 #: Events that one transaction seals.
 BATCH = 1000
@@ -28,7 +28,7 @@ def seal_events() -> Iterator[Head]:
 
     Nothing is sealed while another sealer is running. Raises AuditKeyChanged.
     """
-    refusals_into_events()
+    convert_refusals_to_events()
     while (sealed := _seal_batch()) is not None:
         yield sealed
 
@@ -41,7 +41,7 @@ def _seal_batch() -> Head | None:
         if not events:
             return None
         before = chain.head()
-        _refuse_another_key(before)
+        _require_same_key(before)
         return _extend(before, events)
 
 
@@ -53,7 +53,7 @@ def _try_lock() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _refuse_another_key(head: Head) -> None:
+def _require_same_key(head: Head) -> None:
     """Raise AuditKeyChanged unless the last event's HMAC fits: a chain keeps its first key."""
     last = AuditEvent.objects.filter(position=head.position).first()
     if last is None:

@@ -17,7 +17,7 @@ ACTOR_COLUMNS = "username, token, address_hash, request_id"
 ACTOR_VALUES = "%(username)s, %(token)s, %(address_hash)s, %(request_id)s"
 
 
-def event(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> AuditEvent:
+def new_event(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> AuditEvent:
     """Return an unsaved event; `subject`: share_digest, or repository and key."""
     return AuditEvent(kind=kind, **actor_parameters(actor), **subject)
 
@@ -35,9 +35,9 @@ def actor_parameters(actor: Actor) -> dict[str, Any]:
 def record(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
     """Write an event, in the caller's transaction if there is one."""
     values = {"kind": str(kind), **actor_parameters(actor), **subject}
-    columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+    columns, placeholders = ", ".join(values), ", ".join(["%s"] * len(values))
     # Raw SQL: the ORM would take longer to build the statement than the database to run it.
-    statement = f"INSERT INTO audit_app_auditevent ({columns}) VALUES ({marks})"  # noqa: S608
+    statement = f"INSERT INTO audit_app_auditevent ({columns}) VALUES ({placeholders})"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(statement, list(values.values()))
 

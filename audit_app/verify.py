@@ -13,7 +13,9 @@ STEP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`problem`: the first thing that is wrong, or None; `head`: where the chain ends."""
+    """The result of verifying the chain.
+
+    `problem`: the first thing that is wrong, or None; `head`: where the chain ends."""
 
     problem: str | None
     verified: int
@@ -30,7 +32,7 @@ def verify(
     if problem is None:
         problem, head, verified = _walk(start, published, progress)
     if problem is None and published is not None:
-        problem = _missing(published, head, start)
+        problem = _check_published(published, head, start)
     unsealed = AuditEvent.objects.filter(position=None).count()
     return Verdict(problem, verified, unsealed, head)
 
@@ -38,11 +40,14 @@ def verify(
 def _start() -> tuple[str | None, Head]:
     for stub in AuditStub.objects.order_by("through"):
         if not chain.is_genuine(stub):
-            return f"the stub at position {stub.through} was not made with this AUDIT_KEY", _zero()
+            return (
+                f"the stub at position {stub.through} was not made with this AUDIT_KEY",
+                _genesis(),
+            )
     return None, chain.head_of_stubs()
 
 
-def _zero() -> Head:
+def _genesis() -> Head:
     return Head(0, GENESIS_MAC)
 
 
@@ -77,7 +82,7 @@ def _next(head: Head, event: AuditEvent, published: Head | None) -> tuple[str | 
     return None, after
 
 
-def _missing(published: Head, head: Head, start: Head) -> str | None:
+def _check_published(published: Head, head: Head, start: Head) -> str | None:
     """Return what is wrong if the walk did not pass the published head."""
     if published.position > head.position:
         return (

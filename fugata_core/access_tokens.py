@@ -1,6 +1,6 @@
 """Access tokens: how they are made and recognised.
 
-`fgt_` and 36 characters from a 62-letter alphabet. Lists show only the beginning, which leaves
+`fgt_` and 36 characters from an alphabet of 62. Lists show only the beginning, which leaves
 more than 170 random bits to guess.
 """
 
@@ -15,7 +15,7 @@ _TOKEN = re.compile(rf"{tokens.ACCESS_TOKEN}[0-9A-Za-z]{{36}}", re.ASCII)
 
 def new_access_token() -> str:
     """Return a new access token."""
-    return tokens.ACCESS_TOKEN + tokens.random_letters(_RANDOM_LENGTH)
+    return tokens.ACCESS_TOKEN + tokens.random_alphanumeric(_RANDOM_LENGTH)
 
 
 def is_access_token(text: str) -> bool:

@@ -67,7 +67,7 @@ class BodyCutShort(BadRequest):
 
 
 class BodyTooSlow(FugataError):
-    """RFC 9110, section 15.5.9."""
+    """The body did not arrive within its deadline (RFC 9110, section 15.5.9)."""
 
     status = 408
     title = "That took too long"

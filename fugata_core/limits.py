@@ -41,6 +41,8 @@ LARGE_BODIES = Limit("large_bodies", 1 / 4, max_wait=60.0)
 #: Refused bodies that are read to their end, so that the client sees why; they do not wait.
 DISCARDS = Limit("discards", 1 / 4, max_wait=0.0)
 
+#: Seconds that a connection may be idle before a request, or between two.
+KEEPALIVE = 30
 #: Seconds from a request's first byte to the end of its head. Until then it has no thread.
 HEAD_TIMEOUT = 10.0
 #: Seconds without a byte, sent or taken, after which the server gives up on a client.
@@ -69,6 +71,8 @@ PROBE_THREADS = 1
 CHECK_THREADS = 8
 REWRAP_THREADS = 8
 
+#: Bytes of a body that must arrive before a thread gets the request.
+FIRST_PART = 64 * 1024
 #: At most MAX_HUGE_BODIES bodies over HUGE_BODY bytes at a time: a limit on memory, not threads.
 HUGE_BODY, MAX_HUGE_BODIES = 2**20, 2
 #: Maximum number of requests with large bodies in the queue.
@@ -85,7 +89,7 @@ for _each in (THREADS, BACKENDS, READERS, LARGE_BODIES, DISCARDS):
 
 
 def observe_wait(limit: Limit, seconds: float) -> None:
-    """Measure a wait. A metrics file that can't be written must not cost a request its place."""
+    """Record a wait. A metrics file that can't be written must not cost a request its place."""
     with suppress(OSError):
         WAITS.labels(limit.name).observe(seconds)
 
@@ -93,8 +97,8 @@ def observe_wait(limit: Limit, seconds: float) -> None:
 class Bulkhead:
     """The places of one limit.
 
-    A request waits for as long as the limit says. If no place was freed meanwhile, their holders
-    hang, and further requests are refused at once until one is freed.
+    A request waits for as long as the limit says. If no place was freed meanwhile, the holders
+    are assumed to hang, and further requests are refused at once until one is freed.
     """
 
     def __init__(self, limit: Limit, threads: int) -> None:
@@ -114,7 +118,7 @@ class Bulkhead:
             self.leave()
 
     def enter(self) -> bool:
-        """Take a place; False if there is none in time."""
+        """Take a place and return True; return False if none is free in time."""
         if self._places.acquire(blocking=False):
             observe_wait(self._limit, 0.0)
             return True

@@ -1,6 +1,6 @@
-"""Random letters for ids and tokens, and the digest that is stored of them.
+"""Random characters for ids and tokens, and the digest that is stored of them.
 
-The alphabet has 62 letters: 22 of them are 131 random bits.
+The alphabet has 62 letters and digits: 22 of them are 131 random bits.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _LETTER_OF = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))
 _UNFAIR = bytes(range(256 - 256 % len(_ALPHABET), 256))
 
 
-def random_letters(count: int) -> str:
+def random_alphanumeric(count: int) -> str:
     """Return `count` random letters and digits, each as likely as any other."""
     letters = b""
     while len(letters) < count:

@@ -16,10 +16,10 @@ class QueuedRequest(Protocol):
     deadline: float
 
 
-S = TypeVar("S", bound=QueuedRequest)
+R = TypeVar("R", bound=QueuedRequest)
 
 
-class Admission(Generic[S]):
+class Admission(Generic[R]):
     """The queue, and the places for large bodies, of which a few may be huge.
 
     Used only by the poller's thread.
@@ -28,9 +28,9 @@ class Admission(Generic[S]):
     def __init__(self, threads: int) -> None:
         self._places = LARGE_BODIES.places(threads)
         self._huge_places = min(MAX_HUGE_BODIES, self._places)
-        self._queue: deque[S] = deque()
+        self._queue: deque[R] = deque()
 
-    def enqueue(self, request: S) -> bool:
+    def enqueue(self, request: R) -> bool:
         """Append a request to the queue; return False when that is full."""
         if len(self._queue) >= MAX_QUEUED:
             return False
@@ -39,7 +39,7 @@ class Admission(Generic[S]):
         self._queue.append(request)
         return True
 
-    def admit(self) -> S | None:
+    def admit(self) -> R | None:
         """Remove and return the first request that there is a place for; None if there is none."""
         for request in self._queue:
             if self._places and (self._huge_places or not request.is_huge):
@@ -49,17 +49,17 @@ class Admission(Generic[S]):
                 return request
         return None
 
-    def release(self, request: S) -> None:
+    def release(self, request: R) -> None:
         """Give back the place of an answered request."""
         self._adjust(request, 1)
 
-    def remove_late(self, now: float) -> Iterator[S]:
+    def remove_overdue(self, now: float) -> Iterator[R]:
         """Remove and yield those that have waited too long."""
         while self._queue and self._queue[0].deadline <= now:
             request = self._queue.popleft()
             observe_wait(LARGE_BODIES, now - request.since)
             yield request
 
-    def _adjust(self, request: S, step: int) -> None:
+    def _adjust(self, request: R, step: int) -> None:
         self._places += step
         self._huge_places += step if request.is_huge else 0

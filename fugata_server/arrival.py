@@ -9,13 +9,11 @@ from enum import Enum, auto
 
 from django.conf import settings
 
-from fugata_core.limits import HUGE_BODY
+from fugata_core.limits import FIRST_PART, HUGE_BODY
 from fugata_core.routes import HEALTH, LIVENESS
 
 #: Maximum bytes of a request's head; gunicorn's own limits on lines and fields are lower.
 MAX_HEAD = 64 * 1024
-#: Bytes of a body that must arrive before a thread gets the request.
-FIRST_PART = 64 * 1024
 #: gunicorn's limit on a request line, and what it must see of a longer one to refuse it.
 _MAX_REQUEST_LINE = 8190 + 4
 

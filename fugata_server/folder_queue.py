@@ -8,8 +8,8 @@ from kombu.transport import filesystem
 class FolderTransport(filesystem.Transport):
     """Polls the folder once per call.
 
-    Celery asks for two seconds of polling, and checks for shutdown only in between: twice that
-    was more than half of the time that the worker has to shut down.
+    Celery asks for two seconds of polling, and checks for shutdown only in between: two such polls
+    would take more than half of the time that the worker has to shut down.
     """
 
     def drain_events(  # type: ignore[override]  # the bases differ

@@ -11,7 +11,7 @@ import sys
 from typing import NoReturn
 
 from fugata_core import logs
-from fugata_server.supervisor import ENDING, Child, supervise
+from fugata_server.supervisor import STOP_SIGNALS, Child, supervise
 
 #: Set for children: the settings are consistent, the database is migrated, the keys are right.
 PREPARED = "FUGATA_PREPARED"
@@ -34,7 +34,7 @@ def become_parent(grace: float, log_format: str) -> NoReturn:
     A signal that arrives meanwhile stays pending until the parent can handle it.
     """
     os.environ[PREPARED] = "1"
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     arguments = ["-m", "fugata_server.processes", str(grace), log_format]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # ourselves
 

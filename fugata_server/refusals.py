@@ -7,14 +7,14 @@ from fugata_core.errors import FugataError
 
 
 class HeadTooLong(FugataError):
-    """RFC 6585, section 5."""
+    """Request line and headers are over MAX_HEAD bytes (RFC 6585, section 5)."""
 
     status = 431
     sentence = "The request's head is too long: request line and headers may have 64 KiB in all"
 
 
 class HeadTooSlow(FugataError):
-    """RFC 9110, section 15.5.9."""
+    """They did not arrive within HEAD_TIMEOUT (RFC 9110, section 15.5.9)."""
 
     status = 408
     sentence = "The request's head did not arrive in time"

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 #: The signals that end everything.
-ENDING = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds to wait before a child that died is started again.
 RESTART_DELAY = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -34,7 +34,7 @@ class Child:
     command: list[str]
     essential: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-    due: float = field(default=0.0, init=False)
+    restart_at: float = field(default=0.0, init=False)
 
     def start(self) -> None:
         """Start the process."""
@@ -47,7 +47,7 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the process, and a SIGKILL to everything that it started."""
+        """Send a signal to the process; SIGKILL goes to its whole process group."""
         if self.process is None:
             return
         try:
@@ -68,32 +68,32 @@ def supervise(children: list[Child], grace: float) -> int:
     Then they have `grace` seconds to finish their work, before they are killed.
     Return the exit status: 0 after a signal.
     """
-    asked: SimpleQueue[int] = SimpleQueue()  # unlike Event, safe in a signal handler
+    stop_requests: SimpleQueue[int] = SimpleQueue()  # unlike Event, safe in a signal handler
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        asked.put(number)
+        stop_requests.put(number)
 
-    for number in ENDING:
+    for number in STOP_SIGNALS:
         signal.signal(number, ask_to_stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # they may be inherited as blocked
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # they may be inherited as blocked
     try:
-        return _watch(children, asked)
+        return _watch(children, stop_requests)
     finally:
-        _end(children, grace)
+        _stop_all(children, grace)
 
 
-def _asked_within(seconds: float, asked: SimpleQueue[int]) -> bool:
+def _stop_requested_within(seconds: float, stop_requests: SimpleQueue[int]) -> bool:
     try:
-        asked.get(timeout=seconds)
+        stop_requests.get(timeout=seconds)
     except Empty:
         return False
     return True
 
 
-def _watch(children: list[Child], asked: SimpleQueue[int]) -> int:
+def _watch(children: list[Child], stop_requests: SimpleQueue[int]) -> int:
     for child in children:
         child.start()
-    while not _asked_within(0.2, asked):
+    while not _stop_requested_within(0.2, stop_requests):
         for child in children:
             if child.running():
                 continue
@@ -105,15 +105,15 @@ def _watch(children: list[Child], asked: SimpleQueue[int]) -> int:
 
 
 def _restart_when_due(child: Child) -> None:
-    if not child.due:
+    if not child.restart_at:
         logger.warning("%s ended and is started again", child.name)
-        child.due = time.monotonic() + RESTART_DELAY
-    elif time.monotonic() >= child.due:
-        child.due = 0.0
+        child.restart_at = time.monotonic() + RESTART_DELAY
+    elif time.monotonic() >= child.restart_at:
+        child.restart_at = 0.0
         child.start()
 
 
-def _end(children: list[Child], grace: float) -> None:
+def _stop_all(children: list[Child], grace: float) -> None:
     for child in children:
         child.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + grace

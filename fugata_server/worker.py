@@ -34,7 +34,7 @@ from fugata_server.arrival import Arrival, ArrivalState
 from fugata_server.client_socket import ClientSocket
 from fugata_server.refusals import HeadTooLong, HeadTooSlow, as_bytes
 
-#: Bytes that a client may still send meanwhile.
+#: Bytes of what it still sends that are read and dropped meanwhile.
 MAX_DRAINED = 64 * 1024
 #: Maximum bytes of unfinished requests, of all connections together.
 MAX_BUFFERED = 32 * 2**20
@@ -321,7 +321,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if now - self._last_sweep < 0.5:
             return
         self._last_sweep = now
-        for late in self._large_bodies.remove_late(now):
+        for late in self._large_bodies.remove_overdue(now):
             self._buffered_bytes -= len(late.arrival.data)
             self._refuse(late, Overloaded())
         waiting = chain(self._idle, self._arriving, self._lingering)

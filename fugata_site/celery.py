@@ -62,16 +62,16 @@ class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
 
         result = super().__call__(*args, **kwargs)
         if self.name in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}:
-            _note_success(_short(self.name))
+            _record_success(_short(self.name))
         return result
 
 
-def _note_success(name: str) -> None:
+def _record_success(name: str) -> None:
     """Record it in the database; what the task did stays done even if that fails."""
     from operations_app import statistics
 
     try:
-        statistics.note_success(name)
+        statistics.record_success(name)
     except DatabaseError as error:
         logger.warning("that %s ended well was not noted: %s", name, type(error).__name__)
 

@@ -17,6 +17,8 @@ from operations_app.metrics import folder
 folder.claim("web")  # before prometheus-client is imported
 django.setup()
 
+from fugata_core.limits import KEEPALIVE  # noqa: E402  # it has a metric
+
 #: File descriptors of a worker that are not for clients: database, Redis, cluster, static files.
 _RESERVED_DESCRIPTORS = 200
 
@@ -46,7 +48,7 @@ worker_class = "fugata_server.worker.Worker"
 workers = settings.WEB_CONCURRENCY
 threads = settings.WEB_THREADS
 worker_connections = _connections(10_000)
-keepalive = 30
+keepalive = KEEPALIVE
 graceful_timeout = settings.GRACEFUL_TIMEOUT
 # The worker notifies the arbiter from its main loop, whatever its threads wait for.
 timeout = 30

@@ -1,4 +1,4 @@
-"""Start-up checks for production: what is only fit for a single machine is refused."""
+"""Start-up checks for production: they refuse what only suits a single machine."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Accounts in the admin: superusers change them, others with permission look at them.
+"""Accounts in the console: superusers change them, others with permission look at them.
 
 A user is deactivated rather than deleted, which ends their tokens at once. Deleting is for accounts
 made by mistake: nothing may depend on a user who is deleted.
@@ -25,7 +25,7 @@ def _is_superuser(request: HttpRequest) -> bool:
     return cast(User, request.user).is_superuser
 
 
-def _note(request: HttpRequest, subject: str) -> None:
+def _record(request: HttpRequest, subject: str) -> None:
     record(AuditEvent.Kind.ACCOUNT_CHANGED, Actor.from_session(request), subject=subject)
 
 
@@ -50,11 +50,11 @@ class SuperusersAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Record the change in the trail, in its transaction."""
         super().save_related(request, form, formsets, change)
-        _note(request, f"{self.opts.verbose_name} {form.instance}")
+        _record(request, f"{self.opts.verbose_name} {form.instance}")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete it, and record that in the trail."""
-        _note(request, f"{self.opts.verbose_name} {obj}, deleted")
+        _record(request, f"{self.opts.verbose_name} {obj}, deleted")
         super().delete_model(request, obj)
 
 
@@ -89,7 +89,7 @@ class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
         """Set a password, and record that in the trail."""
         response = super().user_change_password(request, id, form_url)
         if request.method == "POST" and response.status_code == 302:
-            _note(request, f"user {User.objects.get(pk=id)}, password")
+            _record(request, f"user {User.objects.get(pk=id)}, password")
         return response
 
 

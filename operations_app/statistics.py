@@ -31,12 +31,12 @@ Counts = dict[datetime, dict[str, int]]
 
 
 def hour_of(moment: datetime) -> datetime:
-    """Return the full hour that `moment` lies in."""
+    """Return the start of the hour that contains `moment`."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def day_of(moment: datetime) -> datetime:
-    """Return the beginning of the UTC day that `moment` lies in."""
+    """Return the start of the UTC day that contains `moment`."""
     return hour_of(moment).replace(hour=0)
 
 
@@ -135,7 +135,7 @@ def installed_at() -> datetime | None:
     return first
 
 
-def note_success(task: str) -> None:
+def record_success(task: str) -> None:
     """Record that a periodic task has just succeeded."""
     TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
 

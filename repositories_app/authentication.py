@@ -38,11 +38,11 @@ def caller_of(token: str) -> Caller | None:
     known = access_table().find_token(digest)
     if known is None or not hmac.compare_digest(known.digest, digest):
         return None
-    _note_use(known)
+    _record_use(known)
     return known.caller
 
 
-def _note_use(token: LiveToken) -> None:
+def _record_use(token: LiveToken) -> None:
     """Record that the token was used, unless that was done within LAST_USED_RESOLUTION."""
     last = token.last_used_at
     if last is None or token.now - last > LAST_USED_RESOLUTION:

@@ -40,13 +40,13 @@ _NONCE_SIZE = 12
 class IdempotentRequest:
     """A request that may be retried: its key, its scope, and what else must be the same.
 
-    `scope`: the kind of request and its target; `request`: its body; `link_secret`: the part of
+    `scope`: the kind of request and its target; `body`: the request's; `link_secret`: the part of
     the sealing key that comes from the link.
     """
 
     key: str
     scope: bytes
-    request: bytes = b""
+    body: bytes = b""
     link_secret: bytes = b""
 
     def digest(self) -> bytes:
@@ -55,7 +55,7 @@ class IdempotentRequest:
 
     def mac(self) -> bytes:
         """Return a MAC (32 bytes) of the request: without the key, guesses can't be tested."""
-        return hmac.digest(self._derive(b"request"), self.request, "sha256")
+        return hmac.digest(self._derive(b"request"), self.body, "sha256")
 
     def cipher(self) -> AESGCM:
         """Return the cipher that seals the answer."""
@@ -66,8 +66,8 @@ class IdempotentRequest:
 
     def _derive(self, purpose: bytes) -> bytes:
         info = b"fugata/idempotency/" + purpose + b"/" + self.scope
-        derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=info)
-        return derive.derive(len(self.key).to_bytes(2) + self._key() + self.link_secret)
+        hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=info)
+        return hkdf.derive(len(self.key).to_bytes(2) + self._key() + self.link_secret)
 
 
 def validate_key(text: str | None) -> str | None:
@@ -117,14 +117,14 @@ def store_answer(idempotent: IdempotentRequest, answer: bytes, share_expires_at:
     Call it in the transaction that the answer reports on. Raises IntegrityError if a concurrent
     request uses the same key.
     """
-    ends = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
+    grace_ends_at = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
     nonce = os.urandom(_NONCE_SIZE)
     IdempotentResponse.objects.filter(digest=idempotent.digest(), expires_at__lte=Now()).delete()
     IdempotentResponse.objects.create(
         digest=idempotent.digest(),
         request_mac=idempotent.mac(),
         sealed=nonce + idempotent.cipher().encrypt(nonce, answer, idempotent.digest()),
-        expires_at=min(ends, share_expires_at),
+        expires_at=min(grace_ends_at, share_expires_at),
     )
 
 

@@ -1,11 +1,11 @@
 """Share ids and deletion tokens: generate and recognise them; lookup is by digest.
 
-Both carry 22 characters from a 62-letter alphabet: 131 random bits.
+Both carry 22 characters from an alphabet of 62: 131 random bits.
 """
 
 import re
 
-from fugata_core.tokens import DELETION_TOKEN, SHARE_ID, random_letters
+from fugata_core.tokens import DELETION_TOKEN, SHARE_ID, random_alphanumeric
 
 _RANDOM = 22
 SHARE_ID_PATTERN = rf"{SHARE_ID}[0-9A-Za-z]{{22,64}}"
@@ -15,12 +15,12 @@ _DELETION_TOKEN = re.compile(rf"{DELETION_TOKEN}[0-9A-Za-z]{{22,64}}", re.ASCII)
 
 def new_share_id() -> str:
     """Return a new share id; it is also half of the key that seals the share."""
-    return SHARE_ID + random_letters(_RANDOM)
+    return SHARE_ID + random_alphanumeric(_RANDOM)
 
 
 def new_deletion_token() -> str:
     """Return a new deletion token."""
-    return DELETION_TOKEN + random_letters(_RANDOM)
+    return DELETION_TOKEN + random_alphanumeric(_RANDOM)
 
 
 def is_share_id(text: str) -> bool:

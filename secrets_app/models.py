@@ -33,7 +33,7 @@ class Share(Sealed):
 
     digest = models.BinaryField(max_length=32, unique=True)
     deletion_digest = models.BinaryField(max_length=32)
-    label = models.TextField(null=True)
+    label = models.TextField(null=True)  # see labels.py
     one_time = models.BooleanField()
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(db_index=True)

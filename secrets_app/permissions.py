@@ -61,12 +61,12 @@ def _check_session(request: FugataRequest) -> None:
 def _check_token(request: FugataRequest) -> None:
     caller = request.caller
     if caller is None:
-        raise _unknown(request)
+        raise _missing_token_error(request)
     if caller.read_only or caller.narrowed:
         raise TokenMayNotCreate()
 
 
-def _unknown(request: FugataRequest) -> FugataError:
+def _missing_token_error(request: FugataRequest) -> FugataError:
     """Return the error for a request without a live token; count well-formed wrong tokens."""
     token = bearer_token(request)
     if token and is_access_token(token):

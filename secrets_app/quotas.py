@@ -34,7 +34,7 @@ class Quota:
     shares: int
     bytes: int
 
-    def exceeded(self, shares: int, size: int) -> str | None:
+    def exceeded_limit(self, shares: int, size: int) -> str | None:
         """Return the limit that is exceeded, in words, or None."""
         if self.shares and shares > self.shares:
             return f"{self.shares} secrets at a time"
@@ -70,7 +70,7 @@ def reserve_quota(actor: Actor, size: int) -> None:
 def _check_client(client: bytes, size: int) -> None:
     shares = Share.objects.live().filter(client=client)
     kept = total(shares)
-    limit = client_quota().exceeded(kept.rows + 1, kept.size + size)
+    limit = client_quota().exceeded_limit(kept.rows + 1, kept.size + size)
     if limit:
         raise ClientQuotaReached(limit, _seconds_to_expiry(shares))
 
@@ -108,7 +108,7 @@ class InstallationUsage:
 
     def _take(self, size: int) -> bool:
         with self._lock:
-            if installation_quota().exceeded(self._shares + 1, self._bytes + size):
+            if installation_quota().exceeded_limit(self._shares + 1, self._bytes + size):
                 return False
             self._shares += 1
             self._bytes += size

@@ -1,4 +1,4 @@
-"""Keys in the admin: which there are and how many rows need each. Never the keys themselves."""
+"""Keys in the console: which there are and how many rows need each. Never the keys themselves."""
 
 from django.contrib import admin
 from django.db.models import QuerySet

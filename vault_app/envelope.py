@@ -50,5 +50,5 @@ def unseal(
 
 
 def _content_key(data_key: bytes, link_secret: bytes, purpose: bytes) -> bytes:
-    derive = HKDF(algorithm=SHA256(), length=_KEY_SIZE, salt=None, info=purpose)
-    return derive.derive(data_key + link_secret)
+    hkdf = HKDF(algorithm=SHA256(), length=_KEY_SIZE, salt=None, info=purpose)
+    return hkdf.derive(data_key + link_secret)

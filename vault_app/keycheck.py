@@ -81,8 +81,8 @@ def _record_primary() -> None:
 
 
 def _provider_remedy(provider: str) -> str:
-    where = _remedy("" if provider == "local" else f"{provider}:")
-    return where[0].upper() + where[1:]
+    remedy = _remedy("" if provider == "local" else f"{provider}:")
+    return remedy[0].upper() + remedy[1:]
 
 
 def _remedy(key_id: str) -> str:

@@ -1,7 +1,7 @@
 """The vault's tables, and the columns that every row with a sealed value has."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from django.apps import apps
@@ -79,6 +79,11 @@ class Sealed(models.Model):
         abstract = True
         # Not by db_index: on PostgreSQL that brings a second index, for LIKE.
         indexes = [models.Index(fields=["key"], name="%(class)s_key")]
+
+    @classmethod
+    def value_names(cls) -> Iterator[str]:
+        """Yield the names of all values that rows point to."""
+        yield from cls._base_manager.values_list("value_name", flat=True).iterator()
 
     @classmethod
     def values_in_use(cls, names: Collection[str]) -> set[str]:

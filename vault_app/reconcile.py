@@ -1,9 +1,9 @@
 """Reconciliation: delete values that no row points to, once it is certain that none will.
 
-A value is written up to an hour before its row, so only values older than a day by the store's
-own clock count, and they are compared with the rows after being listed. A database that was
-copied to a second installation must not empty the first one's store: more than a tenth of what
-is there is deleted only when forced.
+A value is written before its row, so only values older than a day by the store's own clock count,
+and they are compared with the rows after being listed. A database that was copied to a second
+installation must not empty the first one's store: more than a tenth of what is there is deleted
+only when forced.
 """
 
 import logging
@@ -19,7 +19,7 @@ from vault_app.models import sealed_models
 from vault_app.stores.base import ValueStore
 
 #: Returns the subset of the names that a row points to.
-InUse = Callable[[Collection[str]], set[str]]
+FindUsedNames = Callable[[Collection[str]], set[str]]
 
 MIN_AGE = timedelta(hours=24)
 #: Names compared with the rows at once: each batch costs a scan of the table.
@@ -56,7 +56,7 @@ def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tup
 
 def reconcile(
     store: ValueStore,
-    in_use: InUse,
+    in_use: FindUsedNames,
     *,
     dry_run: bool = False,
     force: bool = False,
@@ -67,7 +67,7 @@ def reconcile(
     """
     survey = _Survey(in_use)
     for found in store.list():
-        survey.note(found.name, found.age is not None and found.age >= MIN_AGE)
+        survey.add(found.name, found.age is not None and found.age >= MIN_AGE)
     survey.compare()
     report = partial(Report, survey.values, survey.orphan_count)
     if dry_run or not survey.orphan_count or is_deletion_held():
@@ -80,15 +80,15 @@ def reconcile(
 class _Survey:
     """Counts values and finds orphans, comparing names with rows in batches."""
 
-    def __init__(self, in_use: InUse) -> None:
+    def __init__(self, in_use: FindUsedNames) -> None:
         self._in_use = in_use
         self._waiting: list[str] = []
         self.values = self.orphan_count = 0
         self.orphans: list[str] = []
 
-    def note(self, name: str, old: bool) -> None:
+    def add(self, name: str, is_old: bool) -> None:
         self.values += 1
-        if old:
+        if is_old:
             self._waiting.append(name)
         if len(self._waiting) >= BATCH:
             self.compare()
@@ -101,7 +101,7 @@ class _Survey:
         self._waiting = []
 
 
-def _delete(store: ValueStore, in_use: InUse, orphans: list[str]) -> int:
+def _delete(store: ValueStore, in_use: FindUsedNames, orphans: list[str]) -> int:
     used = in_use(orphans)  # again, because a long listing came in between
     names = [name for name in orphans if name not in used]
     for number, name in enumerate(names):

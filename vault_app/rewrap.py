@@ -116,8 +116,8 @@ def _rewrap_batch(model: type[Sealed], rows: list[Sealed]) -> Batch:
 
 
 def _write(model: type[Sealed], row: _Row, wrapped: bytes) -> int:
-    same = model._base_manager.filter(pk=row.pk, wrapped_key=row.wrapped)
-    return same.update(wrapped_key=wrapped, key=key_provider().key_of(wrapped))
+    unchanged = model._base_manager.filter(pk=row.pk, wrapped_key=row.wrapped)
+    return unchanged.update(wrapped_key=wrapped, key=key_provider().key_of(wrapped))
 
 
 def _rewrapped_keys(rows: list[_Row]) -> list[bytes | None]:

@@ -44,11 +44,11 @@ def make_primary() -> str:
     """
     file = _writable_keyring()
     with file.locked():
-        keys, (name, key) = file.keys(), keyring.new_key()
-        file.write({**keys, name: key})
-        keycheck.record_key(name, partial(local.wrap_under, name, key))
-        file.write({name: key, **keys})
-    return name
+        keys, (key_id, key) = file.keys(), keyring.new_key()
+        file.write({**keys, key_id: key})
+        keycheck.record_key(key_id, partial(local.wrap_under, key_id, key))
+        file.write({key_id: key, **keys})
+    return key_id
 
 
 def _writable_keyring() -> KeyringFile:

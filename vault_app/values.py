@@ -82,7 +82,7 @@ def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
 def delete_quietly(name: str, app: str = "shares") -> None:
     """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
 
-    A response never waits longer than DELETE_TIMEOUT for it, nor changes because of it.
+    A response never waits longer than DELETE_TIMEOUT for it, and does not depend on its outcome.
     """
     delete_all_quietly([name], app)
 

@@ -13,7 +13,7 @@ from fugata_core.errors import FugataError
 #: Maximum number of objects an action handles at once: a remote store may be slow for each.
 MAX_CHOSEN = 500
 #: How many of them the confirmation page names.
-NAMED = 20
+MAX_NAMED = 20
 
 Act = Callable[[Any, HttpRequest, list[Any]], str]
 
@@ -56,8 +56,8 @@ def _question(
         **words,
         "opts": model_admin.opts,
         "chosen": chosen,
-        "named": chosen[:NAMED],
-        "more": max(len(chosen) - NAMED, 0),
+        "named": chosen[:MAX_NAMED],
+        "more": max(len(chosen) - MAX_NAMED, 0),
         "at_most": MAX_CHOSEN if len(chosen) == MAX_CHOSEN else 0,
     }
     return TemplateResponse(request, "admin/confirm.html", context)

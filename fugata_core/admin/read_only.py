@@ -13,17 +13,17 @@ from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
 #: Maximum number of rows that a list counts and its page numbers reach.
-COUNTED = 10_000
+MAX_COUNTED = 10_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts at most COUNTED rows, so that a page stays fast; filters reach the rows beyond."""
+    """Counts at most MAX_COUNTED rows, so that a page stays fast; filters reach the rows beyond."""
 
     @cached_property
     def count(self) -> int:
-        """The number of rows, COUNTED at most."""
+        """The number of rows, MAX_COUNTED at most."""
         rows = cast(QuerySet[Any], self.object_list)
-        return len(rows[:COUNTED].values_list("pk"))
+        return len(rows[:MAX_COUNTED].values_list("pk"))
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

@@ -51,12 +51,12 @@ class RedisBuckets:
             retry=Retry(NoBackoff(), 0),
         )
         # One connection per thread: the pool's bookkeeping would be half of a command's cost.
-        self._own = threading.local()
-        self._open_until = 0.0
+        self._local = threading.local()
+        self._circuit_open_until = 0.0
 
     def take(self, bucket: str) -> RateDecision:
         """Take a token from `bucket`, if there is one; allow the request if Redis fails."""
-        if time.monotonic() < self._open_until:
+        if time.monotonic() < self._circuit_open_until:
             return self._unlimited()
         try:
             allowed, now, full_at = self._run(f"fugata:bucket:{bucket}")
@@ -65,9 +65,9 @@ class RedisBuckets:
         return result(bool(allowed), now, full_at, self._interval, self._burst)
 
     def _run(self, key: str) -> list[int]:
-        connection = getattr(self._own, "connection", None)
+        connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._own.connection = self._pool.make_connection()
+            connection = self._local.connection = self._pool.make_connection()
         try:
             return self._take_from(connection, key)
         except redis.ConnectionError:  # it may only have died while idle: retry
@@ -88,7 +88,7 @@ class RedisBuckets:
         return connection.read_response()  # type: ignore[no-any-return]
 
     def _open_circuit(self, error: Exception) -> RateDecision:
-        self._open_until = time.monotonic() + self.RETRY_AFTER_FAILURE
+        self._circuit_open_until = time.monotonic() + self.RETRY_AFTER_FAILURE
         BUCKETS_FAILED.inc()
         logger.warning("rate limits are off for now: Redis failed (%s)", type(error).__name__)
         return self._unlimited()

@@ -1,4 +1,4 @@
-"""The content security policy, on pages alone: JSON runs no scripts and frames nothing."""
+"""The content security policy (settings/security.py), on pages only: JSON runs no scripts."""
 
 from csp.middleware import CSPMiddleware
 from django.http import HttpRequest

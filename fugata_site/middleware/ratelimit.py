@@ -35,7 +35,7 @@ class _RateLimit:
 
 
 class RateLimitMiddleware:
-    """Takes one token a request (docs/api.md: "Common rules")."""
+    """Takes one token per request (docs/api.md: "Common rules")."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

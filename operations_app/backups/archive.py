@@ -98,7 +98,7 @@ class Reader:
             self._tar = tarfile.open(path)  # noqa: SIM115  # closed by __exit__
             self._names = {entry.name: entry for entry in self._tar if entry.isfile()}
             fields: dict[str, Any] = json.loads(self._bytes(_MANIFEST))
-            _refuse_other_format(path, fields.get("format"))
+            _require_known_format(path, fields.get("format"))
             self.manifest = Manifest(**fields)
         except (
             OSError,
@@ -148,7 +148,7 @@ class Reader:
         return self._open(name).read()
 
 
-def _refuse_other_format(path: Path, found: object) -> None:
+def _require_known_format(path: Path, found: object) -> None:
     if found != ARCHIVE_FORMAT:
         raise BadArchive(
             f"{path}: was written by another version of Fugata (its format is {found}, this version"

@@ -19,7 +19,7 @@ from vault_app.errors import ValueMissing
 from vault_app.models import sealed_models
 
 #: Seconds between two renewals of the hold.
-RENEW = 60.0
+RENEW_INTERVAL = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,15 @@ def take_backup(
     with hold_deletions() as renew, Writer(target, manifest) as archive:
         names: list[tuple[str, str]] = []
         with snapshot.consistent_snapshot():
-            count = _tables(archive, progress)
+            count = _write_tables(archive, progress)
             if remote_store() is not None:
                 names = list(_value_names())
-        values, missing = _values(archive, names, renew, progress)
+        values, missing = _write_values(archive, names, renew, progress)
         renew()  # raises if the hold ran out, which discards the file
     return BackupSummary(count, values, missing)
 
 
-def _tables(archive: Writer, progress: ProgressCallback) -> int:
+def _write_tables(archive: Writer, progress: ProgressCallback) -> int:
     count = 0
     for model in rows.tables():
         count += archive.add_lines(rows.file_of(model), rows.dump(model))
@@ -62,11 +62,11 @@ def _tables(archive: Writer, progress: ProgressCallback) -> int:
 
 def _value_names() -> Iterator[tuple[str, str]]:
     for model in sealed_models():
-        for name in model._default_manager.values_list("value_name", flat=True).iterator():
+        for name in model.value_names():
             yield model.values_of, name
 
 
-def _values(
+def _write_values(
     archive: Writer,
     names: list[tuple[str, str]],
     renew: Callable[[], None],
@@ -78,7 +78,7 @@ def _values(
             archive.add_bytes(f"values/{app}/{name}", value_store(app).get(name))
         except ValueMissing:
             missing += 1
-        if time.monotonic() - renewed > RENEW:
+        if time.monotonic() - renewed > RENEW_INTERVAL:
             renew()
             renewed = time.monotonic()
         progress("values", number)

@@ -33,7 +33,7 @@ class Inconsistency:
     value_name: str | None = None
 
 
-def inconsistencies(
+def find_inconsistencies(
     progress: ProgressCallback = lambda what, count: None,
 ) -> Iterator[Inconsistency]:
     """Yield what is wrong. Reads every value. Raises StoreUnavailable.
@@ -81,10 +81,10 @@ def _check_value(row: Sealed) -> None:
 
 def _orphans() -> Iterator[Inconsistency]:
     if remote_store() is None:
-        there = [found.name for found in value_store().list()]
+        stored = [found.name for found in value_store().list()]
         # The rows afterwards: what is made meanwhile is not among the values.
-        used = {name for model in sealed_models() for name in _names(model)}
-        for name in there:
+        used = {name for model in sealed_models() for name in model.value_names()}
+        for name in stored:
             if name not in used:
                 what = f"value {name} belongs to no row"
                 yield Inconsistency("value without row", what, value_name=name)
@@ -92,10 +92,6 @@ def _orphans() -> Iterator[Inconsistency]:
     for app, report in reconcile_all(dry_run=True):
         for _ in range(report.orphans):
             yield Inconsistency("value without row", f"a value of {app} belongs to no row")
-
-
-def _names(model: type[Sealed]) -> Iterator[str]:
-    yield from model._default_manager.values_list("value_name", flat=True).iterator()
 
 
 def repair(found: list[Inconsistency]) -> Counter[str]:

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
-from audit_app.trail import event
+from audit_app.trail import new_event
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
@@ -47,9 +47,9 @@ def restore_backup(
     BadArchive, NotEmpty, StoreUnavailable.
     """
     with Reader(source) as archive:
-        _refuse_other_code(archive)
+        _require_same_version(archive)
         if not force:
-            _refuse_to_destroy()
+            _require_empty()
         archive.verify()
         _restore_identity(archive)
         values = _put_values(archive, force, progress)
@@ -59,7 +59,7 @@ def restore_backup(
     return RestoreSummary(count, values, closed)
 
 
-def _refuse_other_code(archive: Reader) -> None:
+def _require_same_version(archive: Reader) -> None:
     here = snapshot.newest_migrations()
     other = sorted(
         app for app, name in archive.manifest.migrations.items() if here.get(app) != name
@@ -71,12 +71,12 @@ def _refuse_other_code(archive: Reader) -> None:
         )
 
 
-def _refuse_to_destroy() -> None:
-    filled = [m._meta.verbose_name_plural for m in rows.tables() if _is_ours(m) and _has_rows(m)]
-    if filled:
+def _require_empty() -> None:
+    nonempty = [m._meta.verbose_name_plural for m in rows.tables() if _is_ours(m) and _has_rows(m)]
+    if nonempty:
         raise NotEmpty(
-            f"This installation has {', '.join(map(str, filled))} already. A restore replaces them:"
-            " give --force if that is what you want."
+            f"This installation has {', '.join(map(str, nonempty))} already. A restore replaces"
+            " them: give --force if that is what you want."
         )
 
 
@@ -135,7 +135,7 @@ def _close_one_time_shares() -> int:
     shares = list(Share.objects.live().filter(one_time=True))
     kind = AuditEvent.Kind.DELETED
     AuditEvent.objects.bulk_create(
-        event(kind, _ACTOR, share_digest=bytes(share.digest)) for share in shares
+        new_event(kind, _ACTOR, share_digest=bytes(share.digest)) for share in shares
     )
     StoredValue.objects.filter(name__in=[share.value_name for share in shares]).delete()
     Share.objects.filter(pk__in=[share.pk for share in shares]).delete()

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.apps import apps
 from django.db import connection, models
 
-#: Not worth keeping, or made anew: sessions, counts of the running minute, holds.
+#: Short-lived: sessions, counts of the current minute, holds.
 _EXCLUDED_TABLES = {"django_session", "audit_app_refusalcount", "vault_app_deletionhold"}
 _BATCH = 500
 
@@ -79,18 +79,18 @@ def _flush(model: Model, batch: list[models.Model]) -> int:
     return count
 
 
-def delete_all(models_: list[Model]) -> None:
+def delete_all(tables: list[Model]) -> None:
     """Delete every row of these tables, in the caller's transaction."""
     with connection.cursor() as cursor:
-        for model in models_:
+        for model in tables:
             table = connection.ops.quote_name(model._meta.db_table)
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # our own tables
 
 
-def reset_sequences(models_: list[Model]) -> None:
+def reset_sequences(tables: list[Model]) -> None:
     """Make the next rows get ids after those that were loaded."""
     from django.core.management.color import no_style
 
     with connection.cursor() as cursor:
-        for statement in connection.ops.sequence_reset_sql(no_style(), models_):
+        for statement in connection.ops.sequence_reset_sql(no_style(), tables):
             cursor.execute(statement)

@@ -1,4 +1,4 @@
-"""Sessions of the admin, kept under the digest of their key: reading the database, or a back-up,
+"""Sessions of the console, kept under the digest of their key: reading the database, or a back-up,
 is not enough to take over a session (settings.SESSION_ENGINE).
 """
 

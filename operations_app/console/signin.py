@@ -1,4 +1,4 @@
-"""Signing in to the admin: attempts are counted by client and by account, before the password is
+"""Signing in to the console: attempts are counted by client and by account, before the password is
 checked. The error for a wrong one is the same whether or not the account exists.
 """
 

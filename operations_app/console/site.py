@@ -1,4 +1,4 @@
-"""The admin's site: Django's, with a counted sign-in and three pages of our own."""
+"""The console's site: Django's, with a counted sign-in and three pages of our own."""
 
 from typing import Any
 

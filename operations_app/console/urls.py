@@ -1,4 +1,4 @@
-"""The admin's URLs. Importing them loads the admin: its site, and what apps register."""
+"""The console's URLs. Importing them loads the admin: its site, and what apps register."""
 
 from django.contrib import admin
 

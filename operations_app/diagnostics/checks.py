@@ -78,21 +78,21 @@ def _good(subject: str, summary: str) -> Finding:
 
 def migrations() -> Finding:
     """Is the database as this version expects it?"""
-    missing = unapplied_migrations()
-    if not missing:
+    unapplied = unapplied_migrations()
+    if not unapplied:
         return _good("Database", f"{connection.display_name} answers and is migrated.")
     return Finding(
         "Database",
         Level.BAD,
-        f"{missing} migration{pluralize(missing)} of this version did not run.",
+        f"{unapplied} migration{pluralize(unapplied)} of this version did not run.",
         "Run manage.py prepare, then restart every process.",
     )
 
 
-def _overdue(seen: datetime | None, most: timedelta) -> bool:
+def _overdue(seen: datetime | None, max_age: timedelta) -> bool:
     """Return whether a task was last seen too long ago; a new installation is given that long."""
     since = seen or statistics.installed_at()
-    return since is None or now() - since > most
+    return since is None or now() - since > max_age
 
 
 def beat() -> Finding:
@@ -146,10 +146,10 @@ def replaced_keys() -> Finding:
         others = KeyEncryptionKey.objects.exclude(id=key_provider().primary)
     except VaultError:
         return Finding("Keys in use", Level.BAD, "There is no primary key.", _KEYS_REMEDY)
-    late = [(key.id, rows_of(key)) for key in with_rows(others) if rows_of(key)]
-    if not late:
+    in_use = [(key.id, rows_of(key)) for key in with_rows(others) if rows_of(key)]
+    if not in_use:
         return _good("Keys in use", "Every row is wrapped by the primary key.")
-    needed = ", ".join(f"{key} ({rows} row{pluralize(rows)})" for key, rows in late)
+    needed = ", ".join(f"{key} ({rows} row{pluralize(rows)})" for key, rows in in_use)
     return Finding(
         "Keys in use",
         Level.NOTICE,
@@ -245,10 +245,10 @@ def remote_checks() -> dict[str, Check]:
 
 def run_checks() -> Diagnosis:
     """Return what every check finds, in a few seconds at most."""
-    asked = {subject: _pool.submit(check) for subject, check in remote_checks().items()}
+    pending = {subject: _pool.submit(check) for subject, check in remote_checks().items()}
     findings = [check() for check in LOCAL_CHECKS]
-    wait(asked.values(), timeout=CHECK_TIMEOUT)
-    findings += [_answer(subject, future) for subject, future in asked.items()]
+    wait(pending.values(), timeout=CHECK_TIMEOUT)
+    findings += [_answer(subject, future) for subject, future in pending.items()]
     return Diagnosis(sorted(findings, key=lambda finding: _ORDER.index(finding.level)))
 
 

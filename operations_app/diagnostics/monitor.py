@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def _reason(error: Exception) -> str:
-    """Return what may be logged of it: the vault's own messages hold no value and no key."""
+    """Return what is safe to log: the vault's own messages hold no value and no key."""
     return f" ({error})" if isinstance(error, VaultError) else ""
 
 
@@ -29,9 +29,9 @@ class Monitor:
     """Keeps the newest answer: None if healthy, else the sentence that says what is wrong."""
 
     def __init__(self) -> None:
-        self._answer: str | None = None
+        self._problem: str | None = None
         self._at = 0.0
-        self._asking = "Service is starting"
+        self._problem_if_stuck = "Service is starting"
         self._answered = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -47,8 +47,8 @@ class Monitor:
         """Return what is wrong, or None. Never waits longer than `FIRST_ANSWER_TIMEOUT` seconds."""
         self.start()
         if not self._answered.wait(FIRST_ANSWER_TIMEOUT) or time.monotonic() - self._at > MAX_AGE:
-            return self._asking
-        return self._answer
+            return self._problem_if_stuck
+        return self._problem
 
     def _run(self) -> None:
         while True:
@@ -58,17 +58,17 @@ class Monitor:
     def _probe(self) -> None:
         answer, reason = None, ""
         for sentence, check in PROBES.items():
-            self._asking = sentence
+            self._problem_if_stuck = sentence
             try:
                 check()
             except Exception as error:  # a backend's client may raise anything
                 clear_frames(error)
                 answer, reason = sentence, _reason(error)
                 break
-        if answer != self._answer:
+        if answer != self._problem:
             logger.warning("health: %s%s", answer or "well again", reason)
-        self._answer, self._at = answer, time.monotonic()
-        self._asking = "Health probe is overdue"
+        self._problem, self._at = answer, time.monotonic()
+        self._problem_if_stuck = "Health probe is overdue"
         self._answered.set()
 
 

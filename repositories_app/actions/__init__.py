@@ -1,1 +1,1 @@
-"""One function per operation on repositories, called by the API, the admin and commands."""
+"""One function per operation on repositories, called by the API, the console and commands."""

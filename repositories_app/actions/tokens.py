@@ -49,7 +49,7 @@ def create_access_token(
             expires_at=expiry(scope.lifetime) if scope.lifetime else None,
         )
         row.repositories.set(repositories)
-        record(AuditEvent.Kind.TOKEN_CREATED, actor, subject=_described(row))
+        record(AuditEvent.Kind.TOKEN_CREATED, actor, subject=_description(row))
     return token, row
 
 
@@ -60,9 +60,9 @@ def revoke_access_tokens(primary_keys: Sequence[int], actor: Actor = COMMAND_LIN
         live = list(rows.filter(pk__in=primary_keys, revoked_at=None))
         AccessToken.objects.filter(pk__in=[row.pk for row in live]).update(revoked_at=Now())
         for row in live:
-            record(AuditEvent.Kind.TOKEN_REVOKED, actor, subject=_described(row))
+            record(AuditEvent.Kind.TOKEN_REVOKED, actor, subject=_description(row))
     return len(live)
 
 
-def _described(row: AccessToken) -> str:
+def _description(row: AccessToken) -> str:
     return f"{row.prefix} of {row.user.get_username()}"

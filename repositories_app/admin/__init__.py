@@ -1,4 +1,4 @@
-"""The admin of repositories, their members, the keys of their secrets, and access tokens."""
+"""The console's pages of repositories, members, keys of secrets, and access tokens."""
 
 from repositories_app.admin import repositories, secrets, tokens
 

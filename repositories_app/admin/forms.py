@@ -1,4 +1,4 @@
-"""The admin's forms; their fields are what the actions take."""
+"""The console's forms; their fields are what the actions take."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Repositories in the admin, with their members and their secrets' keys."""
+"""Repositories in the console, with their members and their secrets' keys."""
 
 from typing import Any
 

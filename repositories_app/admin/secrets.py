@@ -1,4 +1,4 @@
-"""The keys of repository secrets in the admin. Values are neither shown nor set here."""
+"""The keys of repository secrets in the console. Values are neither shown nor set here."""
 
 from django.contrib import admin
 from django.db.models import QuerySet

@@ -1,4 +1,4 @@
-"""Access tokens in the admin: created, shown once, revoked, and never changed."""
+"""Access tokens in the console: created, shown once, revoked, and never changed."""
 
 from django.contrib import admin
 from django.db.models import QuerySet

@@ -14,6 +14,7 @@ from fugata_core.errors import BadRequest
 from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.errors import EncryptFailed
+from secrets_app.labels import validate_label
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
@@ -21,8 +22,6 @@ from secrets_app.quotas import counted_client, reserve_quota
 from secrets_app.sealing import share_associated_data
 from vault_app.errors import VaultError
 from vault_app.values import SealedValue, seal_and_store
-
-MAX_LABEL = 1024
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ def seal_share(draft: Draft, actor: Actor) -> SealedShare:
     Raises what `create_share` raises.
     """
     lifetime, content = _lifetime(draft.duration), validate_content(draft.content, "content")
-    _check_label(draft.label)
+    validate_label(draft.label)
     one_time = _one_time(draft.one_time)
     reserve_quota(actor, len(content))
     created = CreatedShare(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
@@ -122,10 +121,3 @@ def _one_time(asked: bool | None) -> bool:
     if settings.FORCE_ONE_TIME and asked is False:
         raise BadRequest("Invalid one_time: here each secret can be opened once, so send true")
     return settings.FORCE_ONE_TIME if asked is None else asked
-
-
-def _check_label(label: str | None) -> None:
-    if label is not None and (len(label) > MAX_LABEL or "\0" in label):
-        raise BadRequest(
-            f"Invalid metadata: must be a string of at most {MAX_LABEL} characters without NUL"
-        )

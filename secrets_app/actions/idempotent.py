@@ -17,7 +17,12 @@ from fugata_core import tokens
 from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.actions.create import CreatedShare, Draft, register_share, seal_share
-from secrets_app.actions.reveal import OpenedShare, claim_share, discard_value, read_share
+from secrets_app.actions.reveal import (
+    OpenedShare,
+    claim_or_record_opening,
+    discard_value,
+    read_share,
+)
 from secrets_app.errors import LostClaim, ShareNotFound
 from secrets_app.idempotency import (
     IdempotentRequest,
@@ -63,7 +68,7 @@ def _find_created(idempotent: IdempotentRequest, actor: Actor) -> CreatedShare |
     if answer is None:
         return None
     created = CreatedShare(**_deserialize(answer))
-    _note_repetition(created.share_id, actor)
+    _record_repetition(created.share_id, actor)
     return created
 
 
@@ -99,9 +104,9 @@ def _open(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> OpenedS
 
 def _claim(idempotent: IdempotentRequest, share: Share, opened: OpenedShare, actor: Actor) -> bool:
     if not share.one_time:  # it can be opened again: no answer to store for a retry
-        return claim_share(share, actor)
+        return claim_or_record_opening(share, actor)
     with transaction.atomic():
-        claimed = claim_share(share, actor)
+        claimed = claim_or_record_opening(share, actor)
         if claimed:
             store_answer(idempotent, _serialize(opened), opened.expires_at)
     return claimed
@@ -112,7 +117,7 @@ def _find_opened(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> 
     if answer is None:
         return None
     fields = _deserialize(answer)
-    _note_repetition(share_id, actor)
+    _record_repetition(share_id, actor)
     return OpenedShare(**fields | {"content": fields["content"].encode()})
 
 
@@ -127,7 +132,7 @@ def acknowledge(share_id: str, actor: Actor, key: str) -> bool:
     return forgotten
 
 
-def _note_repetition(share_id: str, actor: Actor) -> None:
+def _record_repetition(share_id: str, actor: Actor) -> None:
     record(AuditEvent.Kind.REPEATED, actor, share_digest=tokens.digest(share_id))
 
 

@@ -46,7 +46,7 @@ def reveal_share(share_id: str, actor: Actor) -> OpenedShare:
     be opened later.
     """
     share, content = read_share(share_id, actor)
-    if not claim_share(share, actor):
+    if not claim_or_record_opening(share, actor):
         raise LostClaim()
     discard_value(share)
     return OpenedShare.of(share, content)
@@ -69,7 +69,7 @@ def read_share(share_id: str, actor: Actor) -> tuple[Share, bytes]:
     return share, content
 
 
-def claim_share(share: Share, actor: Actor) -> bool:
+def claim_or_record_opening(share: Share, actor: Actor) -> bool:
     """Claim a one-time share for this reader, or record the opening of a reusable one, atomically.
 
     In the caller's transaction if there is one. False: another caller was first, or it is gone.

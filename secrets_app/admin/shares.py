@@ -1,4 +1,4 @@
-"""Shares in the admin: what can be known about them without their links."""
+"""Shares in the console: what can be known about them without their links."""
 
 from typing import Any
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from fugata_core.json_bodies import JsonDecoder, JsonParser
-from secrets_app.actions.create import MAX_LABEL
+from secrets_app.labels import MAX_LABEL
 
 
 class CreateBody(msgspec.Struct):

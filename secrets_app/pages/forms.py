@@ -6,7 +6,8 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from secrets_app.actions.create import MAX_LABEL, Draft
+from secrets_app.actions.create import Draft
+from secrets_app.labels import MAX_LABEL
 
 #: The most characters of a field that a form with an error shows again.
 _ECHOED = {"content": 2**20, "label": 4 * MAX_LABEL, "duration": 16}

@@ -26,7 +26,7 @@ from secrets_app.permissions import require_form_creation
 #: Size in bytes above which a secret is downloaded as a file instead of shown.
 MAX_DISPLAYED = 2**20
 #: Length in characters of the idempotency key that the form carries.
-_KEY_LETTERS = 32
+_KEY_LENGTH = 32
 
 
 def form_refusal_page(request: HttpRequest, refusal: FugataError) -> HttpResponse | None:
@@ -131,7 +131,7 @@ def confirmation_page(request: HttpRequest, share_id: str) -> HttpResponse:
         "size": waiting.size,
         "as_file": waiting.size > MAX_DISPLAYED,
         "open_url": reverse("pages:share", args=[share_id]),
-        "idempotency_key": tokens.random_letters(_KEY_LETTERS),
+        "idempotency_key": tokens.random_alphanumeric(_KEY_LENGTH),
     }
     return render(request, "shares/waiting.html", context)
 

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
-from audit_app.trail import event, record
+from audit_app.trail import new_event, record
 from secrets_app.models import Share
 from secrets_app.persistence.base import ShareTable
 from vault_app.models import StoredValue
@@ -58,7 +58,7 @@ class PortableShareTable(ShareTable):
             StoredValue.objects.filter(name__in=names).delete()
             Share.objects.filter(pk__in=[share.pk for share in shares]).delete()
             AuditEvent.objects.bulk_create(
-                event(AuditEvent.Kind.EXPIRED, SERVICE, share_digest=bytes(share.digest))
+                new_event(AuditEvent.Kind.EXPIRED, SERVICE, share_digest=bytes(share.digest))
                 for share in shares
             )
         return names

@@ -43,6 +43,7 @@ LEFT JOIN vault_app_storedvalue value ON value.name = share.value_name
 WHERE share.digest = %s AND share.expires_at > statement_timestamp()
 """
 
+# The claim of a one-time share, and every other deletion.
 _REMOVE = f"""
 WITH gone AS (
     DELETE FROM secrets_app_share

@@ -123,6 +123,6 @@ def test_a_redis_that_hangs(redis_server: RedisServer) -> None:
         assert allowed(all_, 10) == [True] * 10
     finally:
         redis_server.process.send_signal(signal.SIGCONT)
-    all_._open_until = 0.0
+    all_._circuit_open_until = 0.0
     assert all_.take("b").remaining == BURST - 1
     assert all_.take("b").remaining == BURST - 2

@@ -86,8 +86,8 @@ def test_a_line_that_is_too_long_and_one_that_waits_too_long() -> None:
     assert len(admitted(line)) == PLACES
     assert line.enqueue(Sender(MAX_QUEUED))
     now = Sender(0).since
-    assert list(line.remove_late(now)) == []
-    late = list(line.remove_late(float("inf")))
+    assert list(line.remove_overdue(now)) == []
+    late = list(line.remove_overdue(float("inf")))
     assert [each.name for each in late] == [*range(PLACES, MAX_QUEUED), MAX_QUEUED]
     assert all(each.deadline - each.since == pytest.approx(LARGE_BODIES.max_wait) for each in late)
     assert line.admit() is None

@@ -9,7 +9,8 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_server.arrival import FIRST_PART, MAX_HEAD, Arrival, ArrivalState
+from fugata_core.limits import FIRST_PART
+from fugata_server.arrival import MAX_HEAD, Arrival, ArrivalState
 
 CONFIG = Config()
 CONFIG.set("limit_request_line", 8190)

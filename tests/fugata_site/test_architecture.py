@@ -83,7 +83,7 @@ def test_imports_run_one_way(path: Path) -> None:
         ("repositories_app/x.py", "from secrets_app.errors import ShareNotFound"),
         ("audit_app/x.py", "from vault_app.errors import VaultError"),
         ("fugata_core/x.py", "from audit_app.actors import Actor"),
-        ("operations_app/x.py", "from fugata_server.request_buffer import IDLE"),
+        ("operations_app/x.py", "from fugata_server.beat import BeatThread"),
         ("vault_app/x.py", "from secrets_app.models import Share"),
         ("vault_app/x.py", "from secrets_app import models"),
         ("vault_app/keys/x.py", "import secrets_app"),

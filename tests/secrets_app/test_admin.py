@@ -185,7 +185,7 @@ def test_nobody_changes_the_trail() -> None:
 
 
 def test_a_long_list_counts_no_further(auditor: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_only, "COUNTED", 3)
+    monkeypatch.setattr(read_only, "MAX_COUNTED", 3)
     for _ in range(5):
         record(AuditEvent.Kind.PURGED, SERVICE)
     assert "3 results" in text(auditor.get(f"{EVENTS}/"))

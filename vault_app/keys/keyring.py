@@ -32,11 +32,11 @@ def parse(text: str) -> dict[str, bytes]:
         name, _, encoded = entry.partition(":")
         if not _KEY_ID.fullmatch(name) or name in keys:
             raise ImproperlyConfigured(_SHAPE + " Ids are unique, of [-._a-zA-Z0-9].")
-        keys[name] = _decoded(encoded)
+        keys[name] = _decode(encoded)
     return keys
 
 
-def _decoded(encoded: str) -> bytes:
+def _decode(encoded: str) -> bytes:
     try:
         key = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
@@ -47,13 +47,13 @@ def _decoded(encoded: str) -> bytes:
 
 
 def new_key() -> tuple[str, bytes]:
-    """Return a new key and its id, `k` and 8 random hex digits."""
+    """Return the id of a new key, `k` and 8 random hex digits, and its bytes."""
     return f"k{os.urandom(4).hex()}", os.urandom(_KEY_SIZE)
 
 
 def as_text(keys: Keys) -> str:
     """Return a keyring as text for `parse`, one key per line."""
-    lines = (f"{name}:{base64.b64encode(key).decode()}\n" for name, key in keys.items())
+    lines = (f"{key_id}:{base64.b64encode(key).decode()}\n" for key_id, key in keys.items())
     return "".join(lines)
 
 
@@ -62,7 +62,7 @@ def generate() -> str:
     return as_text(dict([new_key()]))
 
 
-#: What tells one state of a file from another.
+#: Identifies a state of a file: time of its last change, inode, size.
 FileState = tuple[int, int, int]
 
 

@@ -1,9 +1,9 @@
 """HashiCorp Vault's Transit engine, or OpenBao's, which has the same API: keys never leave it.
 
-A key's id is `vault:{mount}/{name}`. The provider's part of a wrapped key: 4 bytes version of the
-Transit key | what Transit made of the data key, as bytes (Transit writes `vault:v1:base64`, and
-base64 can be written in several ways). Header and context are its associated data, so the key
-must be of an AEAD type (aes256-gcm96, Transit's default, is one).
+A key's id is `vault:{mount}/{name}`. The provider's part of a wrapped key: the version of the
+Transit key in 4 bytes | what Transit made of the data key, as bytes (Transit writes
+`vault:v1:base64`, and base64 can be written in several ways). Header and context are its associated
+data, so the key must be of an AEAD type (aes256-gcm96, Transit's default, is one).
 """
 
 import base64
@@ -35,7 +35,7 @@ _DECRYPTION_ERRORS = (
     "invalid length",
 )
 #: Its errors (400) for an unavailable key, with our message for each.
-_NO_KEY = {
+_UNAVAILABLE_KEY_ERRORS = {
     "encryption key not found": "Vault has no such key; see VAULT_TRANSIT_KEY",
     "disallowed by policy": "Vault no longer opens that version of the key",
     "version is too new": "Vault does not know that version of the key",
@@ -188,7 +188,7 @@ def _to_vault_error(error: hvac_errors.VaultError) -> VaultError:
     if not isinstance(error, hvac_errors.InvalidRequest):
         return KeyUnavailable(_REFUSALS.get(type(error), "Vault failed"))
     message = " ".join(map(str, error.errors or ()))
-    for part, sentence in _NO_KEY.items():
+    for part, sentence in _UNAVAILABLE_KEY_ERRORS.items():
         if part in message:
             return KeyUnavailable(sentence)
     if any(part in message for part in _DECRYPTION_ERRORS):

@@ -90,9 +90,9 @@ class KubernetesStore(ValueStore):
     def get(self, name: str) -> bytes:
         """Return the pieces, joined."""
         deadline = self._deadline()
-        return b"".join([self._piece(each, deadline) for each in _object_names(name)])
+        return b"".join([self._read_piece(each, deadline) for each in _object_names(name)])
 
-    def _piece(self, name: str, deadline: float) -> bytes:
+    def _read_piece(self, name: str, deadline: float) -> bytes:
         data = self._api.read(name, deadline)
         if data is None or _DATA_KEY not in data:
             raise ValueMissing("no value of that name")

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import ProgressLine
-from operations_app.backups.fsck import inconsistencies, repair
+from operations_app.backups.fsck import find_inconsistencies, repair
 from vault_app.errors import VaultError
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         """Check, and repair if asked. Raises CommandError if a problem remains."""
         progress = ProgressLine(self.stderr)
         try:
-            found = list(inconsistencies(progress))
+            found = list(find_inconsistencies(progress))
             progress.done()
             for finding in found:
                 self.stdout.write(finding.what)

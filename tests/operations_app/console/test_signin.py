@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from audit_app.models import AuditEvent, RefusalCount
-from audit_app.refusals import refusals_into_events
+from audit_app.refusals import convert_refusals_to_events
 from operations_app.console.sessions import SessionStore
 from tests.support.clients.operators import PASSWORD, Admin, person, text
 
@@ -80,7 +80,7 @@ def test_what_was_typed_wrongly_is_written_nowhere(
     caplog.set_level(logging.DEBUG)
     sign_in("a-password-by-mistake", "and-another")
     _minutes_later()
-    assert refusals_into_events() == 1
+    assert convert_refusals_to_events() == 1
     event = AuditEvent.objects.get()
     assert (event.kind, event.username, event.subject) == ("refused", "", "")
     said = caplog.text + str(vars(cache).get("_cache", ""))
@@ -93,7 +93,7 @@ def test_a_flood_of_wrong_passwords_fills_no_disk(olga: User) -> None:
         sign_in("olga", f"wrong {number}")
     assert not AuditEvent.objects.exists()
     _minutes_later()
-    refusals_into_events()
+    convert_refusals_to_events()
     assert sum(AuditEvent.objects.values_list("count", flat=True)) == 9
 
 

@@ -29,7 +29,7 @@ def well(settings: Settings) -> None:
     KeyEncryptionKey.objects.all().delete()
     keycheck.verify()
     for task in ("purge_expired", "count_hours"):
-        statistics.note_success(task)
+        statistics.record_success(task)
 
 
 def problem(subject: str) -> Finding:
