@@ -13,6 +13,10 @@ class StoreUnavailable(VaultError):
     """The store could not be reached, or refused."""
 
 
+class ValueConflict(StoreUnavailable):
+    """The store has another value under that name."""
+
+
 class KeyUnavailable(VaultError):
     """The key provider could not be reached, or has no key of that id."""
 

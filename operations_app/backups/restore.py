@@ -13,7 +13,7 @@ from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
 from secrets_app.models import Share
 from vault_app.backends import remote_store, reset_backends, value_store
-from vault_app.errors import StoreUnavailable
+from vault_app.errors import ValueConflict
 from vault_app.models import Installation, StoredValue
 from vault_app.stores.base import ValueStore
 
@@ -110,7 +110,7 @@ def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
     """Put a value back; with `force`, overwrite other bytes under its name: they may be damaged."""
     try:
         store.put(name, sealed)
-    except StoreUnavailable:
+    except ValueConflict:
         if not force:
             raise
         store.delete(name)

@@ -14,7 +14,7 @@ from tests.support.faults.faulty import FaultyProxy
 from tests.support.in_process.stores import kubernetes_store, set_options
 from tests.support.servers.kubernetes import SERVICE_TOKEN, KubernetesServer
 from vault_app.backends import reset_backends
-from vault_app.errors import StoreUnavailable
+from vault_app.errors import StoreUnavailable, ValueConflict
 from vault_app.stores import kubernetes_api
 from vault_app.stores.kubernetes import KubernetesStore
 
@@ -129,7 +129,6 @@ def test_a_server_that_hangs_is_given_up(
     name: str,
     operation: str,
     kind: str,
-    settings: Settings,
 ) -> None:
     """The test's own time limit is what would end it, else."""
     faulty_store.timeout = 0.2
@@ -141,7 +140,7 @@ def test_a_server_that_hangs_is_given_up(
 
 
 def test_a_delete_may_be_given_less_time(
-    faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, settings: Settings
+    faulty_store: KubernetesStore, faulty: FaultyProxy, name: str
 ) -> None:
     faulty_store.timeout = 300
     faulty.fail("hang")
@@ -170,14 +169,14 @@ def test_a_create_that_finds_its_own_object(
 
 
 def test_a_create_that_finds_another_s_object(faulty_store: KubernetesStore, name: str) -> None:
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ValueConflict):
         faulty_store.put(name, b"other")
     assert faulty_store.get(name) == VALUE
 
 
 def test_a_conflict_without_an_object(faulty_store: KubernetesStore, faulty: FaultyProxy) -> None:
     faulty.fail("answer", "POST", status=409)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="is not there"):
         faulty_store.put(faulty_store.new_name(1), VALUE)
 
 

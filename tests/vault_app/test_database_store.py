@@ -36,13 +36,3 @@ OPERATIONS: dict[str, Callable[[DatabaseStore], object]] = {
 def test_a_broken_database_is_an_unavailable_store(broken: DatabaseStore, operation: str) -> None:
     with pytest.raises(StoreUnavailable):
         OPERATIONS[operation](broken)
-
-
-def test_the_same_value_may_be_put_twice_and_no_other() -> None:
-    """A restore that was broken off is run again."""
-    store = DatabaseStore()
-    store.put("name", b"sealed")
-    store.put("name", b"sealed")
-    with pytest.raises(StoreUnavailable, match="another content"):
-        store.put("name", b"other")
-    assert store.get("name") == b"sealed"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault_app.errors import ValueMissing
+from vault_app.errors import ValueConflict, ValueMissing
 from vault_app.stores.base import ValueStore
 from vault_app.stores.database import DatabaseStore
 
@@ -69,6 +69,17 @@ def test_names_are_new_opaque_and_short(store: ValueStore, size: int) -> None:
     assert len(names) == 100
     assert all(len(name) <= 64 for name in names)
     assert len({name[:8] for name in names}) == 100
+
+
+@pytest.mark.parametrize("size", [10, 2 * MIB])
+def test_the_same_value_may_be_put_twice_and_no_other(store: ValueStore, size: int) -> None:
+    """A restore that was broken off is run again."""
+    sealed = os.urandom(size)
+    name = put(store, sealed)
+    store.put(name, sealed)
+    with pytest.raises(ValueConflict):
+        store.put(name, os.urandom(size))
+    assert store.get(name) == sealed
 
 
 def test_a_value_that_is_not_there(store: ValueStore) -> None:

@@ -23,7 +23,7 @@ class ValueStore(ABC):
 
     `app`: which app's values these are ("shares", "repositories"); each app lists and reconciles
     its own. `transactional`: values live in the application's database, so a row and its value
-    are written and deleted by one statement, and `put` and `delete` are not called for them.
+    are written and deleted by one statement; only restore and fsck call `put` and `delete`.
     """
 
     transactional = False
@@ -37,9 +37,10 @@ class ValueStore(ABC):
 
     @abstractmethod
     def put(self, name: str, sealed: bytes) -> None:
-        """Store `sealed` under `name`, which comes from `new_name`. Raises StoreUnavailable.
+        """Store `sealed` under `name`, which comes from `new_name`.
 
-        A reader sees the whole value or none.
+        A reader sees the whole value or none. The same again is no error. Raises StoreUnavailable;
+        ValueConflict, a kind of it, if another value has the name.
         """
 
     @abstractmethod

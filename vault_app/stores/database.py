@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.db import DatabaseError
 
-from vault_app.errors import StoreUnavailable, ValueMissing
+from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import StoredValue
 from vault_app.stores.base import StoredObject, ValueStore
 
@@ -21,7 +21,7 @@ class DatabaseStore(ValueStore):
         except DatabaseError as error:
             raise StoreUnavailable("the database did not keep the value") from error
         if bytes(row.sealed) != sealed:
-            raise StoreUnavailable("a value of that name is there with another content")
+            raise ValueConflict("a value of that name is there with another content")
 
     def get(self, name: str) -> bytes:
         """Return the value."""

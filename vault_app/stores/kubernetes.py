@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.signals import setting_changed
 
-from vault_app.errors import StoreUnavailable, ValueMissing
+from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import Installation
 from vault_app.stores.base import StoredObject, ValueStore
 from vault_app.stores.kubernetes_api import Page, SecretsApi, configuration
@@ -84,8 +84,11 @@ class KubernetesStore(ValueStore):
         if self._api.create(manifest, deadline):
             return
         # Created by an attempt of ours whose answer was lost, or by somebody else.
-        if self._api.read(name, deadline) != {_DATA_KEY: piece}:
-            raise StoreUnavailable("an object of that name is there with another content")
+        found = self._api.read(name, deadline)
+        if found is None:
+            raise StoreUnavailable("an object could not be created, and is not there")
+        if found != {_DATA_KEY: piece}:
+            raise ValueConflict("an object of that name is there with another content")
 
     def get(self, name: str) -> bytes:
         """Return the pieces, joined."""

@@ -25,7 +25,10 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="replace what is there")
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
-        """Restore the back-up. Raises CommandError: then at most the identity was replaced."""
+        """Restore the back-up. Raises CommandError: then no row was changed but the identity.
+
+        Values may have been put back already: `fsck --repair` deletes what no row points to.
+        """
         with private_umask():
             call_command("migrate", verbosity=0, interactive=False)
         progress = ProgressLine(self.stderr)

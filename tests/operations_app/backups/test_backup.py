@@ -170,6 +170,28 @@ def test_a_restore_destroys_nothing_unasked(fill: Fill, file: Path) -> None:
     everything.assert_kept(one_time=True)
 
 
+def test_a_forced_restore_replaces_a_damaged_value(
+    fill: Fill, file: Path, remote_store: MemoryStore
+) -> None:
+    everything = fill()
+    said("backup", str(file))
+    remote_store.values = dict.fromkeys(remote_store.values, b"damaged")
+    said("restore", str(file), "--force", "--keep-one-time")
+    everything.assert_kept(one_time=True)
+
+
+def test_a_forced_restore_deletes_no_value_of_a_store_that_fails(
+    fill: Fill, file: Path, remote_store: MemoryStore
+) -> None:
+    everything = fill()
+    said("backup", str(file))
+    remote_store.failing = {"put"}
+    with pytest.raises(CommandError, match="Nothing was restored"):
+        said("restore", str(file), "--force", "--keep-one-time")
+    remote_store.failing.clear()
+    everything.assert_kept(one_time=True)
+
+
 def test_the_archive_holds_no_key_and_no_value(fill: Fill, file: Path) -> None:
     everything = fill()
     said("backup", str(file))

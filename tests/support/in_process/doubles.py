@@ -6,7 +6,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import connection
 
-from vault_app.errors import KeyUnavailable, StoreUnavailable, ValueMissing
+from vault_app.errors import KeyUnavailable, StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.keys.local import LocalKeyring
 from vault_app.stores.base import StoredObject, ValueStore
 
@@ -48,7 +48,8 @@ class MemoryStore(ValueStore):
 
     def put(self, name: str, sealed: bytes) -> None:
         self._called("put")
-        self.values[name] = sealed
+        if self.values.setdefault(name, sealed) != sealed:
+            raise ValueConflict("another content")
 
     def get(self, name: str) -> bytes:
         self._called("get")
