@@ -9,7 +9,11 @@ from tests.fugata_site.test_architecture import LAYER_OF, OWN
 from tests.support.servers.service import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/**/README.md"), *ROOT.glob("docs/*.md")])
-PAGES = [path for path in DOCUMENTS if ".venv" not in path.parts]
+PAGES = [
+    path
+    for path in DOCUMENTS
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+]
 #: How settings are read: `read("NAME", …)`, `whole_number("NAME", …)` and so on.
 _SETTING = re.compile(
     r"\b(?:read|whole_number|names|hosts|kubernetes_name|one_of|durations|optional_duration|networks|_keys"

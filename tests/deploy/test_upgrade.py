@@ -33,16 +33,16 @@ def git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+_LAST_MADE_ANEW = "operations_app/migrations/0001_initial.py"
+
+
 def release_before() -> str:
     """Return the commit to compare with. A history that is cut off can't answer."""
     assert git("rev-parse", "--is-shallow-repository") == "false", "the test needs git's history"
     if tag := git("describe", "--tags", "--abbrev=0", "HEAD^"):
         return tag
     newest = newest_migration()
-    if not made_anew(newest):
-        return f"{newest}^"
-    print(f"{newest} made the migrations anew: it is compared with itself")
-    return newest
+    return newest if made_anew(newest) else f"{newest}^"
 
 
 def newest_migration() -> str:
@@ -54,8 +54,11 @@ def newest_migration() -> str:
 
 
 def made_anew(commit: str) -> bool:
-    """Return whether the commit before it has migrations that are not today's."""
-    return not migrations_at(f"{commit}^") <= migrations_at("HEAD")
+    """Return whether it is the one that ended making all migrations anew, under final labels.
+
+    What came before it has other tables, so that commit is compared with this code.
+    """
+    return _LAST_MADE_ANEW not in migrations_at(f"{commit}^")
 
 
 def migrations_at(commit: str) -> set[str]:

@@ -1,5 +1,5 @@
 """Fixtures of the composition's tests."""
 
-from tests.support.in_process.fixtures import addresses_forgotten, clock
+from tests.support.in_process.fixtures import addresses_forgotten
 
-__all__ = ["addresses_forgotten", "clock"]
+__all__ = ["addresses_forgotten"]

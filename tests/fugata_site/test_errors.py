@@ -1,6 +1,8 @@
 """From exceptions to answers: the status, the sentence, and nothing of what went wrong inside."""
 
 import logging
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -13,6 +15,7 @@ from fugata_core.errors import FugataError, RateLimited
 from fugata_site import errors
 from fugata_site.middleware.errors import ErrorMiddleware
 from secrets_app.errors import ShareNotFound
+from tests.fugata_site.test_architecture import LAYER_OF
 
 HTML = {"accept": "text/html"}
 
@@ -79,11 +82,18 @@ def test_the_errors_headers_are_the_answers(path: str) -> None:
 
 
 def all_errors() -> list[type[FugataError]]:
+    for package in LAYER_OF:
+        if find_spec(f"{package}.errors"):
+            import_module(f"{package}.errors")
     found, left = [], [FugataError]
     while left:
         found.append(left.pop())
         left += found[-1].__subclasses__()
     return found
+
+
+def test_the_errors_of_every_app_are_looked_at() -> None:
+    assert {"ShareNotFound", "SecretNotFound"} <= {kind.__name__ for kind in all_errors()}
 
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: str(kind.__name__))

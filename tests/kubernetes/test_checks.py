@@ -37,7 +37,8 @@ def test_values_in_the_pod_s_own_namespace(settings: Settings, own: Path) -> Non
 
 
 @pytest.mark.usefixtures("database_store")
-def test_values_in_the_database_share_nothing(own: Path) -> None:
+def test_values_in_the_database_share_nothing(settings: Settings, own: Path) -> None:
+    settings.VALUE_STORE = settings.VALUE_STORE | {"OPTIONS": {"namespace": "fugata"}}
     own.write_text("fugata")
     assert check_values_apart(None) == []
 

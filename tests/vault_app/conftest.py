@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from tests.support.in_process.fixtures import actor, faulty_keys, frozen_guesses, ours, remote_store
+from tests.support.in_process.fixtures import ours
 from tests.support.servers.kms import KmsServer
 from tests.support.servers.transit import TransitServer
 
-__all__ = ["actor", "faulty_keys", "frozen_guesses", "ours", "remote_store"]
+__all__ = ["ours"]
 
 #: What only PostgreSQL's locks can show.
 collect_ignore = [] if connection.vendor == "postgresql" else ["test_rotation_postgresql.py"]

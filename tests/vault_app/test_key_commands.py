@@ -28,7 +28,6 @@ from vault_app.models import KeyEncryptionKey
 
 pytestmark = pytest.mark.django_db
 
-LOCAL = "vault_app.keys.local.LocalKeyring"
 VAULT = "vault_app.keys.vault.VaultTransit"
 
 

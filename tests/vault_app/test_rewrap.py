@@ -17,7 +17,7 @@ from secrets_app.actions.delete import delete_share
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
-from tests.support.in_process.doubles import FaultyKeys
+from tests.support.in_process.doubles import FaultyKeys, backend
 from tests.vault_app.support import use_keyring_file
 from vault_app import envelope, keycheck, rewrap, rotation, tasks, usage
 from vault_app.backends import key_provider
@@ -230,10 +230,7 @@ def test_a_key_that_can_not_be_had_stops_it(settings: Settings) -> None:
     shares(5)
     new = rotation.make_primary()
     keys = FaultyKeys()
-    settings.KMS_PROVIDER = {
-        "BACKEND": "tests.support.in_process.doubles.given",
-        "OPTIONS": {"it": keys},
-    }
+    settings.KMS_PROVIDER = backend(keys)
     batches = rewrap.rewrap(batch=2)
     next(batches)
     keys.failing = {"unwrap"}
@@ -292,10 +289,7 @@ def test_the_worker_survives_a_key_that_can_not_be_had(settings: Settings) -> No
     rotation.make_primary()
     rewrap.request_rewrap()
     keys = FaultyKeys()
-    settings.KMS_PROVIDER = {
-        "BACKEND": "tests.support.in_process.doubles.given",
-        "OPTIONS": {"it": keys},
-    }
+    settings.KMS_PROVIDER = backend(keys)
     keys.failing = {"wrap"}
     assert tasks.rewrap_keys() == 0
     assert any(key.rewrap_requested for key in usage.key_states())

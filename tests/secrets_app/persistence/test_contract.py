@@ -1,4 +1,4 @@
-"""The contract of the register: each effect with its audit event, or neither."""
+"""The contract of the table of shares: each effect with its event, or neither."""
 
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -79,6 +79,7 @@ def test_load(table: ShareTable) -> None:
     assert loaded is not None
     share, sealed = loaded
     assert (share, sealed) == (row, b"sealed")
+    assert isinstance(sealed, bytes)
     for field in Share._meta.concrete_fields:
         found, wanted = getattr(share, field.attname), getattr(row, field.attname)
         assert found == wanted, field.attname

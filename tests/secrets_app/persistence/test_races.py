@@ -30,7 +30,7 @@ def test_no_opening_is_noted_after_the_removal(table: ShareTable, rounds: int) -
     turns = iter(range(6 * rounds))
 
     def note_or_remove(number: int) -> bool:
-        digest = bytes(bytes(shares[number].digest))
+        digest = bytes(shares[number].digest)
         if next(turns) % 3:
             return table.record_opening(digest, SERVICE)
         return table.remove(digest, AuditEvent.Kind.DELETED, SERVICE)

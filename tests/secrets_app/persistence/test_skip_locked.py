@@ -19,7 +19,7 @@ def test_purge_passes_over_a_row_that_somebody_holds(table: ShareTable) -> None:
 
     def hold() -> None:
         with transaction.atomic():
-            Share.objects.select_for_update().get(digest=bytes(bytes(held.digest)))
+            Share.objects.select_for_update().get(digest=bytes(held.digest))
             holds.set()
             may_end.wait(60)
         connection.close()

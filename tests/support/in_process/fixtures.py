@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from audit_app.actors import Actor
 from fugata_site.middleware import client
-from tests.support.in_process.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore, backend
 from tests.support.in_process.keys import use_keys
 from vault_app.backends import reset_backends
 
@@ -52,10 +52,7 @@ def actor() -> Actor:
 def remote_store(settings: Settings) -> MemoryStore:
     """Values outside the database, and what becomes of them."""
     store = MemoryStore()
-    settings.VALUE_STORE = {
-        "BACKEND": "tests.support.in_process.doubles.given",
-        "OPTIONS": {"it": store},
-    }
+    settings.VALUE_STORE = backend(store)
     return store
 
 
@@ -63,10 +60,7 @@ def remote_store(settings: Settings) -> MemoryStore:
 def faulty_keys(settings: Settings) -> FaultyKeys:
     """A key provider that can be made to fail."""
     keys = FaultyKeys()
-    settings.KMS_PROVIDER = {
-        "BACKEND": "tests.support.in_process.doubles.given",
-        "OPTIONS": {"it": keys},
-    }
+    settings.KMS_PROVIDER = backend(keys)
     return keys
 
 
