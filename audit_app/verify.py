@@ -15,7 +15,8 @@ STEP = 10_000
 class Verdict:
     """The result of verifying the chain.
 
-    `problem`: the first thing that is wrong, or None; `head`: where the chain ends."""
+    `problem`: the first thing that is wrong, or None; `head`: where the chain ends.
+    """
 
     problem: str | None
     verified: int

@@ -1,5 +1,5 @@
 """The base of all other packages: errors, clock, tokens, limits, bodies, responses.
 
-It imports none of the other packages, and this file imports nothing at all: the supervisor and
-the probes load parts of it without Django.
+It imports none of the other packages, and this file imports nothing at all: the supervisor
+loads parts of it without Django.
 """

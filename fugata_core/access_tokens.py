@@ -10,7 +10,7 @@ from fugata_core import tokens
 
 _RANDOM_LENGTH = 36
 _PREFIX_LENGTH = 10
-_TOKEN = re.compile(rf"{tokens.ACCESS_TOKEN}[0-9A-Za-z]{{36}}", re.ASCII)
+_TOKEN = re.compile(rf"{tokens.ACCESS_TOKEN}[0-9A-Za-z]{{{_RANDOM_LENGTH}}}", re.ASCII)
 
 
 def new_access_token() -> str:

@@ -33,7 +33,9 @@ class OperatorCommand(BaseCommand):
             message, result = self.perform(options)
         except FugataError as error:
             raise CommandError(error.sentence) from None
-        self.stdout.write(_json(result) if json else message)
+        text = _json(result) if json else message
+        if text:
+            self.stdout.write(text)
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Do the work; return the line of text and the JSON object. Raises FugataError."""

@@ -46,18 +46,20 @@ def refusal_page(page: RefusalPage) -> Callable[[V], V]:
     return mark
 
 
-def permission_at(path: str) -> Permission | None:
-    """Return the permission that the view at `path` requires, if any."""
-    return getattr(_view_at(path), "permission", None)
+def permission_for(request: HttpRequest) -> Permission | None:
+    """Return the permission that the view of `request` requires, if any."""
+    return getattr(_view_for(request), "permission", None)
 
 
-def refusal_page_at(path: str) -> RefusalPage | None:
-    """Return the refusal page of the view at `path`, if it has one of its own."""
-    return getattr(_view_at(path), "refusal_page", None)
+def refusal_page_for(request: HttpRequest) -> RefusalPage | None:
+    """Return the refusal page of the view of `request`, if it has one of its own."""
+    return getattr(_view_for(request), "refusal_page", None)
 
 
-def _view_at(path: str) -> object:
+def _view_for(request: HttpRequest) -> object:
+    if request.resolver_match:  # Django has called the view, or is about to
+        return request.resolver_match.func
     try:
-        return resolve(path).func
+        return resolve(request.path_info).func
     except Resolver404:
         return None

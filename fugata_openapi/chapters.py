@@ -4,6 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Any, cast
 
+from fugata_core.responses import JSON
 from fugata_openapi.describe import OpenApiObject
 
 
@@ -62,7 +63,7 @@ class _Reader:
 
     def _media(self, part: OpenApiObject) -> OpenApiObject | None:
         """Return the fields and examples of a JSON body, or None where there is none."""
-        media = part.get("content", {}).get("application/json")
+        media = part.get("content", {}).get(JSON)
         if media is None:
             return None
         schema = self._resolved(media["schema"])

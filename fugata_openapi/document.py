@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 
+from fugata_core.responses import JSON
 from fugata_core.routes import HEALTH, LIVENESS
 from fugata_openapi.describe import HEADERS, OpenApiObject
 
@@ -84,5 +85,5 @@ def _probe(summary: str, name: str, responses: OpenApiObject) -> OpenApiObject:
 def _state(description: str, example: dict[str, str]) -> OpenApiObject:
     required = {name: {"type": "string"} for name in example}
     schema = {"type": "object", "required": list(example), "properties": required}
-    content = {"application/json": {"schema": schema, "example": example}}
+    content = {JSON: {"schema": schema, "example": example}}
     return {"description": description, "content": content}

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import condition
 
 from fugata_core.methods import allow_methods
+from fugata_core.responses import JSON
 
 if TYPE_CHECKING:
     from fugata_openapi.describe import OpenApiObject
@@ -58,7 +59,7 @@ setting_changed.connect(_clear_caches)  # tests change settings
 @condition(etag_func=lambda request: document()[1])
 def openapi(request: HttpRequest) -> HttpResponse:
     """Serve /openapi.json: it is not secret, and may be cached."""
-    response = HttpResponse(document()[0], content_type="application/json")
+    response = HttpResponse(document()[0], content_type=JSON)
     response.headers["Cache-Control"] = "public, max-age=300"
     return response
 

@@ -34,7 +34,7 @@ from fugata_server.arrival import Arrival, ArrivalState
 from fugata_server.client_socket import ClientSocket
 from fugata_server.refusals import HeadTooLong, HeadTooSlow, as_bytes
 
-#: Bytes of what it still sends that are read and dropped meanwhile.
+#: Bytes that are read and dropped of a client that was told "close", within LINGER_TIMEOUT.
 MAX_DRAINED = 64 * 1024
 #: Maximum bytes of unfinished requests, of all connections together.
 MAX_BUFFERED = 32 * 2**20

@@ -1,4 +1,1 @@
-"""The composition root: settings, URLs, middleware, gunicorn's and Celery's set-up.
-
-This file imports nothing, so that settings can be read from the environment without Django.
-"""
+"""The composition root: settings, URLs, middleware, gunicorn's and Celery's set-up."""

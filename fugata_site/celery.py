@@ -56,25 +56,6 @@ class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
 
     throws = (*DATABASE_ERRORS, StoreUnavailable, KeyUnavailable)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it, and record the success of a periodic one, for the operators."""
-        from django.conf import settings
-
-        result = super().__call__(*args, **kwargs)
-        if self.name in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}:
-            _record_success(_short(self.name))
-        return result
-
-
-def _record_success(name: str) -> None:
-    """Record it in the database; what the task did stays done even if that fails."""
-    from operations_app import statistics
-
-    try:
-        statistics.record_success(name)
-    except DatabaseError as error:
-        logger.warning("that %s ended well was not noted: %s", name, type(error).__name__)
-
 
 class Fugata(Celery):
     """Celery with our beat, and with metrics."""
@@ -134,6 +115,17 @@ def count_success(sender: Any, **_: Any) -> None:
 
     definitions.TASKS.labels(_short(sender.name), "done").inc()
     definitions.TASK_SUCCEEDED.labels(_short(sender.name)).set_to_current_time()
+    _record_success(_short(sender.name))
+
+
+def _record_success(name: str) -> None:
+    """Record it for the console, in the database; the task has succeeded even if that fails."""
+    from operations_app import statistics
+
+    try:
+        statistics.record_success(name)
+    except DatabaseError as error:
+        logger.warning("that %s ended well was not noted: %s", name, type(error).__name__)
 
 
 @signals.task_failure.connect

@@ -23,7 +23,7 @@ from fugata_core.errors import (
     database_unavailable,
 )
 from fugata_core.negotiation import prefers_html
-from fugata_core.views import refusal_page_at
+from fugata_core.views import refusal_page_for
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def to_fugata_error(error: Exception, failure: str = InternalError.sentence) -> 
 
 def error_response(request: HttpRequest, error: FugataError) -> HttpResponse:
     """Return the response to `error`: the view's own page, else a page for people or JSON."""
-    page = refusal_page_at(request.path_info)
+    page = refusal_page_for(request)
     shown = page(request, error) if page else None
     return shown or _default_response(request, error)
 

@@ -20,25 +20,18 @@ django.setup()
 from fugata_core.limits import KEEPALIVE  # noqa: E402  # it has a metric
 
 #: File descriptors of a worker that are not for clients: database, Redis, cluster, static files.
-_RESERVED_DESCRIPTORS = 200
+_RESERVED = 200
 
 
 def _connections(wanted: int) -> int:
     """Return how many connections a worker may hold; increase the descriptor limit as needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = (
-        wanted + _RESERVED_DESCRIPTORS
-        if hard == resource.RLIM_INFINITY
-        else min(hard, wanted + _RESERVED_DESCRIPTORS)
-    )
+    needed = wanted + _RESERVED
+    most = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         soft = most
-    return (
-        wanted
-        if soft == resource.RLIM_INFINITY
-        else max(min(wanted, soft - _RESERVED_DESCRIPTORS), 50)
-    )
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - _RESERVED), 50)
 
 
 _host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST

@@ -25,6 +25,7 @@ class TaskSuccess(models.Model):
     at = models.DateTimeField()
 
     class Meta:
+        verbose_name_plural = "task successes"
         default_permissions = ()
 
     def __str__(self) -> str:

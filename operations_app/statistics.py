@@ -27,6 +27,9 @@ RECOUNT_WINDOW = 2 * HOUR
 #: At most this many rows are counted where there may be any number.
 MAX_COUNTED = 100_000
 
+#: The tasks whose success the diagnosis asks for: `last_success`.
+WATCHED_TASKS = PURGE_TASK, COUNT_TASK = ("purge_expired", "count_hours")
+
 Counts = dict[datetime, dict[str, int]]
 
 
@@ -136,8 +139,9 @@ def installed_at() -> datetime | None:
 
 
 def record_success(task: str) -> None:
-    """Record that a periodic task has just succeeded."""
-    TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
+    """Record that a task has just succeeded, if it is one of WATCHED_TASKS."""
+    if task in WATCHED_TASKS:
+        TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
 
 
 def last_success(task: str) -> datetime | None:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
-from vault_app.keys.guidance import guidance
+from vault_app.keys.guidance import GUIDANCE, guidance
 from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey
 
@@ -86,7 +86,7 @@ def _provider_remedy(provider: str) -> str:
 
 
 def _remedy(key_id: str) -> str:
-    provider = provider_of(key_id)
-    if provider == "local" and not settings.FUGATA_KEYS:
+    keys = guidance(provider_of(key_id))
+    if keys is GUIDANCE["local"] and not settings.FUGATA_KEYS:
         return f"put the keyring file back at {settings.KEYRING_FILE}, or set FUGATA_KEYS"
-    return guidance(provider).restore
+    return keys.restore

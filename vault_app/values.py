@@ -66,7 +66,7 @@ def seal_and_store(
     )
 
 
-def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
+def fetch(app: str, name: str, inline: bytes | None) -> bytes:
     """Return a sealed value: the remote store's if there is one, else `inline`, read with its row.
 
     Raises ValueMissing or StoreUnavailable.
@@ -79,15 +79,15 @@ def fetch(name: str, inline: bytes | None, app: str = "shares") -> bytes:
     return inline
 
 
-def delete_quietly(name: str, app: str = "shares") -> None:
+def delete_quietly(app: str, name: str) -> None:
     """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
 
     A response never waits longer than DELETE_TIMEOUT for it, and does not depend on its outcome.
     """
-    delete_all_quietly([name], app)
+    delete_all_quietly(app, [name])
 
 
-def delete_all_quietly(names: Iterable[str], app: str = "shares") -> None:
+def delete_all_quietly(app: str, names: Iterable[str]) -> None:
     """Delete remote values whose rows are gone, up to the first that fails."""
     remote = remote_store(app)
     if remote is None:

@@ -16,7 +16,7 @@ from fugata_core.buckets.base import Buckets, RateDecision
 from fugata_core.errors import FugataError, RateLimited
 from fugata_core.limits import DISCARD_REFUSED
 from fugata_core.requests import FugataRequest
-from fugata_core.views import refusal_page_at
+from fugata_core.views import refusal_page_for
 from fugata_server.request_buffer import body_in_memory, discard
 from fugata_site import errors
 from fugata_site.middleware.csrf import PageCsrfMiddleware
@@ -77,7 +77,7 @@ def _may_be_shown_again(request: HttpRequest) -> bool:
     length = int(request.META.get("CONTENT_LENGTH") or "0")
     if request.method != "POST" or not 0 < length <= _MAX_FORM_SIZE:
         return False
-    return refusal_page_at(request.path_info) is not None
+    return refusal_page_for(request) is not None
 
 
 def _limit(rpm: int, burst: int) -> _RateLimit:

@@ -29,10 +29,10 @@ _store = read("VALUE_STORE", env.str, "database")
 _BY_PATH = {store["BACKEND"]: store for store in _STORES.values()}
 VALUE_STORE = (_STORES | _BY_PATH).get(_store, {"BACKEND": _store, "OPTIONS": {}})
 
-#: KEY_PROVIDERS has every configured provider by its name, to unwrap what it wrapped.
 FUGATA_KEYS = read("FUGATA_KEYS", env.str, "")
 KEYRING_FILE = FUGATA_HOME / "keyring"
 _LOCAL = {"keys": FUGATA_KEYS, "file": KEYRING_FILE}
+#: The provider that wraps; and all that are set up, by name, to unwrap what they wrapped.
 KMS_PROVIDER, KEY_PROVIDERS = key_services.key_providers(_LOCAL, _CONNECTIONS)
 KEY_SERVICES_IN_THE_CLEAR = key_services.in_the_clear(KEY_PROVIDERS)
 if key_services.is_local(KMS_PROVIDER) and not FUGATA_KEYS:

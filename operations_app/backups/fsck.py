@@ -105,13 +105,13 @@ def repair(found: list[Inconsistency]) -> Counter[str]:
         if finding.kind == "row without value" and finding.row is not None:
             _delete(finding.row)
             done[finding.kind] += 1
-    orphans = [each for each in found if each.kind == "value without row"]
     if remote_store() is None:
+        orphans = [each.value_name for each in found if each.value_name is not None]
         with transaction.atomic():
-            for orphan in orphans:
-                value_store().delete(orphan.value_name or "")
+            for name in orphans:
+                value_store().delete(name)
         done["value without row"] = len(orphans)
-    elif orphans:
+    elif any(finding.kind == "value without row" for finding in found):
         done["value without row"] = sum(report.deleted for _, report in reconcile_all())
     return +done
 

@@ -14,15 +14,15 @@ from fugata_core import tokens
 class SessionStore(db.SessionStore):
     """Django's database sessions; the key itself is only in the browser's cookie."""
 
-    @classmethod
-    def hash_key(cls, session_key: str) -> str:
+    @staticmethod
+    def hash_key(session_key: str) -> str:
         """Return what the table stores instead of a key: 160 bits of its SHA-256, in hex."""
         return tokens.digest(session_key).hex()[:40]
 
     def _get_session_from_db(self) -> AbstractBaseSession | None:
         key = self.session_key
         rows = self.model.objects.filter(expire_date__gt=timezone.now())
-        row = rows.filter(session_key=SessionStore.hash_key(key)).first() if key else None
+        row = rows.filter(session_key=self.hash_key(key)).first() if key else None
         if row is None:
             self._session_key = None
         return row
@@ -30,15 +30,15 @@ class SessionStore(db.SessionStore):
     def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         """Return the row of this session."""
         row = super().create_model_instance(data)
-        row.session_key = SessionStore.hash_key(row.session_key)
+        row.session_key = self.hash_key(row.session_key)
         return row
 
     def exists(self, session_key: str) -> bool:
         """Return whether there is a session of that key."""
-        return super().exists(SessionStore.hash_key(session_key))
+        return super().exists(self.hash_key(session_key))
 
     def delete(self, session_key: str | None = None) -> None:
         """Forget a session: this one, unless a key is given."""
         key = session_key or self.session_key
         if key is not None:
-            super().delete(SessionStore.hash_key(key))
+            super().delete(self.hash_key(key))

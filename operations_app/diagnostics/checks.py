@@ -97,7 +97,7 @@ def _overdue(seen: datetime | None, max_age: timedelta) -> bool:
 
 def beat() -> Finding:
     """Do beat and a worker run?"""
-    seen = statistics.last_success("purge_expired")
+    seen = statistics.last_success(statistics.PURGE_TASK)
     if not _overdue(seen, BEAT_OVERDUE):
         return _good("Beat and worker", "The periodic purge runs.")
     message = "No periodic purge has ever run to its end."
@@ -114,7 +114,7 @@ def beat() -> Finding:
 
 def counts() -> Finding:
     """Are the numbers of the charts up to date?"""
-    if not _overdue(statistics.last_success("count_hours"), COUNTS_OVERDUE):
+    if not _overdue(statistics.last_success(statistics.COUNT_TASK), COUNTS_OVERDUE):
         return _good("Charts", "The hours gone by are counted.")
     return Finding(
         "Charts",

@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField()),
             ],
             options={
+                'verbose_name_plural': 'task successes',
                 'default_permissions': (),
             },
         ),

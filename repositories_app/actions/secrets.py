@@ -26,7 +26,6 @@ from vault_app import envelope
 from vault_app.errors import ValueMissing, VaultError
 from vault_app.values import SealedValue, delete_quietly, fetch, seal_and_store
 
-APP = "repositories"
 #: How many times a reader follows a pointer that concurrent writers move.
 MAX_ATTEMPTS = 4
 #: Seconds for which a writer retries while others create and remove the same row.
@@ -46,13 +45,15 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
     content = validate_content(value, "secret_value")
     try:
         kept = seal_and_store(
-            APP, content, lambda n: secret_associated_data(repository.name, secret_key, n)
+            RepositorySecret.values_of,
+            content,
+            lambda n: secret_associated_data(repository.name, secret_key, n),
         )
         replaced = _write_row(repository, secret_key, kept, actor)
     except VaultError as error:
         raise _failed("a secret could not be sealed or kept", error) from error
     if replaced:
-        delete_quietly(replaced, APP)
+        delete_quietly(RepositorySecret.values_of, replaced)
 
 
 def _write_row(
@@ -128,7 +129,9 @@ def _load(repository: AuthorizedRepository, secret_key: str) -> LoadedSecret:
 def _unseal(repository: AuthorizedRepository, secret_key: str, secret: LoadedSecret) -> bytes:
     associated_data = secret_associated_data(repository.name, secret_key, secret.value_name)
     return envelope.unseal(
-        fetch(secret.value_name, secret.sealed, APP), secret.wrapped_key, associated_data
+        fetch(RepositorySecret.values_of, secret.value_name, secret.sealed),
+        secret.wrapped_key,
+        associated_data,
     )
 
 
@@ -140,7 +143,7 @@ def remove_secret(repository: AuthorizedRepository, secret_key: str, actor: Acto
     name = secret_table().remove(_ref(repository, secret_key), actor)
     if name is None:
         raise SecretNotFound()
-    delete_quietly(name, APP)
+    delete_quietly(RepositorySecret.values_of, name)
 
 
 def _failed(what: str, error: VaultError) -> InternalError:

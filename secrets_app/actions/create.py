@@ -80,9 +80,10 @@ def seal_share(draft: Draft, actor: Actor) -> SealedShare:
     one_time = _one_time(draft.one_time)
     reserve_quota(actor, len(content))
     created = CreatedShare(ids.new_share_id(), ids.new_deletion_token(), expiry(lifetime))
-    value = _sealed(content, created, one_time)
+    digest = tokens.digest(created.share_id)
+    value = _sealed(content, digest, created, one_time)
     row = Share(
-        digest=tokens.digest(created.share_id),
+        digest=digest,
         deletion_digest=tokens.digest(created.deletion_token),
         label=draft.label,
         one_time=one_time,
@@ -98,12 +99,11 @@ def register_share(share: SealedShare, actor: Actor) -> None:
     share_table().insert(share.row, share.value, actor)
 
 
-def _sealed(content: bytes, created: CreatedShare, one_time: bool) -> SealedValue:
-    digest = tokens.digest(created.share_id)
+def _sealed(content: bytes, digest: bytes, created: CreatedShare, one_time: bool) -> SealedValue:
     bound_to = share_associated_data(digest, created.expires_at, one_time)
     link_secret = ids.link_secret(created.share_id)
     try:
-        return seal_and_store("shares", content, lambda _: bound_to, link_secret)
+        return seal_and_store(Share.values_of, content, lambda _: bound_to, link_secret)
     except VaultError as error:
         logger.error("a share could not be sealed or kept: %s", error)
         raise EncryptFailed() from error

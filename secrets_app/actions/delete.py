@@ -25,7 +25,7 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
         raise refuse_wrong_token(actor, well_formed=ids.is_deletion_token(token))
     if not share_table().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
         raise ShareNotFound()
-    delete_quietly(share.value_name)
+    delete_quietly(share.values_of, share.value_name)
 
 
 def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> int:
@@ -37,6 +37,6 @@ def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> int:
     revoked = 0
     for digest, value_name in list(shares.values_list("digest", "value_name")):
         if share_table().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
-            delete_quietly(value_name)
+            delete_quietly(Share.values_of, value_name)
             revoked += 1
     return revoked

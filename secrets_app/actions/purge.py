@@ -21,7 +21,7 @@ def purge_expired(batch: int = BATCH) -> Iterator[int]:
     """
     while names := share_table().purge(batch):
         SHARES.labels("expired").inc(len(names))
-        delete_all_quietly(names)
+        delete_all_quietly(Share.values_of, names)
         yield len(names)
 
 

@@ -83,7 +83,7 @@ def claim_or_record_opening(share: Share, actor: Actor) -> bool:
 def discard_value(share: Share) -> None:
     """Delete the value of a claimed one-time share, after the claim is committed."""
     if share.one_time:
-        delete_quietly(share.value_name)
+        delete_quietly(share.values_of, share.value_name)
 
 
 def _read(share_id: str, digest: bytes) -> tuple[Share, bytes]:
@@ -92,7 +92,8 @@ def _read(share_id: str, digest: bytes) -> tuple[Share, bytes]:
         raise ShareNotFound()
     share, inline = found
     try:
-        sealed, link_secret = fetch(share.value_name, inline), ids.link_secret(share_id)
+        sealed = fetch(share.values_of, share.value_name, inline)
+        link_secret = ids.link_secret(share_id)
         wrapped = bytes(share.wrapped_key)
         return share, envelope.unseal(sealed, wrapped, share.associated_data(), link_secret)
     except ValueMissing as error:

@@ -135,6 +135,15 @@ def test_prepare_refuses_where_the_keyring_is_lost(keyring: Path) -> None:
     assert not keyring.exists()
 
 
+@pytest.mark.parametrize("key_id", ["lost", "own:lost"])
+def test_the_remedy_for_a_key_of_no_known_service(keyring: Path, key_id: str) -> None:
+    prepare()
+    lost = b"\x01" + bytes([len(key_id)]) + key_id.encode() + bytes(60)
+    KeyEncryptionKey.objects.create(id=key_id, check_value=lost)
+    with pytest.raises(CommandError, match=f"put the keyring file back at {keyring}"):
+        prepare()
+
+
 def test_prepare_refuses_another_keyring(keyring: Path) -> None:
     prepare()
     keyring.write_text(f"other:{A}\n")
