@@ -121,8 +121,25 @@ class SecretTooLarge(FugataError):
         super().__init__(f"Secret exceeds maximum size of {settings.MAX_SECRET_SIZE} bytes")
 
 
-class BodyTooLarge(SecretTooLarge):
-    """The body is too large for any allowed secret, however it is escaped (the same response)."""
+class BodyTooLarge(FugataError):
+    """The body is over what its path can need (RFC 9110, section 15.5.14)."""
+
+    status = 413
+    title = "Too large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is too large: at most {limit} bytes are taken here")
+
+
+class FormNotVerified(FugataError):
+    """A form came without the page's cookie, and is too large to be shown again."""
+
+    status = 403
+    title = "Please try again"
+    sentence = (
+        "The form could not be verified, and your text was too long to be kept here. It is still on"
+        " the page before this one: go back, copy it, allow cookies, load the page again and retry."
+    )
 
 
 class UnsupportedMediaType(FugataError):

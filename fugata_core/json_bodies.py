@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import IO, Any, Generic, TypeVar
 
 import msgspec
+from django.http import HttpRequest
 from rest_framework.parsers import BaseParser
+from rest_framework.utils.mediatypes import media_type_matches
 
 from fugata_core.errors import BadRequest, MalformedJson, UnsupportedMediaType
 
@@ -65,6 +67,13 @@ class JsonParser(BaseParser, Generic[T]):
     media_type = "application/json"
     decoder: JsonDecoder[T]
 
+    @classmethod
+    def accepts(cls, request: HttpRequest) -> bool:
+        """Return whether the head of `request` announces such a body, not encoded further."""
+        encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity")
+        content_type = request.META.get("CONTENT_TYPE", "")
+        return encoding == "identity" and media_type_matches(cls.media_type, content_type)
+
     def parse(  # type: ignore[override]  # the stubs know no typed body
         self,
         stream: IO[Any],
@@ -73,6 +82,6 @@ class JsonParser(BaseParser, Generic[T]):
     ) -> T:
         """Return the body's fields."""
         request = (parser_context or {})["request"]._request
-        if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+        if not self.accepts(request):
             raise UnsupportedMediaType("Unsupported content encoding: send the body as it is")
         return self.decoder.decode(request.body)

@@ -47,7 +47,8 @@ KEEPALIVE = 30
 HEAD_TIMEOUT = 10.0
 #: Seconds without a byte, sent or taken, after which the server gives up on a client.
 IDLE_TIMEOUT = 30.0
-#: Bytes a second that a client must average, after the first IDLE_TIMEOUT seconds.
+#: Bytes a second that a client must average, after the first IDLE_TIMEOUT seconds. Whatever it
+#: does, its request's thread waits for it for REQUEST_TIMEOUT in all.
 MIN_RATE = 32 * 1024
 #: Seconds that a client that was told "close" has to close its end (RFC 9112, section 9.6).
 LINGER_TIMEOUT = 2.0
@@ -65,9 +66,8 @@ class Discard:
 DISCARD_TOO_LARGE = Discard(128 * 2**20, 10.0)
 DISCARD_REFUSED = Discard(2**20, 1.0)
 
-#: Threads beside those for requests: for /healthz and /livez, which never wait; for the checks of
-#: the console, where one that hangs keeps its thread; for data keys re-wrapped by a key service.
-PROBE_THREADS = 1
+#: Threads beside those for requests: for the checks of the console, where one that hangs keeps
+#: its thread; for data keys re-wrapped by a key service.
 CHECK_THREADS = 8
 REWRAP_THREADS = 8
 

@@ -1,9 +1,10 @@
-"""Attributes of a view that are needed before it is called: its permission, its refusal page."""
+"""Attributes of a view that are needed before it is called, or before its body is read."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
@@ -14,6 +15,10 @@ from fugata_core.requests import FugataRequest
 Permission = Callable[[FugataRequest], HttpResponse | None]
 #: Returns the page that shows why a request was refused, or None for the usual one.
 RefusalPage = Callable[[HttpRequest, FugataError], HttpResponse | None]
+
+#: Maximum bytes of a body that holds no secret: a sign-in, an opening, a deletion.
+SMALL_BODY = 64 * 1024
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -46,6 +51,12 @@ def refusal_page(page: RefusalPage) -> Callable[[V], V]:
     return mark
 
 
+def carries_secret(view: V) -> V:
+    """Let a body of this view be as large as the largest secret needs (else `SMALL_BODY`)."""
+    setattr(view, "carries_secret", True)  # noqa: B010
+    return view
+
+
 def permission_for(request: HttpRequest) -> Permission | None:
     """Return the permission that the view of `request` requires, if any."""
     return getattr(_view_for(request), "permission", None)
@@ -54,6 +65,27 @@ def permission_for(request: HttpRequest) -> Permission | None:
 def refusal_page_for(request: HttpRequest) -> RefusalPage | None:
     """Return the refusal page of the view of `request`, if it has one of its own."""
     return getattr(_view_for(request), "refusal_page", None)
+
+
+def max_body(request: HttpRequest) -> int:
+    """Return how many bytes the body of `request` may have."""
+    carries = getattr(_view_for(request), "carries_secret", False)
+    return settings.MAX_BODY_SIZE if carries else SMALL_BODY
+
+
+def needs_body(request: HttpRequest) -> bool:
+    """Return whether the view of `request` looks at its body, as far as the head shows that.
+
+    Where it does not, it gives the response without: 401, 404, 405 or 415.
+    """
+    view = _view_for(request)
+    if view is None or request.method != "POST":
+        return False
+    viewset = getattr(view, "cls", None)
+    if viewset is None:
+        return request.content_type in _FORMS
+    accepted = any(parser.accepts(request) for parser in viewset.parser_classes)
+    return accepted and "post" in getattr(view, "actions", ())
 
 
 def _view_for(request: HttpRequest) -> object:

@@ -1,29 +1,27 @@
-"""How much of a request has arrived, and whether it is enough for a thread to work on.
+"""How much of a request has arrived, and whether that is enough for a thread to work on it.
 
-Framing only (RFC 9112, sections 2.2, 6 and 7.1). A malformed request counts as arrived:
-gunicorn's parser refuses it without waiting for more.
+gunicorn parses the head, once and when it is whole; `RequestBody` decodes what follows.
 """
 
 import re
 from enum import Enum, auto
+from typing import Any
 
 from django.conf import settings
+from gunicorn.http import Request
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.unreader import IterUnreader
 
 from fugata_core.limits import FIRST_PART, HUGE_BODY
 from fugata_core.routes import HEALTH, LIVENESS
+from fugata_server.body import RequestBody, Source
+from fugata_server.refusals import BadHead, HeadTooLong, TargetTooLong, refusal_of
 
 #: Maximum bytes of a request's head; gunicorn's own limits on lines and fields are lower.
 MAX_HEAD = 64 * 1024
-#: gunicorn's limit on a request line, and what it must see of a longer one to refuse it.
-_MAX_REQUEST_LINE = 8190 + 4
-
-_FRAMING = re.compile(
-    rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)", re.IGNORECASE
-)
+_MAX_REQUEST_LINE = 8190
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_PROBES = tuple(
-    f"{method} {path} ".encode() for method in ("GET", "HEAD") for path in (HEALTH, LIVENESS)
-)
 
 
 class ArrivalState(Enum):
@@ -33,120 +31,99 @@ class ArrivalState(Enum):
     HEAD = auto()
     #: The head, and less of the body than a thread needs.
     BODY = auto()
-    #: All of it.
+    #: All of it, or all that will ever arrive.
     WHOLE = auto()
-    #: The head and the first `FIRST_PART` bytes of a larger body.
+    #: The head and the first `FIRST_PART` bytes of a larger body, or nothing of a body whose
+    #: client waits for "100 Continue".
     LARGE = auto()
-    #: A head over the limit.
-    TOO_LONG = auto()
 
 
 class Arrival:
-    """The bytes of one request as they arrive, with whatever follows it on the connection."""
+    """One request as its bytes arrive."""
 
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.state = ArrivalState.HEAD
-        #: Whether the client waits for "100 Continue" before it sends the body.
-        self.expects_continue = False
+    def __init__(self, config: Any, source: Source, client: Any, number: int) -> None:
+        """Begin request `number` of the connection that `source` receives from."""
+        self._config, self._source, self._client, self._number = config, source, client, number
+        self._head = bytearray()
         self._scanned = 0
-        self._body_start = 0
-        self._content_length: int | None = 0  # None: chunked
+        self.request: Any = None
+        self.body: RequestBody | None = None
 
     def add(self, data: bytes) -> ArrivalState:
-        """Add what was received and return how much of the request has arrived."""
-        self.data += data
-        if self.state is ArrivalState.HEAD:
-            self.state = self._head()
-        if self.state is ArrivalState.BODY:
-            self.state = self._body_state()
+        """Add what was received and return how much has arrived. Raises FugataError."""
+        if self.body is None:
+            data = self._add_to_head(data)
+        if self.body is not None and data:
+            self.body.feed(data)
         return self.state
 
+    @property
+    def state(self) -> ArrivalState:
+        """How much of the request has arrived."""
+        if self.body is None:
+            return ArrivalState.HEAD
+        if self.body.is_whole or self.body.is_lost:
+            return ArrivalState.WHOLE
+        if self.body.awaits_continue or self.body.arrived >= FIRST_PART:
+            return ArrivalState.LARGE
+        return ArrivalState.BODY
+
+    @property
+    def size(self) -> int:
+        """How many bytes of it are held in memory."""
+        return len(self._head) + (self.body.arrived if self.body else 0)
+
+    def has_begun(self) -> bool:
+        """Return whether a byte of it has arrived."""
+        return bool(self._head) or self.request is not None
+
     def is_probe(self) -> bool:
-        """Return whether it is a whole request for the service's health."""
-        return self.state is ArrivalState.WHOLE and self.data.startswith(_PROBES)
+        """Return whether it asks for the service's health."""
+        request, body = self.request, self.body
+        is_bare = body is not None and body.length == 0 and request.method in ("GET", "HEAD")
+        return is_bare and request.path in (HEALTH, LIVENESS)
 
     def is_huge(self) -> bool:
         """Return whether more than HUGE_BODY bytes of its body may be kept (chunked: maybe).
 
         What is declared to be over MAX_BODY_SIZE is refused and thrown away, piece by piece.
         """
-        return (
-            self._content_length is None
-            or HUGE_BODY < self._content_length <= settings.MAX_BODY_SIZE
-        )
+        length = self.body.length if self.body else 0
+        return length is None or HUGE_BODY < length <= settings.MAX_BODY_SIZE
 
-    def _head(self) -> ArrivalState:
-        end = self.data.find(b"\r\n\r\n", max(self._scanned - 3, 0))
-        if end >= 0 and end <= MAX_HEAD:
-            self._parse_framing(end)
-            return ArrivalState.BODY
-        if end >= 0 or len(self.data) > MAX_HEAD:
-            return ArrivalState.TOO_LONG
-        return ArrivalState.WHOLE if self._is_refused() else ArrivalState.HEAD
+    def _add_to_head(self, data: bytes) -> bytes:
+        """Add to the head, and return what follows it."""
+        self._head += data
+        end = self._head.find(b"\r\n\r\n", max(self._scanned - 3, 0)) + 4
+        if end < 4:
+            self._require_promising()
+            self._scanned = len(self._head)
+            return b""
+        if end > MAX_HEAD:
+            raise HeadTooLong()
+        rest = bytes(self._head[end:])
+        self._parse(bytes(self._head[:end]))
+        self._head.clear()
+        return rest
 
-    def _is_refused(self) -> bool:
-        """Return whether gunicorn refuses the beginning of a head: a bare LF, an overlong line."""
-        start, self._scanned = max(self._scanned - 1, 0), len(self.data)
-        if _BARE_LF.search(self.data, start):
-            return True
-        return (
-            len(self.data) > _MAX_REQUEST_LINE and self.data.find(b"\r\n", 2, _MAX_REQUEST_LINE) < 0
-        )
+    def _require_promising(self) -> None:
+        """Raise FugataError if no end could make this the head of a request."""
+        head = self._head
+        if _BARE_LF.search(head, max(self._scanned - 1, 0)):
+            raise BadHead()
+        if len(head) > _MAX_REQUEST_LINE + 4 and head.find(b"\r\n", 2, _MAX_REQUEST_LINE + 4) < 0:
+            raise TargetTooLong()
+        if len(head) > MAX_HEAD:
+            raise HeadTooLong()
 
-    def _parse_framing(self, end: int) -> None:
-        """Determine the body's length, and whether the client expects "100 Continue"."""
-        fields: dict[bytes, list[bytes]] = {}
-        for name, value in _FRAMING.findall(self.data[:end]):
-            fields.setdefault(bytes(name).lower(), []).append(bytes(value).strip(b" \t"))
-        self._body_start = self._scanned = end + 4
-        self._content_length = _parse_length(fields)
-        is_http_1_0 = b" HTTP/1.0\r\n" in self.data[: end + 2]
-        self.expects_continue = not is_http_1_0 and [
-            v.lower() for v in fields.get(b"expect", [])
-        ] == [b"100-continue"]
-
-    def _body_state(self) -> ArrivalState:
-        received = len(self.data) - self._body_start
-        if self._content_length is None:
-            if self._chunks_ended():
-                return ArrivalState.WHOLE
-        elif received >= self._content_length:
-            return ArrivalState.WHOLE
-        return ArrivalState.LARGE if received >= FIRST_PART else ArrivalState.BODY
-
-    def _chunks_ended(self) -> bool:
-        """Return whether the last chunk has arrived, or one that gunicorn refuses."""
-        while (line_end := self.data.find(b"\r\n", self._scanned)) >= 0:
-            size = _chunk_size(self.data[self._scanned : line_end])
-            if not size:
-                return size is None or self._trailers_ended(line_end)
-            following = line_end + 2 + size + 2
-            if following > len(self.data):
-                return False
-            if self.data[following - 2 : following] != b"\r\n":
-                return True
-            self._scanned = following
-        return False
-
-    def _trailers_ended(self, line_end: int) -> bool:
-        return self.data.find(b"\r\n\r\n", line_end) >= 0
-
-
-def _parse_length(fields: dict[bytes, list[bytes]]) -> int | None:
-    """Return the body's size in bytes; None for a chunked body; 0 if gunicorn refuses the head."""
-    lengths = fields.get(b"content-length", [])
-    coding = b",".join(fields.get(b"transfer-encoding", [])).lower()
-    if coding:
-        return None if b"chunked" in coding and not lengths else 0
-    if len(lengths) != 1 or not lengths[0].isdigit():
-        return 0
-    return int(lengths[0]) if len(lengths[0]) < 19 else 2**63
-
-
-def _chunk_size(line: bytes | bytearray) -> int | None:
-    """Return a chunk's size in bytes; None where the line is malformed."""
-    digits = line.partition(b";")[0].rstrip(b" \t")
-    if not re.fullmatch(rb"[0-9A-Fa-f]+", digits):
-        return None
-    return int(digits, 16)
+    def _parse(self, head: bytes) -> None:
+        """Have gunicorn parse the head."""
+        unreader = IterUnreader([head])
+        try:
+            self.request = request = Request(self._config, unreader, self._client, self._number)
+        except (ParseException, NoMoreData, StopIteration) as error:
+            raise refusal_of(error) from None
+        reader = request.body.reader
+        length = None if isinstance(reader, ChunkedReader) else reader.length
+        self.body = RequestBody(self._source, length, request._expected_100_continue)
+        request.body, request._expected_100_continue = self.body, False

@@ -1,7 +1,8 @@
 """A client's connection, on which no thread waits for long, and few threads wait at all.
 
-Reading has a deadline. So has writing, extended by the bytes that the client takes; and a thread
-may wait for a slow reader only if it gets a place, of which there are half as many as threads.
+A thread that answers a request has one deadline for all that it receives and sends, which no byte
+extends, and a lower one for a client that falls behind MIN_RATE. It may wait for a slow reader only
+if it gets a place, of which there are half as many as threads.
 """
 
 import errno
@@ -10,6 +11,8 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from fugata_core.limits import IDLE_TIMEOUT, MIN_RATE, READERS, Bulkhead, bulkhead
@@ -21,33 +24,34 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 class ClientSocket(socket.socket):
-    """What gunicorn reads requests from and writes answers to."""
+    """What requests are received from and responses are sent to; it never blocks by itself."""
 
-    _timeout = IDLE_TIMEOUT
-    #: Whether the request that is being answered has a place for a huge body.
-    may_be_huge = False
     _place: Bulkhead | None = None
-    _deadline = 0.0
+    #: When waiting ends, whatever happens, and when it ends unless the client goes on.
+    _deadline = _kept_up_until = 0.0
 
     @classmethod
     def of(cls, accepted: socket.socket) -> Self:
         """Take over a connection that was just accepted."""
         family, kind, protocol = accepted.family, accepted.type, accepted.proto
         connection = cls(family, kind, protocol, fileno=accepted.detach())
-        # Always non-blocking: waiting is done here, and switching modes costs system calls.
-        socket.socket.setblocking(connection, False)
+        connection.setblocking(False)
         return connection
 
-    def setblocking(self, flag: bool) -> None:
-        """Do nothing: the socket is always non-blocking, and `recv` waits within its timeout."""
+    def allow(self, seconds: float) -> None:
+        """Begin a request: its thread may wait here until `seconds` from now."""
+        now = time.monotonic()
+        self._deadline, self._kept_up_until = now + seconds, now + IDLE_TIMEOUT
 
-    def settimeout(self, seconds: float | None) -> None:
-        """Set how long `recv` waits, in seconds; None means `IDLE_TIMEOUT`, not forever."""
-        self._timeout = IDLE_TIMEOUT if seconds is None else seconds
-
-    def gettimeout(self) -> float:
-        """Return how long `recv` waits, in seconds."""
-        return self._timeout
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """Lower the deadline to `seconds` from now while the block runs."""
+        before = self._deadline
+        self._deadline = min(before, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self._deadline = before
 
     def read_now(self, size: int) -> bytes:
         """Return what has arrived, up to `size` bytes. Raises BlockingIOError if nothing has."""
@@ -55,12 +59,16 @@ class ClientSocket(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Wait for data and return up to `size` bytes of it. Raises TimeoutError."""
-        while True:
+        while self._deadline > time.monotonic():
             try:
-                return self.read_now(size)
+                data = self.read_now(size)
             except BlockingIOError:
-                if not self._wait_for(select.POLLIN, self._timeout):
-                    raise TimeoutError("nothing came in") from None
+                if self._wait_for(select.POLLIN):
+                    continue
+                break
+            self._kept_up_until += len(data) / MIN_RATE
+            return data
+        raise TimeoutError("the client did not send in time")
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
         """Send all, at once if the kernel has room. Raises BrokenPipeError for a slow reader."""
@@ -73,14 +81,14 @@ class ClientSocket(socket.socket):
                     self._await_reader()
                     continue
                 sent += step
-                self._deadline += step / MIN_RATE
+                self._kept_up_until += step / MIN_RATE
 
     def reserve(self) -> bool:
         """Hold a place for a slow reader, until it is released; return False when there is none."""
         if self._place is None:
             place = bulkhead(READERS)
             self._place = place if place.enter() else None
-            self._deadline = time.monotonic() + IDLE_TIMEOUT
+            self._kept_up_until = time.monotonic() + IDLE_TIMEOUT
         return self._place is not None
 
     def release_reader_place(self) -> None:
@@ -90,16 +98,17 @@ class ClientSocket(socket.socket):
             self._place = None
 
     def _await_reader(self) -> None:
-        if not self.reserve():
-            self._abort()
-        left = min(self._deadline - time.monotonic(), IDLE_TIMEOUT)
-        if left <= 0 or not self._wait_for(select.POLLOUT, left):
+        is_over = self._deadline <= time.monotonic()
+        if is_over or not self.reserve() or not self._wait_for(select.POLLOUT):
             self._abort()
 
-    def _wait_for(self, ready: int, seconds: float) -> bool:
+    def _wait_for(self, ready: int) -> bool:
+        """Wait, until the deadline at the latest; return whether the client did its part."""
+        now = time.monotonic()
+        seconds = min(self._deadline - now, self._kept_up_until - now, IDLE_TIMEOUT)
         poll = select.poll()
         poll.register(self.fileno(), ready)
-        return bool(poll.poll(seconds * 1000))
+        return seconds > 0 and bool(poll.poll(seconds * 1000))
 
     def _abort(self) -> None:
         """Abort the connection, and drop what the kernel still buffers for it."""

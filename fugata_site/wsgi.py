@@ -34,9 +34,17 @@ class Handler(WSGIHandler):
         """Return the response; for a HEAD only its headers, or gunicorn warns of each body."""
         response = super().get_response(request)
         if request.method == "HEAD" and isinstance(response, HttpResponse):
-            response.headers.setdefault("Content-Length", str(len(response.content)))
-            response.content = b""
+            _leave_out_content(response)
         return response
+
+
+def _leave_out_content(response: HttpResponse) -> None:
+    """Say how long GET's content is, or nothing where it was not made (RFC 9110, section 8.6)."""
+    if response.content:
+        response.headers["Content-Length"] = str(len(response.content))
+        response.content = b""
+    else:
+        response.headers.pop("Content-Length", None)
 
 
 django.setup(set_prefix=False)

@@ -4,10 +4,19 @@ Under `Referrer-Policy: no-referrer` a browser sends `Origin: null` with the for
 (Fetch, "append a request Origin header"), which Django takes for another site's.
 """
 
+import re
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseForbidden
 from django.middleware.csrf import CsrfViewMiddleware
+
+_COOKIE = re.compile(r"[0-9A-Za-z]{32}|[0-9A-Za-z]{64}")
+
+
+def has_cookie(request: HttpRequest) -> bool:
+    """Return whether there is a well-formed cookie that a form's token can be compared with."""
+    return bool(_COOKIE.fullmatch(request.COOKIES.get(settings.CSRF_COOKIE_NAME, "")))
 
 
 class PageCsrfMiddleware(CsrfViewMiddleware):

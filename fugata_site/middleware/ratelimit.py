@@ -19,11 +19,9 @@ from fugata_core.requests import FugataRequest
 from fugata_core.views import refusal_page_for
 from fugata_server.request_buffer import body_in_memory, discard
 from fugata_site import errors
+from fugata_site.middleware.body import MAX_SHOWN_AGAIN
 from fugata_site.middleware.csrf import PageCsrfMiddleware
 from operations_app.metrics.definitions import RATE_LIMITED
-
-#: Maximum bytes of a form that is read and shown again although it is refused.
-_MAX_FORM_SIZE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class RateLimitMiddleware:
 
     def _refuse(self, request: FugataRequest, refusal: FugataError) -> HttpResponse:
         if _may_be_shown_again(request):
-            with suppress(FugataError), body_in_memory(request):
+            with suppress(FugataError), body_in_memory(request, MAX_SHOWN_AGAIN):
                 self._csrf.process_request(request)
                 return errors.error_response(request, refusal)
         discard(request, DISCARD_REFUSED)
@@ -75,7 +73,7 @@ class RateLimitMiddleware:
 def _may_be_shown_again(request: HttpRequest) -> bool:
     """Return whether this sends a form, of moderate size, whose view has a page for refusals."""
     length = int(request.META.get("CONTENT_LENGTH") or "0")
-    if request.method != "POST" or not 0 < length <= _MAX_FORM_SIZE:
+    if request.method != "POST" or not 0 < length <= MAX_SHOWN_AGAIN:
         return False
     return refusal_page_for(request) is not None
 

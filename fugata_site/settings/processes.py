@@ -23,6 +23,8 @@ WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
 #: Number of machines, containers or pods; seconds for requests to finish when one stops.
 REPLICAS = whole_number("REPLICAS", 1, 1, 10_000)
 GRACEFUL_TIMEOUT = whole_number("GRACEFUL_TIMEOUT", 5, 1, 3600)
+#: Seconds that the thread of a request may wait for its client, to receive and to send.
+REQUEST_TIMEOUT = whole_number("REQUEST_TIMEOUT", 60, 1, 3600)
 ACCESS_LOG = read("ACCESS_LOG", env.bool, False)
 LOG_FORMAT = one_of("LOG_FORMAT", ["text", "json"])
 LOGGING = log_settings.configuration(LOG_FORMAT)

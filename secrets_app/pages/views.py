@@ -12,7 +12,7 @@ from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.errors import BadRequest, FugataError, SecretTooLarge
 from fugata_core.methods import allow_methods
-from fugata_core.views import refusal_page, requires
+from fugata_core.views import carries_secret, refusal_page, requires
 from secrets_app.actions.create import create_share
 from secrets_app.actions.delete import delete_share
 from secrets_app.actions.find import find_share
@@ -51,6 +51,7 @@ def _redisplay_form(
 
 
 @requires(require_form_creation)
+@carries_secret
 @refusal_page(form_refusal_page)
 @allow_methods("GET", "HEAD", "POST")
 def new(request: HttpRequest) -> HttpResponse:

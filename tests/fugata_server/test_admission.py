@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_core.limits import HUGE_BODY, LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED
+from fugata_core.limits import LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED
 from fugata_server.admission import Admission
-from fugata_server.arrival import Arrival
 
 THREADS, PLACES = 16, 4
 
@@ -86,24 +85,8 @@ def test_a_line_that_is_too_long_and_one_that_waits_too_long() -> None:
     assert len(admitted(line)) == PLACES
     assert line.enqueue(Sender(MAX_QUEUED))
     now = Sender(0).since
-    assert list(line.remove_overdue(now)) == []
-    late = list(line.remove_overdue(float("inf")))
+    assert line.remove_overdue(now) == []
+    late = line.remove_overdue(float("inf"))
     assert [each.name for each in late] == [*range(PLACES, MAX_QUEUED), MAX_QUEUED]
     assert all(each.deadline - each.since == pytest.approx(LARGE_BODIES.max_wait) for each in late)
     assert line.admit() is None
-
-
-@pytest.mark.parametrize(
-    ("framing", "huge"),
-    [
-        (f"Content-Length: {HUGE_BODY}", False),
-        (f"Content-Length: {HUGE_BODY + 1}", True),
-        (f"Content-Length: {HUGE_BODY * 10_000}", False),
-        ("Transfer-Encoding: chunked", True),
-    ],
-)
-def test_what_is_huge(framing: str, huge: bool) -> None:
-    """Nobody knows how long a chunked body will be; what is over the limit is thrown away."""
-    arrival = Arrival()
-    arrival.add(f"POST /secrets HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
-    assert arrival.is_huge() is huge

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
-from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError, Overloaded
-from fugata_core.limits import DISCARDS, IDLE_TIMEOUT, Discard, bulkhead
+from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, FugataError
+from fugata_core.limits import DISCARDS, Discard, bulkhead
+from fugata_server.body import CONTINUE, RequestBody
 from fugata_server.request_buffer import body_in_memory, discard, has_body
+from tests.fugata_server.wires import Wire
 
 MIB = 2**20
 
@@ -37,7 +39,7 @@ class Stream:
         raise AssertionError("nobody reads a body by lines")
 
 
-def request(stream: Stream, length: int | str | None) -> WSGIRequest:
+def request(stream: Stream | RequestBody, length: int | str | None) -> WSGIRequest:
     """Return a request with that Content-Length, or a chunked one."""
     environ: dict[str, Any] = RequestFactory().post("/").META | {"wsgi.input": stream}
     environ.pop("CONTENT_LENGTH", None)
@@ -50,14 +52,8 @@ def request(stream: Stream, length: int | str | None) -> WSGIRequest:
 
 def read(stream: Stream, length: int | None) -> bytes:
     asked = request(stream, length)
-    with body_in_memory(asked):
+    with body_in_memory(asked, 4 * MIB):
         return asked.body
-
-
-@pytest.fixture(autouse=True)
-def small(settings: Settings) -> None:
-    """A limit of 4 MiB."""
-    settings.MAX_BODY_SIZE = 4 * MIB
 
 
 @pytest.mark.parametrize("size", [1, 2**18 - 1, 2**18, 2**18 + 1, MIB, MIB + 1, 4 * MIB])
@@ -74,7 +70,7 @@ def test_a_chunked_body_that_comes_in_pieces(data: bytes, step: int) -> None:
 
 def test_django_sees_a_length() -> None:
     asked = request(Stream(b"abc"), None)
-    with body_in_memory(asked):
+    with body_in_memory(asked, 4 * MIB):
         assert asked.META["CONTENT_LENGTH"] == "3"
         assert asked.body == b"abc"
 
@@ -107,19 +103,6 @@ def test_a_sender_that_is_lost(error: Exception, becomes: type[FugataError], chu
         read(Stream(b"", error=error), None if chunked else 3)
     assert "s3cret" not in raised.value.sentence
     assert 400 <= raised.value.status < 500
-
-
-def test_the_socket_has_a_deadline_while_it_is_read() -> None:
-    class Socket:
-        set_to: list[float | None] = []
-
-        def settimeout(self, seconds: float | None) -> None:
-            self.set_to.append(seconds)
-
-    asked = request(Stream(b"abc"), 3)
-    asked.META["gunicorn.socket"] = Socket()
-    with body_in_memory(asked):
-        assert Socket.set_to == [IDLE_TIMEOUT, None]
 
 
 def test_a_declared_length_over_the_limit_is_thrown_away() -> None:
@@ -155,7 +138,7 @@ def test_throwing_away_bears_a_sender_that_is_lost() -> None:
 
 def test_what_was_read_is_not_thrown_away() -> None:
     asked = request(Stream(b"abcdef"), 3)
-    with body_in_memory(asked):
+    with body_in_memory(asked, 4 * MIB):
         discard(asked)
         assert asked.body == b"abc"
 
@@ -170,26 +153,12 @@ def test_few_are_thrown_away_at_a_time(settings: Settings) -> None:
     assert stream.taken == MIB
 
 
-@pytest.mark.parametrize("admitted", [True, False])
-def test_a_huge_body_takes_a_place_for_huge_bodies(admitted: bool) -> None:
-    """Whatever the poller made of its framing."""
-
-    class Socket:
-        may_be_huge = admitted
-
-        def settimeout(self, seconds: float | None) -> None:
-            """It never blocks here."""
-
-        def shutdown(self, how: int) -> None:
-            """Nobody listens any more."""
-
-    stream = Stream(b"x" * 3 * MIB)
-    asked = request(stream, None)
-    asked.META["gunicorn.socket"] = Socket()
-    if admitted:
-        with body_in_memory(asked):
-            assert len(asked.body) == 3 * MIB
-        return
-    with pytest.raises(Overloaded), body_in_memory(asked):
-        pass
-    assert stream.taken <= MIB + 2**18
+def test_nobody_is_asked_to_send_what_is_thrown_away() -> None:
+    wire = Wire(b"abc")
+    body = RequestBody(wire, 3, awaits_continue=True)
+    discard(request(body, 3))
+    assert wire.sent == b""
+    asked = request(body, 3)
+    with body_in_memory(asked, 4 * MIB):
+        assert asked.body == b"abc"
+    assert wire.sent == CONTINUE

@@ -102,7 +102,7 @@ def test_the_client_sees_the_413(port: int) -> None:
 def test_the_client_sees_the_413_of_a_chunked_body(port: int) -> None:
     pieces = chunked(b" " * MIB for _ in range(20))
     with Line(port) as line:
-        line.send(request("POST", "/secrets", transfer_encoding="chunked"))
+        line.send(_chunked_head())
         answer = line.send(*pieces).answer()
         assert_ours(answer, 413)
         assert answer.json() == TOO_LARGE
