@@ -1,7 +1,8 @@
-"""Detects persistent database connections that died while idle, before they are used.
+"""Which persistent database connections are not used again.
 
-Django's own health check queries the database at each request. A connection that PostgreSQL closed
-has an end-of-file waiting to be read, which takes one system call to detect.
+Those that died while idle: Django's own health check queries the database at each request. A
+connection that PostgreSQL closed has an end-of-file waiting to be read, which takes one system call
+to detect. And those of SQLite that stored a large value: each keeps a copy, in each thread.
 """
 
 import select
@@ -9,6 +10,10 @@ from typing import Any
 
 from django.core.signals import request_started
 from django.db import connections
+from django.db.backends.signals import connection_created
+
+#: Bytes of a parameter that are worth a new connection to SQLite (a millisecond) to get back.
+LARGE_PARAMETER = 256 * 1024
 
 
 def close_if_dead(**_: Any) -> None:
@@ -30,6 +35,27 @@ def _readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
+def note_large_parameters(connection: Any, **_: Any) -> None:
+    """Have a new connection to SQLite closed after the request that stores a large value.
+
+    A prepared statement keeps the parameters that it was last given.
+    """
+    if connection.vendor == "sqlite":
+        connection.execute_wrappers.append(_close_after_large_parameters)
+
+
+def _close_after_large_parameters(
+    execute: Any, sql: str, parameters: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    if not many and any(
+        isinstance(each, bytes | memoryview) and len(each) > LARGE_PARAMETER
+        for each in parameters or ()
+    ):
+        context["connection"].close_at = 0.0  # Django closes it when the request is over
+    return execute(sql, parameters, many, context)
+
+
 def check_on_each_request() -> None:
-    """Check the connection at the start of each request."""
+    """Check the connection at the start of each request, and what it keeps at the end."""
     request_started.connect(close_if_dead, dispatch_uid="fugata.close_if_dead")
+    connection_created.connect(note_large_parameters, dispatch_uid="fugata.large_parameters")

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
 from fugata_core.errors import FugataError
+from fugata_core.forms import MULTIPART, URLENCODED
 from fugata_core.requests import FugataRequest
 
 #: Raises the error that refuses a request; or returns a response instead of the view's, or None.
@@ -18,7 +19,6 @@ RefusalPage = Callable[[HttpRequest, FugataError], HttpResponse | None]
 
 #: Maximum bytes of a body that holds no secret: a sign-in, an opening, a deletion.
 SMALL_BODY = 64 * 1024
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -83,7 +83,7 @@ def needs_body(request: HttpRequest) -> bool:
         return False
     viewset = getattr(view, "cls", None)
     if viewset is None:
-        return request.content_type in _FORMS
+        return request.content_type in (URLENCODED, MULTIPART)
     accepted = any(parser.accepts(request) for parser in viewset.parser_classes)
     return accepted and "post" in getattr(view, "actions", ())
 

@@ -1,5 +1,7 @@
 """The base of both APIs' viewsets: as little of DRF as they need."""
 
+from typing import Any
+
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
@@ -20,3 +22,9 @@ class JsonViewSet(ViewSet):
         """Authenticate the caller, unless the view needs no authentication."""
         if self.authentication_classes:
             self.perform_authentication(request)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let go of the body: a viewset refers to itself, and lives until a garbage collection."""
+        request.parser_context.clear()
+        del self.request
+        return super().finalize_response(request, response, *args, **kwargs)

@@ -5,14 +5,18 @@ with it. How many large ones are read at a time is decided by `admission`.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from io import BytesIO
 from typing import IO
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
+from django.utils.datastructures import MultiValueDict
 
-from fugata_core.errors import BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
+from fugata_core.errors import BadRequest, BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
+from fugata_core.forms import MULTIPART, URLENCODED, reader_of
 from fugata_core.limits import DISCARD_TOO_LARGE, DISCARDS, Discard, bulkhead
+from fugata_core.routes import is_page
 from fugata_server.client_socket import ClientSocket
 
 _STEP = 2**18
@@ -26,20 +30,31 @@ def has_body(request: HttpRequest) -> bool:
 
 @contextmanager
 def body_in_memory(request: HttpRequest, limit: int) -> Iterator[None]:
-    """Read the body into memory for as long as the block runs; `request.body` then has it.
+    """Keep the body in memory for as long as the block runs.
 
-    Raises BodyTooLarge over `limit` bytes, BodyCutShort, or BodyTooSlow.
+    `request.POST` then has the fields of a page's form, `request.body` any other body. Raises
+    BodyTooLarge over `limit` bytes, MalformedForm, BodyCutShort or BodyTooSlow.
     """
-    declared = content_length(request)
-    if declared is not None and declared > limit:
-        discard(request)
-        raise BodyTooLarge(limit)
     try:
-        _set_body(request, _read(request, declared, limit))
+        if is_form(request):
+            _set_form(request, _read_form(request, limit))
+        else:
+            _set_body(request, _joined(_pieces(request, limit)))
         yield
     finally:
         # A DRF request refers to itself, and would keep its body until a garbage collection.
-        request._body = b""
+        leave_out_body(request)
+
+
+def leave_out_body(request: HttpRequest) -> None:
+    """Make the request look as if it had come without a body."""
+    request._body = b""
+    _set_form(request, QueryDict())
+
+
+def is_form(request: HttpRequest) -> bool:
+    """Return whether the request sends a form to a page."""
+    return is_page(request.path_info) and request.content_type in (URLENCODED, MULTIPART)
 
 
 def content_length(request: HttpRequest) -> int | None:
@@ -54,27 +69,46 @@ def has_arrived(request: HttpRequest) -> bool:
     return getattr(request.META["wsgi.input"], "is_whole", True)
 
 
-def _read(request: HttpRequest, declared: int | None, limit: int) -> bytes:
-    if declared is not None and declared <= _STEP:
-        body = _read_piece(request, declared)
-    else:
-        body = _read_in_steps(request, declared, limit)
-    if declared is not None and len(body) < declared:
-        raise BodyCutShort()
-    return body
-
-
-def _read_in_steps(request: HttpRequest, declared: int | None, limit: int) -> bytes:
-    body = bytearray()
+def _pieces(request: HttpRequest, limit: int) -> Iterator[bytes]:
+    """Yield the body, piece by piece."""
+    declared, received = content_length(request), 0
+    _require_within(request, declared or 0, limit)
     while piece := _read_piece(
-        request, _STEP if declared is None else min(_STEP, declared - len(body))
+        request, _STEP if declared is None else min(_STEP, declared - received)
     ):
-        body += piece
-        if len(body) > limit:
-            body.clear()
-            discard(request)
-            raise BodyTooLarge(limit)
-    return bytes(body)
+        received += len(piece)
+        _require_within(request, received, limit)
+        yield piece
+    if declared is not None and received < declared:
+        raise BodyCutShort()
+
+
+def _joined(pieces: Iterable[bytes]) -> bytes:
+    """Join them as they come, so that there are never two copies."""
+    joined = BytesIO()
+    for piece in pieces:
+        joined.write(piece)
+    return joined.getvalue()
+
+
+def _require_within(request: HttpRequest, size: int, limit: int) -> None:
+    if size > limit:
+        discard(request)
+        raise BodyTooLarge(limit)
+
+
+def _read_form(request: HttpRequest, limit: int) -> QueryDict:
+    try:
+        reader = reader_of(request.META.get("CONTENT_TYPE", ""))
+        for piece in _pieces(request, limit):
+            reader.feed(piece)
+    except BadRequest:
+        discard(request)
+        raise
+    fields = QueryDict(mutable=True)
+    for name, value in reader.finish():
+        fields.appendlist(name, value)
+    return fields
 
 
 def _read_piece(request: HttpRequest, size: int) -> bytes:
@@ -99,10 +133,15 @@ def _set_body(request: HttpRequest, body: bytes) -> None:
     request.META["CONTENT_LENGTH"] = str(len(body))
 
 
+def _set_form(request: HttpRequest, fields: QueryDict) -> None:
+    """Make Django take the form as parsed; no form of ours has files."""
+    vars(request).update(_post=fields, _files=MultiValueDict())
+
+
 def discard(request: HttpRequest, bound: Discard = DISCARD_TOO_LARGE) -> None:
     """Read and drop the rest of the body, up to `bound`; but ask nobody to begin sending one."""
     stream = request.META["wsgi.input"]
-    if not has_body(request) or hasattr(request, "_body"):
+    if not has_body(request) or "_body" in vars(request):
         return
     if getattr(stream, "awaits_continue", False):
         return

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from fugata_core.errors import BodyTooLarge, FormNotVerified, FugataError, SecretTooLarge
 from fugata_core.requests import FugataRequest
-from fugata_core.routes import is_page, requires_token
+from fugata_core.routes import requires_token
 from fugata_core.views import SMALL_BODY, max_body, needs_body
 from fugata_server.request_buffer import (
     body_in_memory,
@@ -14,6 +14,8 @@ from fugata_server.request_buffer import (
     discard,
     has_arrived,
     has_body,
+    is_form,
+    leave_out_body,
 )
 from fugata_site import errors
 from fugata_site.middleware.csrf import has_cookie
@@ -25,7 +27,8 @@ MAX_SHOWN_AGAIN = 256 * 1024
 class BodyMiddleware:
     """Reads the body into memory, for as long as the request is being answered.
 
-    A body that is still on its way is not asked for where the response is clear without it.
+    A body that is still on its way is not asked for where the response is clear without it. Nor is
+    a form parsed that can't be genuine, except to give the text back to the person who typed it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -34,9 +37,9 @@ class BodyMiddleware:
     def __call__(self, request: FugataRequest) -> HttpResponse:
         if not has_body(request):
             return self.get_response(request)
-        if not has_arrived(request) and not _is_wanted(request):
+        if not _is_wanted(request):
             discard(request)
-            request._body = b""
+            leave_out_body(request)
             return self.get_response(request)
         try:
             with body_in_memory(request, _limit(request)):
@@ -54,8 +57,8 @@ def _limit(request: HttpRequest) -> int:
 
 
 def _is_verifiable(request: HttpRequest) -> bool:
-    """Return whether a form comes with the cookie that its token is compared with."""
-    return not is_page(request.path_info) or has_cookie(request)
+    """Return whether it is a form with the cookie that its token is compared with, or no form."""
+    return not is_form(request) or has_cookie(request)
 
 
 def _explained(request: HttpRequest, error: FugataError) -> FugataError:
@@ -65,6 +68,10 @@ def _explained(request: HttpRequest, error: FugataError) -> FugataError:
 
 
 def _is_wanted(request: FugataRequest) -> bool:
-    if requires_token(request.path_info) and request.caller is None:
-        return False
-    return needs_body(request)
+    """Return whether the response depends on the body: also that it shows a text again."""
+    if is_form(request) and not has_cookie(request):
+        return max_body(request) > SMALL_BODY
+    if has_arrived(request):
+        return True
+    lacks_token = requires_token(request.path_info) and request.caller is None
+    return needs_body(request) and not lacks_token

@@ -16,6 +16,8 @@ _COOKIE = re.compile(r"[0-9A-Za-z]{32}|[0-9A-Za-z]{64}")
 
 def has_cookie(request: HttpRequest) -> bool:
     """Return whether there is a well-formed cookie that a form's token can be compared with."""
+    if getattr(request, "_dont_enforce_csrf_checks", False):  # Django's test client
+        return True
     return bool(_COOKIE.fullmatch(request.COOKIES.get(settings.CSRF_COOKIE_NAME, "")))
 
 

@@ -15,6 +15,7 @@ _CONFIGURATION = {
         # It logs whole paths, for each response from 400 up; ErrorMiddleware logs failures.
         "django.request": {"handlers": ["nowhere"], "propagate": False},
         "django.security": {"handlers": ["nowhere"], "propagate": False},
+        "python_multipart": {"level": "CRITICAL"},  # it logs bytes of a form that it refuses
         "botocore": {"level": "WARNING"},  # it logs each time where it found credentials
     },
 }

@@ -65,10 +65,10 @@ class NewShareForm(forms.Form):
         }
 
     def draft(self) -> Draft:
-        """Return the valid form's draft, with line endings as they were typed.
-
-        A form sends every line ending as CR LF (HTML, "constructing the form data set").
-        """
+        """Return the valid form's draft."""
         data = self.cleaned_data
-        content = data["content"].replace("\r\n", "\n")
-        return Draft(content, data["duration"], data["one_time"], data["label"] or None)
+        return Draft(data["content"], data["duration"], data["one_time"], data["label"] or None)
+
+    def close(self) -> None:
+        """Forget what was sent: a form refers to itself, and lives until a garbage collection."""
+        self.data = self.cleaned_data = {}

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import closing
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -31,8 +32,7 @@ _KEY_LENGTH = 32
 
 def form_refusal_page(request: HttpRequest, refusal: FugataError) -> HttpResponse | None:
     """Return the filled-in form with the reason for the refusal; None if no form was sent."""
-    filled_in = request.method == "POST" and getattr(request, "_body", None)
-    if not filled_in:
+    if not getattr(request, "_post", None):  # POST itself would have Django read the body
         return None
     sentence = refusal.for_people or refusal.sentence
     return _redisplay_form(request, sentence, refusal.status, refusal.headers)
@@ -44,10 +44,10 @@ def _redisplay_form(
     status: int,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    form = NewShareForm(request.POST)
-    form.is_valid()
-    form.add_error(None, sentence)
-    return _form_page(request, form, status, headers)
+    with closing(NewShareForm(request.POST)) as form:
+        form.is_valid()
+        form.add_error(None, sentence)
+        return _form_page(request, form, status, headers)
 
 
 @requires(require_form_creation)
@@ -58,7 +58,11 @@ def new(request: HttpRequest) -> HttpResponse:
     """`/`: the form and its result."""
     if request.method != "POST":
         return _form_page(request, NewShareForm())
-    form = NewShareForm(request.POST)
+    with closing(NewShareForm(request.POST)) as form:
+        return _create(request, form)
+
+
+def _create(request: HttpRequest, form: NewShareForm) -> HttpResponse:
     if not form.is_valid():
         return _form_page(request, form, status=400)
     draft = form.draft()

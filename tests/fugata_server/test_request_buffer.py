@@ -41,7 +41,7 @@ class Stream:
 
 def request(stream: Stream | RequestBody, length: int | str | None) -> WSGIRequest:
     """Return a request with that Content-Length, or a chunked one."""
-    environ: dict[str, Any] = RequestFactory().post("/").META | {"wsgi.input": stream}
+    environ: dict[str, Any] = RequestFactory().post("/secrets").META | {"wsgi.input": stream}
     environ.pop("CONTENT_LENGTH", None)
     if length is None:
         environ["HTTP_TRANSFER_ENCODING"] = "chunked"
