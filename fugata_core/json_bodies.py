@@ -26,8 +26,12 @@ class JsonDecoder(Generic[T]):
         self._decoder, self._rules = msgspec.json.Decoder(shape), rules
 
     def decode(self, body: bytes) -> T:
-        """Return the fields of a JSON body. Raises BadRequest, naming the field that is wrong."""
+        """Return the fields of a JSON body. Raises BadRequest, naming the field that is wrong.
+
+        A byte order mark before it is passed over (RFC 8259, section 8.1).
+        """
         try:
+            body = body.removeprefix(codecs.BOM_UTF8)
             _check_utf8(body)
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:

@@ -11,6 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
 import django
 from django.conf import settings
 
+from fugata_core.addresses import authority
 from fugata_server.processes import PREPARED
 from operations_app.metrics import folder
 
@@ -34,8 +35,7 @@ def _connections(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - _RESERVED), 50)
 
 
-_host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
-bind = f"{_host}:{settings.PORT}"
+bind = authority(settings.HOST, settings.PORT)
 preload_app = True  # the workers share what was loaded before they were forked
 worker_class = "fugata_server.worker.Worker"
 workers = settings.WEB_CONCURRENCY

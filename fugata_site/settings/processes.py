@@ -30,7 +30,7 @@ LOG_FORMAT = one_of("LOG_FORMAT", ["text", "json"])
 LOGGING = log_settings.configuration(LOG_FORMAT)
 
 #: Metrics are served on a port of their own, or behind a token; with neither there are none.
-METRICS_HOST = read("METRICS_HOST", env.str, "127.0.0.1")
+METRICS_HOST = read("METRICS_HOST", env.str, "127.0.0.1").strip("[]")
 METRICS_PORT = whole_number("METRICS_PORT", 0, 0, 65535)
 METRICS_TOKEN = read("METRICS_TOKEN", env.str, "")
 METRICS = bool(METRICS_PORT or METRICS_TOKEN)

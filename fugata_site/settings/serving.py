@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from fugata_core import routes
 from fugata_site.settings.environment import env, hosts, names, networks, origin, read, whole_number
 
-HOST = read("HOST", env.str, "127.0.0.1")
+HOST = read("HOST", env.str, "127.0.0.1").strip("[]")
 PORT = whole_number("PORT", 8080, 1, 65535)
 PUBLIC_URL = read("PUBLIC_URL", env.str, "").rstrip("/")
 _public = origin("PUBLIC_URL", PUBLIC_URL) if PUBLIC_URL else urlsplit("")

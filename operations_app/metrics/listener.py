@@ -15,6 +15,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from django.conf import settings
 
 from fugata_core import routes
+from fugata_core.addresses import authority
 
 
 class CannotListen(Exception):
@@ -29,7 +30,8 @@ def listen() -> socket.socket:
         listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise CannotListen(
-            f"METRICS_PORT: {host}:{port} can't be listened on ({error.strerror}, maybe in use)."
+            f"METRICS_PORT: {authority(host, port)} can't be listened on"
+            f" ({error.strerror}, maybe in use)."
         ) from None
     listening.setblocking(False)  # several processes may wake up for one connection
     return listening

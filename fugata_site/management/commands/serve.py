@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
+from fugata_core.addresses import authority
 from fugata_core.checks import START
 from fugata_server.processes import become_parent
 from operations_app.metrics import folder
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         folder.claim("all")  # for the children; the web processes serve the metrics of all
         # Large blocks are returned to the system when they are freed, even after many of them.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
-        address = settings.PUBLIC_URL or f"http://{_display_host(settings.HOST)}:{settings.PORT}"
+        address = settings.PUBLIC_URL or f"http://{_displayed()}"
         self._say(f"Fugata is starting on {address} (Ctrl-C ends it)")
         if not Repository.objects.exists():
             self._say(_NO_REPOSITORY.format(python=os.path.relpath(sys.executable)))
@@ -65,10 +66,12 @@ def _check_port_is_free() -> None:
             probe.bind((settings.HOST, settings.PORT))
         except OSError as error:
             raise CommandError(
-                f"PORT: {settings.HOST}:{settings.PORT} can't be listened on ({error.strerror},"
-                " maybe in use). Set another PORT or HOST."
+                f"PORT: {authority(settings.HOST, settings.PORT)} can't be listened on"
+                f" ({error.strerror}, maybe in use). Set another PORT or HOST."
             ) from None
 
 
-def _display_host(host: str) -> str:
-    return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host  # noqa: S104
+def _displayed() -> str:
+    """Return where a browser on this machine finds the service."""
+    is_local = settings.HOST in ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104
+    return authority("localhost" if is_local else settings.HOST, settings.PORT)

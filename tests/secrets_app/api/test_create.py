@@ -82,6 +82,11 @@ def test_text_that_is_sent_unescaped_comes_back(post: Post, client: Client) -> N
     assert client.get(f"/secrets/{made['id']}").json()["content"] == text
 
 
+def test_a_byte_order_mark_is_passed_over(client: Client) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"content": "s", "duration": "1h"}).encode()
+    assert client.post("/secrets", body, content_type="application/json").status_code == 201
+
+
 @pytest.mark.parametrize("more", [{}, {"a": 1}, {"id": "fug_x"}, {"content2": None}, {"": []}])
 def test_unknown_fields_are_ignored(post: Post, more: dict[str, object]) -> None:
     assert post(**more).status_code == 201
