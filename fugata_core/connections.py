@@ -40,8 +40,9 @@ def note_large_parameters(connection: Any, **_: Any) -> None:
 
     A prepared statement keeps the parameters that it was last given.
     """
-    if connection.vendor == "sqlite":
-        connection.execute_wrappers.append(_close_after_large_parameters)
+    wrappers = connection.execute_wrappers  # they outlive the connection to the database
+    if connection.vendor == "sqlite" and _close_after_large_parameters not in wrappers:
+        wrappers.append(_close_after_large_parameters)
 
 
 def _close_after_large_parameters(

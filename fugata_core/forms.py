@@ -12,7 +12,7 @@ from python_multipart import MultipartParser, QuerystringParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from fugata_core.errors import BadRequest
+from fugata_core.errors import BadRequest, SecretTooLarge
 
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 #: More fields, and bytes of an encoded name, than any form of ours has.
@@ -24,10 +24,14 @@ _CUT_ESCAPE = re.compile(rb"%[0-9A-Fa-f]?\Z")
 
 
 class MalformedForm(BadRequest):
+    """It is cut off, not UTF-8, or not in its encoding; or a name is over MAX_NAME bytes."""
+
     sentence = "Malformed form: it must be in UTF-8, and encoded as browsers do"
 
 
 class TooManyFields(BadRequest):
+    """There are more than MAX_FIELDS, which bounds the work of looking through them."""
+
     sentence = f"Too many fields: a form may have {MAX_FIELDS}"
 
 
@@ -42,12 +46,14 @@ class _Field:
 class FormReader(ABC):
     """Reads one form; a subclass for each encoding."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        """Begin a form whose values have at most `limit` bytes of UTF-8 together."""
         self._fields: list[_Field] = []
+        self._limit, self._size = limit, 0
 
     @abstractmethod
     def feed(self, piece: bytes) -> None:
-        """Read the next piece. Raises MalformedForm or TooManyFields."""
+        """Read the next piece. Raises MalformedForm, TooManyFields or SecretTooLarge."""
 
     @abstractmethod
     def _end(self) -> None:
@@ -56,13 +62,25 @@ class FormReader(ABC):
     def finish(self) -> Iterator[tuple[str, str]]:
         """Yield names and values in their order, with line ends as typed. Raises MalformedForm.
 
-        A form sends each line end as CR LF (HTML, "constructing the form data set").
+        A form sends each line end as CR LF (HTML, "constructing the form data set"). Raises
+        SecretTooLarge as well, before anything is decoded.
         """
         self._end()
-        for field in self._fields:
-            if not field.is_file:
-                typed, field.value = field.value.replace(b"\r\n", b"\n"), bytearray()
-                yield _text(field.name), _text(typed)
+        fields = [field for field in self._fields if not field.is_file]
+        for field in fields:
+            field.value = field.value.replace(b"\r\n", b"\n")
+        if sum(len(field.value) for field in fields) > self._limit:
+            raise SecretTooLarge()
+        for field in fields:
+            value, field.value = field.value, bytearray()
+            yield _text(field.name), _text(value)
+
+    def _extend(self, data: bytes) -> None:
+        """Add to the value of the last field. Line ends may still double its size."""
+        self._size += len(data)
+        if self._size > 2 * self._limit:
+            raise SecretTooLarge()
+        self._fields[-1].value += data
 
     def _begin_field(self) -> None:
         if len(self._fields) == MAX_FIELDS:
@@ -79,8 +97,8 @@ class FormReader(ABC):
 class UrlencodedReader(FormReader):
     """Names and values in percent-encoding, where `+` is a space (URL, "urlencoded parsing")."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
         self._cut = b""
         self._parser = QuerystringParser(
             {
@@ -102,7 +120,7 @@ class UrlencodedReader(FormReader):
         data = self._cut + data
         cut = _CUT_ESCAPE.search(data, max(len(data) - 2, 0))
         self._cut = cut[0] if cut else b""
-        self._fields[-1].value += _unquoted(data[: len(data) - len(self._cut)])
+        self._extend(_unquoted(data[: len(data) - len(self._cut)]))
 
     def _end_field(self) -> None:
         field, cut, self._cut = self._fields[-1], self._cut, b""
@@ -113,9 +131,9 @@ class UrlencodedReader(FormReader):
 class MultipartReader(FormReader):
     """Each field a part with a head of its own (RFC 7578)."""
 
-    def __init__(self, boundary: bytes) -> None:
+    def __init__(self, boundary: bytes, limit: int) -> None:
         """Begin a form whose parts are separated by `boundary`. Raises MalformedForm."""
-        super().__init__()
+        super().__init__(limit)
         self._header, self._content = bytearray(), bytearray()
         self._is_over = False
         try:
@@ -161,22 +179,25 @@ class MultipartReader(FormReader):
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
             _, options = parse_options_header(self._content.decode("latin-1"))
+            self._fields[-1].name.clear()
             self._add_to_name(options.get(b"name", b""))
             self._fields[-1].is_file = b"filename" in options
 
     def _add_to_value(self, data: bytes) -> None:
-        field = self._fields[-1]
-        if not field.is_file:
-            field.value += data
+        if not self._fields[-1].is_file:
+            self._extend(data)
 
 
-def reader_of(content_type: str) -> FormReader:
-    """Return the reader of a form with that Content-Type. Raises MalformedForm for any other."""
+def reader_of(content_type: str, limit: int) -> FormReader:
+    """Return the reader of a form with that Content-Type. Raises MalformedForm for any other.
+
+    `limit`: the most bytes that its values may have together.
+    """
     kind, options = parse_options_header(content_type)
     if kind == URLENCODED.encode():
-        return UrlencodedReader()
+        return UrlencodedReader(limit)
     if kind == MULTIPART.encode() and b"boundary" in options:
-        return MultipartReader(options[b"boundary"])
+        return MultipartReader(options[b"boundary"], limit)
     raise MalformedForm()
 
 

@@ -1,7 +1,8 @@
 """How many threads of a process each kind of work may hold, for how long, and why.
 
 A web process has WEB_THREADS threads for requests. Work that may block gets only a part of them, so
-that other requests are answered meanwhile. A client holds a thread only while it keeps up.
+that other requests are answered meanwhile. A client holds a thread only while it keeps up, and for
+REQUEST_TIMEOUT at most.
 """
 
 import math
@@ -30,7 +31,8 @@ class Limit:
         return max(int(threads * self.fraction), 1)
 
 
-#: A thread at all, once the request has arrived. Clients give up by themselves.
+#: A thread at all, once the request has arrived. Clients give up by themselves. When all threads
+#: are busy, the first tenth of a second is not measured: nobody has read the request yet.
 THREADS = Limit("threads", 1, max_wait=math.inf)
 #: Requests that need a database, a value store or a key provider: any of these may hang.
 BACKENDS = Limit("backends", 1 / 2, max_wait=1.0)
@@ -62,7 +64,7 @@ class Discard:
     seconds: float
 
 
-#: Of a body that is too large, and of one that is refused before anybody looks at it.
+#: Of a body that is too large or of no use, and of one whose client is refused.
 DISCARD_TOO_LARGE = Discard(128 * 2**20, 10.0)
 DISCARD_REFUSED = Discard(2**20, 1.0)
 
@@ -75,8 +77,8 @@ REWRAP_THREADS = 8
 FIRST_PART = 64 * 1024
 #: At most MAX_HUGE_BODIES bodies over HUGE_BODY bytes at a time: a limit on memory, not threads.
 HUGE_BODY, MAX_HUGE_BODIES = 2**20, 2
-#: Maximum number of requests with large bodies in the queue.
-MAX_QUEUED = 64
+#: Maximum number of requests with large bodies in the queue, and of one client.
+MAX_QUEUED, MAX_QUEUED_BY_CLIENT = 64, 16
 
 WAITS = Histogram(
     "fugata_place_wait_seconds",
@@ -120,22 +122,26 @@ class Bulkhead:
         finally:
             self.leave()
 
-    def enter(self) -> bool:
-        """Take a place and return True; return False if none is free in time."""
+    def enter(self, until: float = math.inf) -> bool:
+        """Take a place and return True; return False if none is free in time.
+
+        `until`: when waiting ends whatever the limit says, on the monotonic clock.
+        """
         if self._places.acquire(blocking=False):
             observe_wait(self._limit, 0.0)
             return True
         began = time.monotonic()
-        entered = self._wait()
+        entered = self._wait(until)
         observe_wait(self._limit, time.monotonic() - began)
         return entered
 
-    def _wait(self) -> bool:
-        while not self._hanging:
+    def _wait(self, until: float) -> bool:
+        while not self._hanging and (left := until - time.monotonic()) > 0:
             departures_before = self._departures
-            if self._places.acquire(timeout=self._limit.max_wait):
+            if self._places.acquire(timeout=min(self._limit.max_wait, left)):
                 return True
-            self._hanging = self._departures == departures_before
+            if left >= self._limit.max_wait:
+                self._hanging = self._departures == departures_before
         return False
 
     def leave(self) -> None:

@@ -22,6 +22,7 @@ def allow_methods(*methods: str) -> Callable[[View[P]], View[P]]:
                 raise MethodNotAllowed(allowed=", ".join(methods))
             return view(request, *args, **kwargs)
 
+        setattr(checked, "methods", methods)  # noqa: B010  # functions have no such attribute
         return cast(View[P], checked)
 
     return decorate

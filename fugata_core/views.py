@@ -83,7 +83,8 @@ def needs_body(request: HttpRequest) -> bool:
         return False
     viewset = getattr(view, "cls", None)
     if viewset is None:
-        return request.content_type in (URLENCODED, MULTIPART)
+        allowed = getattr(view, "methods", ("POST",))
+        return "POST" in allowed and request.content_type in (URLENCODED, MULTIPART)
     accepted = any(parser.accepts(request) for parser in viewset.parser_classes)
     return accepted and "post" in getattr(view, "actions", ())
 

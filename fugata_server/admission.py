@@ -1,17 +1,28 @@
-"""Requests with large bodies: a few of them have a thread, the others queue without one."""
+"""Requests with large bodies: a few of them have a thread, the others queue without one.
+
+No client can keep others out: it may not take the last place while it holds one, nor a quarter of
+the queue.
+"""
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Generic, Protocol, TypeVar
 
-from fugata_core.limits import LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED, observe_wait
+from fugata_core.limits import (
+    LARGE_BODIES,
+    MAX_HUGE_BODIES,
+    MAX_QUEUED,
+    MAX_QUEUED_BY_CLIENT,
+    observe_wait,
+)
 
 
 class QueuedRequest(Protocol):
     """A connection on which a large body is arriving; `since`: when it joined the queue."""
 
     is_huge: bool
+    client: str
     since: float
     deadline: float
 
@@ -29,12 +40,15 @@ class Admission(Generic[R]):
         self._places = LARGE_BODIES.places(threads)
         self._huge_places = min(MAX_HUGE_BODIES, self._places)
         self._queue: deque[R] = deque()
+        #: How many places each client holds, and how many of those are for huge bodies.
+        self._held: Counter[tuple[str, bool]] = Counter()
         self._lock = threading.Lock()
 
     def enqueue(self, request: R) -> bool:
-        """Append a request to the queue; return False when that is full."""
+        """Append a request to the queue; return False when that is full, or its client's part."""
         with self._lock:
-            if len(self._queue) >= MAX_QUEUED:
+            queued = sum(each.client == request.client for each in self._queue)
+            if len(self._queue) >= MAX_QUEUED or queued >= MAX_QUEUED_BY_CLIENT:
                 return False
             request.since = time.monotonic()
             request.deadline = request.since + LARGE_BODIES.max_wait
@@ -68,11 +82,24 @@ class Admission(Generic[R]):
         return overdue
 
     def _first_with_a_place(self) -> R | None:
-        if not self._places:
-            return None
-        fitting = (each for each in self._queue if self._huge_places or not each.is_huge)
-        return next(fitting, None)
+        return next(filter(self._has_a_place, self._queue), None)
+
+    def _has_a_place(self, request: R) -> bool:
+        huge = self._held[request.client, True]
+        held = huge + self._held[request.client, False]
+        if request.is_huge and not _leaves_room(self._huge_places, huge):
+            return False
+        return _leaves_room(self._places, held)
 
     def _adjust(self, request: R, step: int) -> None:
         self._places += step
         self._huge_places += step if request.is_huge else 0
+        key = (request.client, request.is_huge)
+        self._held[key] -= step
+        if not self._held[key]:
+            del self._held[key]
+
+
+def _leaves_room(free: int, held: int) -> bool:
+    """Return whether a client that holds so many places may take one of those that are free."""
+    return free > (1 if held else 0)

@@ -16,7 +16,13 @@ from gunicorn.http.unreader import IterUnreader
 from fugata_core.limits import FIRST_PART, HUGE_BODY
 from fugata_core.routes import HEALTH, LIVENESS
 from fugata_server.body import RequestBody, Source
-from fugata_server.refusals import BadHead, HeadTooLong, TargetTooLong, refusal_of
+from fugata_server.refusals import (
+    BadHead,
+    HeadTooLong,
+    TargetTooLong,
+    UnknownTransferCoding,
+    refusal_of,
+)
 
 #: Maximum bytes of a request's head; gunicorn's own limits on lines and fields are lower.
 MAX_HEAD = 64 * 1024
@@ -41,9 +47,9 @@ class ArrivalState(Enum):
 class Arrival:
     """One request as its bytes arrive."""
 
-    def __init__(self, config: Any, source: Source, client: Any, number: int) -> None:
+    def __init__(self, config: Any, source: Source, peer: Any, number: int) -> None:
         """Begin request `number` of the connection that `source` receives from."""
-        self._config, self._source, self._client, self._number = config, source, client, number
+        self._config, self._source, self._peer, self._number = config, source, peer, number
         self._head = bytearray()
         self._scanned = 0
         self.request: Any = None
@@ -72,10 +78,6 @@ class Arrival:
     def size(self) -> int:
         """How many bytes of it are held in memory."""
         return len(self._head) + (self.body.arrived if self.body else 0)
-
-    def has_begun(self) -> bool:
-        """Return whether a byte of it has arrived."""
-        return bool(self._head) or self.request is not None
 
     def is_probe(self) -> bool:
         """Return whether it asks for the service's health."""
@@ -120,10 +122,17 @@ class Arrival:
         """Have gunicorn parse the head."""
         unreader = IterUnreader([head])
         try:
-            self.request = request = Request(self._config, unreader, self._client, self._number)
+            self.request = request = Request(self._config, unreader, self._peer, self._number)
         except (ParseException, NoMoreData, StopIteration) as error:
             raise refusal_of(error) from None
         reader = request.body.reader
         length = None if isinstance(reader, ChunkedReader) else reader.length
+        if length is None and _transfer_coding(request) != "chunked":
+            raise UnknownTransferCoding()
         self.body = RequestBody(self._source, length, request._expected_100_continue)
         request.body, request._expected_100_continue = self.body, False
+
+
+def _transfer_coding(request: Any) -> str:
+    """Return what the body is encoded with: gunicorn lets gzip pass, and undoes only the chunks."""
+    return ",".join(value for name, value in request.headers if name == "TRANSFER-ENCODING").lower()

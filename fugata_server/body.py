@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from gunicorn.asgi.parser import ParseError, PythonProtocol
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 #: Bytes that are received at once.
 STEP = 64 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+#: Bytes that a chunked body may have with its framing, and for each byte without: tiny chunks take
+#: a lot of time to decode.
+MAX_FRAMING, MAX_FRAMING_RATIO = 64 * 1024, 4
 #: gunicorn's incremental parser wants a head before the chunks.
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -33,7 +36,7 @@ class Source(Protocol):
         """Send all of `data`."""
 
 
-class RequestBody(io.RawIOBase):
+class RequestBody(io.IOBase):
     """A `wsgi.input` (PEP 3333) that ends with the body, and reads no byte of what follows."""
 
     def __init__(self, source: Source, length: int | None, awaits_continue: bool = False) -> None:
@@ -41,7 +44,9 @@ class RequestBody(io.RawIOBase):
         self._source, self.length = source, length
         self._left = length or 0
         self._data = bytearray()
-        self._chunks = _chunk_parser(self._data) if length is None else None
+        self._chunks = self._new_chunk_parser() if length is None else None
+        #: Bytes of a chunked body, and of it with its framing.
+        self._decoded = self._framed = 0
         #: Whether the client sends nothing before it is told to ("Expect: 100-continue").
         self.awaits_continue = awaits_continue and length != 0
         self.is_whole, self.is_lost = length == 0, False
@@ -59,12 +64,24 @@ class RequestBody(io.RawIOBase):
         if self._chunks is None:
             self._add(data)
             return
+        self._framed += len(data)
         try:
             self._chunks.feed(data)
         except ParseError:
             self.is_lost = True
+        if self._framed > MAX_FRAMING + MAX_FRAMING_RATIO * self._decoded:
+            self.is_lost = True
         if self._chunks.is_complete:
             self.is_whole, self.ahead = True, self._chunks.remaining()
+
+    def _new_chunk_parser(self) -> PythonProtocol:
+        parser = PythonProtocol(on_body=self._on_decoded)
+        parser.feed(_CHUNKED_HEAD)
+        return parser
+
+    def _on_decoded(self, data: bytes) -> None:
+        self._decoded += len(data)
+        self._data += data
 
     def _add(self, data: bytes) -> None:
         self._data += data[: self._left]
@@ -90,13 +107,6 @@ class RequestBody(io.RawIOBase):
         del self._data[:count]
         return piece
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill `buffer`, for the methods of io.RawIOBase that read lines."""
-        with memoryview(buffer).cast("B") as target:
-            piece = self.read(len(target))
-            target[: len(piece)] = piece
-            return len(piece)
-
     def _receive(self) -> None:
         if self.awaits_continue:
             self._source.sendall(CONTINUE)
@@ -105,9 +115,3 @@ class RequestBody(io.RawIOBase):
             self.is_lost = True
             raise BodyLost()
         self.feed(data)
-
-
-def _chunk_parser(target: bytearray) -> PythonProtocol:
-    parser = PythonProtocol(on_body=target.extend)
-    parser.feed(_CHUNKED_HEAD)
-    return parser

@@ -87,7 +87,7 @@ class ClientSocket(socket.socket):
         """Hold a place for a slow reader, until it is released; return False when there is none."""
         if self._place is None:
             place = bulkhead(READERS)
-            self._place = place if place.enter() else None
+            self._place = place if place.enter(self._deadline) else None
             self._kept_up_until = time.monotonic() + IDLE_TIMEOUT
         return self._place is not None
 

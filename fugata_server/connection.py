@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any
 
+from fugata_core.addresses import client_of, counted_as
 from fugata_server.arrival import Arrival
 from fugata_server.client_socket import ClientSocket
 
@@ -12,9 +13,11 @@ from fugata_server.client_socket import ClientSocket
 class Connection:
     """A connection. It belongs to the thread that holds `owner`, and to its maker at first."""
 
-    def __init__(self, config: Any, accepted: socket.socket, client: Any, server: Any) -> None:
+    def __init__(self, config: Any, accepted: socket.socket, peer: Any, server: Any) -> None:
         self.sock = ClientSocket.of(accepted)
-        self.client, self.server = client, server
+        self.peer, self.server = peer, server
+        #: Who sends the request, where that was looked up: what rate limits count together.
+        self.client = ""
         self.owner = threading.Lock()
         self.owner.acquire()
         self._config = config
@@ -26,15 +29,22 @@ class Connection:
         #: clock); None: it has a thread, or is queued for one.
         self.group: dict[Connection, None] | None = None
         self.since = self.deadline = 0.0
-        self.is_watched = self.is_large = self.is_huge = self.awaits_body = False
+        self.is_large = self.is_huge = self.awaits_body = False
         #: Bytes of its request that count as buffered; bytes dropped after its last response.
         self.buffered = self.drained = 0
 
     def begin(self) -> None:
         """Await the next request."""
         self._requests += 1
-        self.arrival = Arrival(self._config, self.sock, self.client, self._requests)
+        self.arrival = Arrival(self._config, self.sock, self.peer, self._requests)
         self.awaits_body = False
+
+    def identify(self) -> None:
+        """Look up the client: the peer, or the one that a trusted proxy names."""
+        headers = self.arrival.request.headers
+        forwarded = ",".join(value for name, value in headers if name == "X-FORWARDED-FOR")
+        peer = self.peer[0] if self.peer else ""
+        self.client = counted_as(client_of(peer, forwarded))
 
     def waited(self) -> float:
         """Return how many seconds the request was queued for a thread, which it now has."""

@@ -1,4 +1,4 @@
-"""One request and its response: what a thread does between the client's two bytes (PEP 3333)."""
+"""Runs the WSGI application for one request, and sends its response (PEP 3333)."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -12,6 +12,9 @@ from fugata_core.errors import InternalError
 from fugata_server.connection import Connection
 from fugata_server.refusals import as_bytes
 
+#: What a client causes that hangs up, or does not send or read in time.
+CLIENT_IS_GONE = (ConnectionError, TimeoutError)
+
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -24,18 +27,18 @@ class Exchange:
         self._config, self._log = worker.cfg, worker.log
         self._connection, self._request = connection, connection.arrival.request
         self._response, self._environ = wsgi.create(
-            self._request, connection.sock, connection.client, connection.server, self._config
+            self._request, connection.sock, connection.peer, connection.server, self._config
         )
         self._environ["wsgi.multithread"] = True
         if not worker.alive:
             self._response.force_close()
 
     def run(self) -> bool:
-        """Send the response; return whether the connection is kept open. Raises OSError."""
+        """Send the response; return whether the connection is kept open. Raises CLIENT_IS_GONE."""
         reserve.set(self._connection.sock.reserve)
         try:
             self._respond()
-        except OSError:
+        except CLIENT_IS_GONE:
             raise
         except Exception:
             self._log.exception("Error handling request")

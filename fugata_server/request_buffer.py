@@ -10,13 +10,22 @@ from contextlib import contextmanager, nullcontext, suppress
 from io import BytesIO
 from typing import IO
 
+from django.conf import settings
 from django.http import HttpRequest, QueryDict
 from django.utils.datastructures import MultiValueDict
 
-from fugata_core.errors import BadRequest, BodyCutShort, BodyTooLarge, BodyTooSlow, Overloaded
+from fugata_core.errors import (
+    BadRequest,
+    BodyCutShort,
+    BodyTooLarge,
+    BodyTooSlow,
+    Overloaded,
+    SecretTooLarge,
+)
 from fugata_core.forms import MULTIPART, URLENCODED, reader_of
 from fugata_core.limits import DISCARD_TOO_LARGE, DISCARDS, Discard, bulkhead
 from fugata_core.routes import is_page
+from fugata_core.views import SMALL_BODY
 from fugata_server.client_socket import ClientSocket
 
 _STEP = 2**18
@@ -99,10 +108,11 @@ def _require_within(request: HttpRequest, size: int, limit: int) -> None:
 
 def _read_form(request: HttpRequest, limit: int) -> QueryDict:
     try:
-        reader = reader_of(request.META.get("CONTENT_TYPE", ""))
+        values = settings.MAX_SECRET_SIZE + SMALL_BODY
+        reader = reader_of(request.META.get("CONTENT_TYPE", ""), values)
         for piece in _pieces(request, limit):
             reader.feed(piece)
-    except BadRequest:
+    except (BadRequest, SecretTooLarge):
         discard(request)
         raise
     fields = QueryDict(mutable=True)
@@ -141,9 +151,8 @@ def _set_form(request: HttpRequest, fields: QueryDict) -> None:
 def discard(request: HttpRequest, bound: Discard = DISCARD_TOO_LARGE) -> None:
     """Read and drop the rest of the body, up to `bound`; but ask nobody to begin sending one."""
     stream = request.META["wsgi.input"]
-    if not has_body(request) or "_body" in vars(request):
-        return
-    if getattr(stream, "awaits_continue", False):
+    is_over = getattr(stream, "is_whole", False) or "_body" in vars(request)
+    if is_over or not has_body(request) or getattr(stream, "awaits_continue", False):
         return
     connection = _connection(request)
     within = connection.at_most(bound.seconds) if connection else nullcontext()

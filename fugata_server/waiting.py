@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from heapq import merge
 from itertools import chain
 
 from fugata_server.connection import Connection
@@ -23,6 +24,8 @@ Event = Connection | socket.socket
 #: While more threads than this are at work, one that asks for more pauses for YIELD seconds. It
 #: holds the interpreter's lock, and would keep it: requests that have begun come first.
 FEW_AT_WORK, YIELD = 2, 0.00002
+#: Events that the main thread takes at a time: between them it looks at the clock.
+FEW_EVENTS = 16
 _ONCE = select.EPOLLIN | select.EPOLLONESHOT
 
 
@@ -72,7 +75,7 @@ class Waiting:
 
     def take_all(self) -> list[Event]:
         """Take what can be read from or accepted now, if no thread is free to do that."""
-        events = [] if self._pollers else self._epoll.poll(0, 256)
+        events = [] if self._pollers else self._epoll.poll(0, FEW_EVENTS)
         taken = (self._taken(descriptor) for descriptor, _ in events if descriptor != self._alarm)
         return [event for event in taken if event is not None]
 
@@ -103,13 +106,18 @@ class Waiting:
 
     def put_ready(self, connection: Connection) -> None:
         """Have the next free thread answer the request, ahead of what is read meanwhile."""
+        self.leave(connection)
+        self.count(connection, connection.arrival.size)
         connection.ready_since = time.monotonic()
         self._ready.append(connection)
         os.eventfd_write(self._alarm, 1)
 
     def add(self, connection: Connection, seconds: float) -> None:
         """Add a connection that was just accepted, idle for `seconds` at most, and keep it."""
-        self._connections[connection.sock.fileno()] = connection
+        descriptor = connection.sock.fileno()
+        self._connections[descriptor] = connection
+        # Not watched yet, but known while nobody else can close it and have its number reused.
+        self._epoll.register(descriptor, select.EPOLLONESHOT)
         self.join(connection, self.idle, seconds)
 
     def move(self, connection: Connection, group: Group, seconds: float) -> None:
@@ -130,26 +138,32 @@ class Waiting:
         if connection.group is not None:
             connection.group.pop(connection, None)
             connection.group = None
-        self._count(connection, 0)
 
     def give_back(self, connection: Connection) -> None:
         """Watch a connection for one event; from now on any thread may take it."""
-        if connection.group is self.arriving:
-            self._count(connection, connection.arrival.size)
-        descriptor, is_watched = connection.sock.fileno(), connection.is_watched
-        connection.is_watched = True
+        self.count(connection, connection.arrival.size)
+        descriptor = connection.sock.fileno()
         connection.owner.release()
         with suppress(OSError, ValueError):  # another thread took it and closed it
-            (self._epoll.modify if is_watched else self._epoll.register)(descriptor, _ONCE)
+            self._epoll.modify(descriptor, _ONCE)
 
-    def listen(self, listener: socket.socket) -> None:
-        """Watch a listener for one more connection."""
-        with suppress(OSError, ValueError):  # it was closed: the process stops
-            self._epoll.modify(listener, _ONCE)
+    def count(self, connection: Connection, size: int) -> None:
+        """Count `size` bytes of its request as buffered, instead of what was counted before."""
+        if size != connection.buffered:
+            with self._counting:
+                self.buffered += size - connection.buffered
+            connection.buffered = size
+
+    def listen(self) -> None:
+        """Watch all listeners for one more connection."""
+        for listener in list(self._listeners.values()):
+            with suppress(OSError, ValueError):  # it was closed: the process stops
+                self._epoll.modify(listener, _ONCE)
 
     def close(self, connection: Connection) -> None:
         """Close a connection for good: nobody can take it any more."""
         self.leave(connection)
+        self.count(connection, 0)
         self._connections.pop(connection.sock.fileno(), None)
         connection.sock.close()
 
@@ -159,12 +173,7 @@ class Waiting:
             with suppress(OSError, ValueError):  # the parent has it too, so closing is not enough
                 self._epoll.unregister(listener)
             listener.close()
-
-    def _count(self, connection: Connection, size: int) -> None:
-        if size != connection.buffered:
-            with self._counting:
-                self.buffered += size - connection.buffered
-            connection.buffered = size
+        self._listeners.clear()
 
     # --- Deadlines -------------------------------------------------------------------------------
 
@@ -172,21 +181,14 @@ class Waiting:
         """Take and yield those whose time is up."""
         for connection in chain(*map(list, (self.idle, self.arriving, self.lingering))):
             if connection.deadline <= now and self.take(connection):
-                if connection.group is not None and connection.deadline <= now:
+                if connection.deadline <= now:
                     yield connection
                 else:  # it was answered meanwhile
                     self.give_back(connection)
 
     def take_oldest(self, *groups: Group) -> Connection | None:
         """Take the one that has been in these groups longest, or None."""
-        firsts = [first for group in groups if (first := _first(group))]
-        for connection in sorted(firsts, key=lambda each: each.since):
+        for connection in merge(*map(list, groups), key=lambda each: each.since):
             if self.take(connection):
                 return connection
         return None
-
-
-def _first(group: Group) -> Connection | None:
-    while True:
-        with suppress(RuntimeError):  # another thread changed it just now
-            return next(iter(group), None)

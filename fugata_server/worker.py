@@ -3,7 +3,7 @@
 fugata_server/README.md explains it. It builds on gunicorn's `Worker`, parser and WSGI response.
 """
 
-import errno
+import math
 import os
 import select
 import socket
@@ -26,11 +26,12 @@ from fugata_core.limits import (
     THREADS,
     observe_wait,
 )
+from fugata_server.acceptor import Acceptor
 from fugata_server.admission import Admission
 from fugata_server.arrival import ArrivalState
 from fugata_server.body import STEP
 from fugata_server.connection import Connection
-from fugata_server.exchange import Exchange
+from fugata_server.exchange import CLIENT_IS_GONE, Exchange
 from fugata_server.refusals import HeadTooSlow, as_bytes
 from fugata_server.waiting import Event, Waiting
 
@@ -42,8 +43,6 @@ STOP_LINGER = 2.0
 MAX_DRAINED = 64 * 1024
 #: Maximum bytes of unfinished requests, of all connections together.
 MAX_BUFFERED = 32 * 2**20
-#: File descriptors kept free for the threads once there was none left for a connection.
-SPARE_DESCRIPTORS = 16
 
 Answer = Callable[[Connection], None]
 
@@ -58,14 +57,16 @@ class Worker(BaseWorker):  # type: ignore[misc]
         """Refuse what this worker does not support. Raises ConfigError."""
         if cfg.is_ssl or cfg.http2_cleartext != "off" or cfg.proxy_protocol != "off":
             raise ConfigError("Fugata's worker speaks plain HTTP/1.1: a proxy ends TLS and HTTP/2.")
+        if os.environ.get("SCRIPT_NAME"):
+            raise ConfigError("SCRIPT_NAME: Fugata has its host to itself, not a path of it.")
 
     # --- The main thread -------------------------------------------------------------------------
 
     def init_process(self) -> None:
         """Start, after the fork."""
         self._waiting = Waiting(self.sockets, self.cfg.threads)
+        self._acceptor = Acceptor(self._waiting, self.cfg, self.log)
         self._large_bodies = Admission[Connection](self.cfg.threads)
-        self._most_connections = self.cfg.worker_connections
         super().init_process()
 
     def run(self) -> None:
@@ -76,29 +77,46 @@ class Worker(BaseWorker):  # type: ignore[misc]
             self._tick()
         self.alive = False
         self._waiting.stop_listening()
-        self._cap_idle()
-        stop = time.monotonic() + self.cfg.graceful_timeout
-        while len(self._waiting) and time.monotonic() < stop:
+        self._finish()
+
+    def _finish(self) -> None:
+        began = time.monotonic()
+        while len(self._waiting) and time.monotonic() < began + self.cfg.graceful_timeout:
+            for connection in list(self._waiting.idle):
+                connection.deadline = min(connection.deadline, began + STOP_LINGER)
             self._tick()
+        for queued in self._large_bodies.remove_overdue(math.inf):
+            self._refuse(queued, Overloaded())
 
     def _tick(self) -> None:
         self.notify()
+        self._sweep()
+        self._stand_in()
+        self._waiting.listen()  # it may have stopped for want of file descriptors
+        select.select([self.PIPE[0]], [], [], TICK)  # a signal writes to it
+        with suppress(BlockingIOError):
+            os.read(self.PIPE[0], 4096)
+
+    def _sweep(self) -> None:
         now = time.monotonic()
         for late in self._large_bodies.remove_overdue(now):
             self._refuse(late, Overloaded())
         for late in self._waiting.take_overdue(now):
             self._expire(late)
-        while time.monotonic() < now + TICK and (events := self._waiting.take_all()):
+
+    def _stand_in(self) -> None:
+        """Read for the other threads, while all of them are busy."""
+        until = time.monotonic() + TICK
+        while time.monotonic() < until and (events := self._waiting.take_all()):
             for event in events:
                 self._on_event(event, self._pass_on)
-        select.select([self.PIPE[0]], [], [], TICK)  # a signal writes to it
-        with suppress(BlockingIOError):
-            os.read(self.PIPE[0], 4096)
 
     def _pass_on(self, connection: Connection) -> None:
         """All threads are busy: answer a probe here, queue any other request for them."""
         if connection.arrival.is_probe():
             self._answer(connection, seconds=0.0)
+        elif self._waiting.buffered > MAX_BUFFERED:
+            self._refuse(connection, Overloaded())
         else:
             self._waiting.put_ready(connection)
 
@@ -110,62 +128,33 @@ class Worker(BaseWorker):  # type: ignore[misc]
         else:
             self._refuse(connection, HeadTooSlow())
 
-    def _cap_idle(self) -> None:
-        deadline = time.monotonic() + STOP_LINGER
-        for connection in list(self._waiting.idle):
-            connection.deadline = min(connection.deadline, deadline)
-
     # --- A thread: from an event to a request ----------------------------------------------------
 
     def _work(self) -> None:
+        answer = partial(self._answer, seconds=settings.REQUEST_TIMEOUT)
         while True:
             event = self._waiting.next()
-            if isinstance(event, Connection) and event.ready_since is not None:
-                self._answer(event, settings.REQUEST_TIMEOUT)
-            elif event is not None:
-                self._on_event(event, partial(self._answer, seconds=settings.REQUEST_TIMEOUT))
+            if event is not None:
+                self._on_event(event, answer)
 
     def _on_event(self, event: Event, answer: Answer) -> None:
         """Do what can be done without waiting; `answer` is for a request that has arrived."""
-        connection = event if isinstance(event, Connection) else self._accept(event)
-        if connection is not None:
-            try:
-                self._on_readable(connection, answer)
-            except Exception:
-                self.log.exception("Error in the web process")
+        connection = event if isinstance(event, Connection) else None
+        try:
+            if not isinstance(event, Connection):
+                connection = self._acceptor.accept(event, self._idle_seconds())
+            if connection is not None:
+                self._go_on(connection, answer)
+        except BaseException:  # also SystemExit: the thread is needed
+            self.log.exception("Error in the web process")
+            if connection is not None:
                 self._waiting.close(connection)
 
-    def _accept(self, listener: socket.socket) -> Connection | None:
-        """Accept a connection; close the one that has waited longest when there are too many."""
-        try:
-            accepted, client = listener.accept()
-        except OSError as error:
-            self._accept_failed(error)
-            return None
-        finally:
-            self._waiting.listen(listener)
-        connection = Connection(self.cfg, accepted, client, accepted.getsockname())
-        self._waiting.add(connection, self.cfg.keepalive)
-        if len(self._waiting) >= self._most_connections:
-            self._close_oldest()
-        return connection
-
-    def _accept_failed(self, error: OSError) -> None:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            self.log.warning("No file descriptor is left for a connection: see `ulimit -n`")
-            # Lower the limit from now on: the requests being served may need files too.
-            count = len(self._waiting)
-            spare = min(SPARE_DESCRIPTORS, count // 2)
-            self._most_connections = max(count - spare, 2)
-            for _ in range(spare + 1):
-                self._close_oldest()
-        elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EBADF):
-            self.log.error("A connection could not be accepted: %s", error.strerror)
-
-    def _close_oldest(self) -> None:
-        waiting = self._waiting
-        if oldest := waiting.take_oldest(waiting.lingering, waiting.idle, waiting.arriving):
-            waiting.close(oldest)
+    def _go_on(self, connection: Connection, answer: Answer) -> None:
+        if connection.ready_since is not None:
+            answer(connection)
+        else:
+            self._on_readable(connection, answer)
 
     def _on_readable(self, connection: Connection, answer: Answer) -> None:
         try:
@@ -209,20 +198,22 @@ class Worker(BaseWorker):  # type: ignore[misc]
         waiting = self._waiting
         if state is ArrivalState.BODY and not connection.awaits_body:
             connection.awaits_body = True
-            waiting.move(connection, waiting.arriving, IDLE_TIMEOUT)
+            waiting.join(connection, waiting.arriving, IDLE_TIMEOUT)
         elif connection.group is not waiting.arriving:
-            waiting.move(connection, waiting.arriving, HEAD_TIMEOUT)
-        else:
-            waiting.give_back(connection)
-        if waiting.buffered > MAX_BUFFERED and (oldest := waiting.take_oldest(waiting.arriving)):
+            waiting.join(connection, waiting.arriving, HEAD_TIMEOUT)
+        waiting.count(connection, connection.arrival.size)
+        while waiting.buffered > MAX_BUFFERED and (oldest := waiting.take_oldest(waiting.arriving)):
             waiting.close(oldest)
+        waiting.give_back(connection)
 
     # --- Large bodies ----------------------------------------------------------------------------
 
     def _enqueue_large(self, connection: Connection) -> None:
         """Queue a request with a large body until its turn; refuse it if the queue is full."""
         self._waiting.leave(connection)
+        self._waiting.count(connection, connection.arrival.size)
         connection.is_huge = connection.arrival.is_huge()
+        connection.identify()
         if self._large_bodies.enqueue(connection):
             self._admit()
         else:
@@ -238,12 +229,15 @@ class Worker(BaseWorker):  # type: ignore[misc]
     def _answer(self, connection: Connection, seconds: float) -> None:
         """Answer a request; waiting for the client ends after `seconds`."""
         self._waiting.leave(connection)
-        observe_wait(THREADS, connection.waited())
+        self._waiting.count(connection, 0)
+        waited = connection.waited()
+        if not connection.arrival.is_probe():
+            observe_wait(THREADS, waited)
         self._count_request()
         connection.sock.allow(seconds)
         try:
             kept = Exchange(self, connection).run()
-        except OSError as error:
+        except CLIENT_IS_GONE as error:
             self.log.debug("The client is gone: %s", error)
             kept = False
         finally:
@@ -279,6 +273,7 @@ class Worker(BaseWorker):  # type: ignore[misc]
         return self.cfg.keepalive if self.alive else STOP_LINGER
 
     def _refuse(self, connection: Connection, error: FugataError) -> None:
+        self.log.info("A request was refused by the server, with %d", error.status)
         with suppress(OSError):
             connection.sock.send(as_bytes(error))
         self._half_close(connection)

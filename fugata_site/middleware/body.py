@@ -70,7 +70,7 @@ def _explained(request: HttpRequest, error: FugataError) -> FugataError:
 def _is_wanted(request: FugataRequest) -> bool:
     """Return whether the response depends on the body: also that it shows a text again."""
     if is_form(request) and not has_cookie(request):
-        return max_body(request) > SMALL_BODY
+        return request.method == "POST" and max_body(request) > SMALL_BODY
     if has_arrived(request):
         return True
     lacks_token = requires_token(request.path_info) and request.caller is None

@@ -22,7 +22,6 @@ CREATE_ALLOWED_FROM = networks("CREATE_ALLOWED_FROM")
 CREATE_REQUIRES_LOGIN = read("CREATE_REQUIRES_LOGIN", env.bool, False)
 FORCE_ONE_TIME = read("FORCE_ONE_TIME", env.bool, False)
 GUESS_RATE = "30/5m"
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE
-# A form field is never spooled to disk, and files are not accepted at all.
+# fugata_core/forms.py reads all forms; were Django to read one, it would write nothing to disk.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fugata_core.limits import LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED
+from fugata_core.limits import LARGE_BODIES, MAX_HUGE_BODIES, MAX_QUEUED, MAX_QUEUED_BY_CLIENT
 from fugata_server.admission import Admission
 
 THREADS, PLACES = 16, 4
@@ -18,8 +18,12 @@ class Sender:
 
     name: int
     is_huge: bool = False
+    client: str = ""
     since: float = 0.0
     deadline: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.client = self.client or str(self.name)
 
 
 def admitted(line: Admission[Sender]) -> list[int]:
@@ -90,3 +94,34 @@ def test_a_line_that_is_too_long_and_one_that_waits_too_long() -> None:
     assert [each.name for each in late] == [*range(PLACES, MAX_QUEUED), MAX_QUEUED]
     assert all(each.deadline - each.since == pytest.approx(LARGE_BODIES.max_wait) for each in late)
     assert line.admit() is None
+
+
+def test_one_client_leaves_a_place_to_others() -> None:
+    line = Admission[Sender](THREADS)
+    for name in range(6):
+        assert line.enqueue(Sender(name, client="one"))
+    assert admitted(line) == [0, 1, 2]
+    assert line.enqueue(Sender(9, client="other"))
+    assert admitted(line) == [9]
+    line.release(Sender(0, client="one"))
+    assert admitted(line) == [], "the last place is not for who holds two"
+    line.release(Sender(1, client="one"))
+    assert admitted(line) == [3]
+
+
+def test_one_client_leaves_a_place_for_a_huge_body() -> None:
+    line = Admission[Sender](THREADS)
+    for name in range(3):
+        assert line.enqueue(Sender(name, is_huge=True, client="one"))
+    assert admitted(line) == [0]
+    assert line.enqueue(Sender(9, is_huge=True, client="other"))
+    assert admitted(line) == [9]
+    line.release(Sender(0, is_huge=True, client="one"))
+    assert admitted(line) == [1]
+
+
+def test_one_client_leaves_the_queue_to_others() -> None:
+    line = Admission[Sender](THREADS)
+    accepted = [line.enqueue(Sender(name, client="one")) for name in range(MAX_QUEUED)]
+    assert sum(accepted) == MAX_QUEUED_BY_CLIENT
+    assert line.enqueue(Sender(9, client="other"))

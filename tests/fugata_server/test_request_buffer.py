@@ -1,6 +1,7 @@
 """Reading a body: whole, bounded, chunked or not, and two large ones at a time."""
 
 import io
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -50,9 +51,9 @@ def request(stream: Stream | RequestBody, length: int | str | None) -> WSGIReque
     return WSGIRequest(environ)
 
 
-def read(stream: Stream, length: int | None) -> bytes:
+def read(stream: Stream, length: int | None, limit: int = 4 * MIB) -> bytes:
     asked = request(stream, length)
-    with body_in_memory(asked, 4 * MIB):
+    with body_in_memory(asked, limit):
         return asked.body
 
 
@@ -162,3 +163,14 @@ def test_nobody_is_asked_to_send_what_is_thrown_away() -> None:
     with body_in_memory(asked, 4 * MIB):
         assert asked.body == b"abc"
     assert wire.sent == CONTINUE
+
+
+def test_a_body_is_in_memory_once() -> None:
+    stream = Stream(bytes(32 * MIB))
+    tracemalloc.start()
+    try:
+        assert len(read(stream, None, 64 * MIB)) == 32 * MIB
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * 32 * MIB

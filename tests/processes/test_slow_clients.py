@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from fugata_core.limits import FIRST_PART, MAX_QUEUED_BY_CLIENT
 from tests.conftest import MakeService
 from tests.support.clients.sharing import Share, create, create_request, open_request, open_share
 from tests.support.clients.wire import Line, chunked, exchange, request
@@ -74,7 +75,8 @@ def _assert_served(service: Service) -> None:
 
 def _served_meanwhile(service: Service, data: bytes) -> bool:
     """Return whether others were served while all slow clients were still held."""
-    with _clients(service, data) as clients:
+    count = MAX_QUEUED_BY_CLIENT if len(data) > FIRST_PART else MANY  # more are refused at once
+    with _clients(service, data, count) as clients:
         _assert_served(service)
         return all(map(_is_held, clients))
 
@@ -106,12 +108,13 @@ def test_slow_senders(few_threads: Service, kind: str) -> None:
 
 def test_huge_bodies_wait_and_large_ones_pass(make_service: MakeService) -> None:
     """Two bodies over 1 MiB are read at a time, and leave places for others over 64 KiB."""
-    service = make_service(WEB_THREADS="16", METRICS_TOKEN=TOKEN)
+    service = make_service(WEB_THREADS="16", METRICS_TOKEN=TOKEN, TRUSTED_PROXIES="127.0.0.1")
     huge, large = create_request("h" * 2 * MIB), create_request("l" * (MIB // 2))
+    first_huge, second_huge = _from("192.0.2.1", huge), _from("192.0.2.2", huge)
     with contextlib.ExitStack() as stack:
         first, second, third = (stack.enter_context(Line(service.port)) for _ in range(3))
-        for line in (first, second):
-            line.send(huge[:-1])
+        first.send(first_huge[:-1])
+        second.send(second_huge[:-1])
         wait_until(lambda: _large_bodies_admitted(service) == 2, "two huge bodies")
         third.send(huge)
         for _ in range(5):
@@ -121,6 +124,22 @@ def test_huge_bodies_wait_and_large_ones_pass(make_service: MakeService) -> None
         assert first.send(huge[-1:]).answer("POST").status == 201
         assert third.answer("POST").status == 201
         assert second.send(huge[-1:]).answer("POST").status == 201
+
+
+def _from(client: str, data: bytes) -> bytes:
+    """Return a request as the proxy passes on what that client sent."""
+    return data.replace(b"\r\n", f"\r\nX-Forwarded-For: {client}\r\n".encode(), 1)
+
+
+def test_one_client_does_not_keep_others_out(make_service: MakeService) -> None:
+    """Many who send a large body slowly, all from one address: a stranger's is taken at once."""
+    service = make_service(WEB_THREADS="16", TRUSTED_PROXIES="127.0.0.1")
+    slow = _from("192.0.2.1", SLOW["the beginning of a large body"])
+    with _clients(service, slow) as clients:
+        wait_until(lambda: not all(map(_is_held, clients)), "a queue that is full for them")
+        stranger = _from("192.0.2.2", create_request("s" * 2 * MIB))
+        assert exchange(service.port, stranger).status == 201
+        assert sum(map(_is_held, clients)) >= 16
 
 
 def _large_bodies_admitted(service: Service) -> int:
@@ -153,7 +172,7 @@ def _awaited(service: Service) -> int:
 
 
 def test_health_does_not_queue(few_threads: Service) -> None:
-    """Probes have a separate thread, however many requests wait for the others."""
+    """Probes are answered by whoever is free, however many requests wait."""
 
     def ahead_of_many() -> bool:
         with contextlib.ExitStack() as stack:

@@ -8,8 +8,9 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
+from fugata_core import addresses
 from fugata_core.requests import FugataRequest
-from fugata_site.middleware.client import ClientMiddleware, client_keys, forwarded_client
+from fugata_site.middleware.client import ClientMiddleware, client_keys
 
 PROXY, INNER, SIX = "10.0.0.1", "10.255.0.9", "2001:db8:ffff::1"
 
@@ -95,7 +96,7 @@ def test_the_client(peer: str, forwarded: str | None, client: str) -> None:
 
 
 def test_a_very_long_chain() -> None:
-    assert forwarded_client(PROXY, "192.0.2.1, " + ", ".join([INNER] * 5000)) == "192.0.2.1"
+    assert addresses.client_of(PROXY, "192.0.2.1, " + ", ".join([INNER] * 5000)) == "192.0.2.1"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import Actor
+from fugata_core import addresses
 from fugata_site.middleware import client
 from tests.support.in_process.doubles import FaultyKeys, MemoryStore, backend
 from tests.support.in_process.keys import use_keys
@@ -106,10 +107,10 @@ def clock() -> Clock:
 @pytest.fixture(autouse=True)
 def addresses_forgotten() -> Iterator[None]:
     """What is known of addresses depends on TRUSTED_PROXIES, which tests change."""
-    client.is_trusted.cache_clear()
+    addresses.is_trusted.cache_clear()
     client.client_keys.cache_clear()
     client.is_network_allowed.cache_clear()
     yield
-    client.is_trusted.cache_clear()
+    addresses.is_trusted.cache_clear()
     client.client_keys.cache_clear()
     client.is_network_allowed.cache_clear()
