@@ -36,6 +36,14 @@ def refuse_wrong_token(actor: Actor, well_formed: bool) -> FugataError:
     return Unauthorized()
 
 
+def refuse_wrong_scrape(bucket: str) -> FugataError:
+    """Count a wrong token for the metrics, and return the error; the trail is not about those."""
+    usage = _count("guess", bucket, settings.GUESS_RATE)
+    if usage and usage["should_limit"]:
+        return RateLimited(retry_after=max(usage["time_left"], 1))
+    return Unauthorized()
+
+
 def refuse_many_sign_ins(actor: Actor, username: str) -> None:
     """Count an attempt to sign in. Raises TooManySignIns, before any password is checked.
 

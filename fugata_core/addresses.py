@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from django.conf import settings
@@ -16,21 +17,29 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def client_of(peer: str, forwarded: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whose a request is; not known if a proxy sent it and does not say for whom."""
+
+    address: str
+    is_known: bool
+
+
+def client_of(peer: str, forwarded: str) -> Client:
     """Return the peer, or the client that a trusted proxy names in X-Forwarded-For.
 
-    That is the right-most entry that is not a trusted proxy itself. If all are trusted, or a
-    malformed one comes first, return the peer.
+    That is the right-most entry that is not a trusted proxy itself. If there is none, or a
+    malformed one comes first, return the peer as a client that is not known.
     """
     if not is_trusted(peer):
-        return peer
+        return Client(peer, is_known=True)
     for entry in reversed(forwarded.split(",")):
         candidate = _without_port(entry.strip())
         if parse(candidate) is None:
-            return peer
+            break
         if not is_trusted(candidate):
-            return candidate
-    return peer
+            return Client(candidate, is_known=True)
+    return Client(peer, is_known=False)
 
 
 def _without_port(entry: str) -> str:

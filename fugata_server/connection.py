@@ -44,7 +44,7 @@ class Connection:
         headers = self.arrival.request.headers
         forwarded = ",".join(value for name, value in headers if name == "X-FORWARDED-FOR")
         peer = self.peer[0] if self.peer else ""
-        self.client = counted_as(client_of(peer, forwarded))
+        self.client = counted_as(client_of(peer, forwarded).address)
 
     def waited(self) -> float:
         """Return how many seconds the request was queued for a thread, which it now has."""

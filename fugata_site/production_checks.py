@@ -11,6 +11,9 @@ from django.core.checks import CheckMessage, Error, register
 
 from fugata_core.checks import START
 
+#: Addresses of a network in TRUSTED_PROXIES from which it is taken to hold clients too (a /20).
+MANY_ADDRESSES = 2**12
+
 
 @register(START)
 def check_shared_state(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
@@ -103,4 +106,19 @@ def check_trusted_proxy(app_configs: Sequence[AppConfig] | None, **_: Any) -> li
             hint="Set TRUSTED_PROXIES to the addresses that the proxy connects from.",
             id="fugata.W010",
         )
+    ]
+
+
+@register(checks.Tags.security, deploy=True)
+def check_trust_is_narrow(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Warn if more than proxies are believed: everybody there could choose an address."""
+    wide = [str(each) for each in settings.TRUSTED_PROXIES if each.num_addresses > MANY_ADDRESSES]
+    return [
+        checks.Warning(
+            f"TRUSTED_PROXIES: {network} has room for more than proxies. Each client in it can"
+            " choose the address that it is counted under, and all of them count as one.",
+            hint="Name the addresses that the proxy connects from, and no others.",
+            id="fugata.W011",
+        )
+        for network in wide
     ]

@@ -26,7 +26,7 @@ from fugata_core.clock import expiry
 from fugata_core.errors import BadRequest
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, KeyReused
-from secrets_app.models import IdempotentResponse
+from secrets_app.models import IdempotentResponse, Share
 
 logger = logging.getLogger(__name__)
 
@@ -111,11 +111,17 @@ def stored_answer(idempotent: IdempotentRequest) -> bytes | None:
         raise DecryptFailed() from None
 
 
-def store_answer(idempotent: IdempotentRequest, answer: bytes, share_expires_at: datetime) -> None:
+def store_answer(
+    idempotent: IdempotentRequest,
+    answer: bytes,
+    share_expires_at: datetime,
+    opened: Share | None = None,
+) -> None:
     """Keep `answer` for the grace period, or until its share expires if that comes first.
 
-    Call it in the transaction that the answer reports on. Raises IntegrityError if a concurrent
-    request uses the same key.
+    Call it in the transaction that the answer reports on. `opened`: the share whose content it
+    contains, which counts for the quotas as before. Raises IntegrityError if a concurrent request
+    uses the same key.
     """
     grace_ends_at = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
     nonce = os.urandom(_NONCE_SIZE)
@@ -125,6 +131,8 @@ def store_answer(idempotent: IdempotentRequest, answer: bytes, share_expires_at:
         request_mac=idempotent.mac(),
         sealed=nonce + idempotent.cipher().encrypt(nonce, answer, idempotent.digest()),
         expires_at=min(grace_ends_at, share_expires_at),
+        size=opened.size if opened else None,
+        client=opened.client if opened else None,
     )
 
 
@@ -135,6 +143,11 @@ def delete_answer(idempotent: IdempotentRequest) -> bool:
 
 def _live(idempotent: IdempotentRequest) -> QuerySet[IdempotentResponse]:
     return IdempotentResponse.objects.filter(digest=idempotent.digest(), expires_at__gt=Now())
+
+
+def answers_with_content() -> QuerySet[IdempotentResponse]:
+    """Return the answers that contain a secret: it is stored until they expire."""
+    return IdempotentResponse.objects.filter(expires_at__gt=Now()).exclude(size=None)
 
 
 def purge_answers() -> int:

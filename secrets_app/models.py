@@ -65,9 +65,16 @@ class IdempotentResponse(models.Model):
     request_mac = models.BinaryField(max_length=32)
     sealed = models.BinaryField()
     expires_at = models.DateTimeField(db_index=True)
+    #: The bytes of the secret that it contains, and the client whose quota they count under, as in
+    #: the share that was opened; null where it contains none.
+    size = models.BigIntegerField(null=True, editable=False)
+    client = models.BinaryField(max_length=16, null=True, editable=False)
 
     class Meta:
         default_permissions = ()
+        indexes = [
+            models.Index(fields=["client"], condition=~Q(client=None), name="answer_by_client"),
+        ]
 
     def __str__(self) -> str:
         return f"answer {self.pk}"

@@ -1,5 +1,6 @@
 """Quotas: how many live shares, and how many bytes, each client and the installation may keep.
 
+A share that was opened under an idempotency key counts until the answer kept for a retry expires.
 Off unless set; then nothing is counted. A client's shares are counted before each create, through
 an index of shares with a client: exact except for the same client's concurrent creates, which its
 token bucket bounds. The whole installation's are measured every few seconds in each process, which
@@ -12,14 +13,16 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 
 from audit_app.actors import Actor
 from fugata_core.clock import clock
 from secrets_app.errors import ClientQuotaReached, InstallationFull
-from secrets_app.models import Share, ShareQuerySet
+from secrets_app.idempotency import answers_with_content
+from secrets_app.models import Share
 from vault_app.totals import total
 
 #: Seconds for which a measurement of the installation is valid, and one that says "full".
@@ -68,16 +71,23 @@ def reserve_quota(actor: Actor, size: int) -> None:
 
 
 def _check_client(client: bytes, size: int) -> None:
-    shares = Share.objects.live().filter(client=client)
-    kept = total(shares)
-    limit = client_quota().exceeded_limit(kept.rows + 1, kept.size + size)
+    kept = [rows.filter(client=client) for rows in _all_kept()]
+    sums = [total(rows) for rows in kept]
+    count, held = sum(each.rows for each in sums), sum(each.size for each in sums)
+    limit = client_quota().exceeded_limit(count + 1, held + size)
     if limit:
-        raise ClientQuotaReached(limit, _seconds_to_expiry(shares))
+        raise ClientQuotaReached(limit, _seconds_to_expiry(kept))
 
 
-def _seconds_to_expiry(shares: ShareQuerySet) -> int:
-    """Return the seconds until the first of `shares` expires; 60 if there is none."""
-    first: datetime | None = shares.aggregate(first=Min("expires_at"))["first"]
+def _all_kept() -> list[QuerySet[Any]]:
+    """Return the rows that hold content: live shares, and answers kept for retries."""
+    return [Share.objects.live(), answers_with_content()]
+
+
+def _seconds_to_expiry(kept: list[QuerySet[Any]]) -> int:
+    """Return the seconds until the first of these rows expires; 60 if there is none."""
+    ends = [rows.aggregate(first=Min("expires_at"))["first"] for rows in kept]
+    first: datetime | None = min((end for end in ends if end), default=None)
     if first is None:
         return 60
     return max(math.ceil(first.timestamp() - clock.now()), 1)
@@ -126,9 +136,10 @@ class InstallationUsage:
 
     def _count(self) -> None:
         at = time.monotonic()
-        kept = total(Share.objects.live())
+        kept = [total(rows) for rows in _all_kept()]
         with self._lock:
-            self._shares, self._bytes, self._at = kept.rows, kept.size, at
+            self._shares = sum(each.rows for each in kept)
+            self._bytes, self._at = sum(each.size for each in kept), at
 
 
 installation_usage = InstallationUsage()

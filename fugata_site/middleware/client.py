@@ -13,7 +13,7 @@ from functools import lru_cache
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from fugata_core.addresses import client_of, counted_as, is_trusted, parse
+from fugata_core.addresses import Client, client_of, counted_as, is_trusted, parse
 from fugata_core.requests import FugataRequest
 
 _HASH_KEY = hashlib.sha256(b"fugata client address\0" + settings.SECRET_KEY.encode()).digest()
@@ -26,21 +26,26 @@ class ClientMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: FugataRequest) -> HttpResponse:
-        peer = request.META.get("REMOTE_ADDR", "")
-        if not is_trusted(peer):
-            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
-        client = client_of(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
-        request.client_hash, request.client_bucket = client_keys(client)
-        request.is_network_allowed = is_network_allowed(client)
+        identify(request)
         return self.get_response(request)
 
 
+def identify(request: FugataRequest) -> None:
+    """Set what is known of the client, and drop the forwarded scheme of an unknown proxy."""
+    peer = request.META.get("REMOTE_ADDR", "")
+    if not is_trusted(peer):
+        request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+    client = client_of(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
+    request.client_hash, request.client_bucket = client_keys(client.address)
+    request.is_network_allowed = is_network_allowed(client)
+
+
 @lru_cache(maxsize=4096)
-def is_network_allowed(address: str) -> bool:
-    """Return whether `address` is in CREATE_ALLOWED_FROM; where that is empty, all are."""
+def is_network_allowed(client: Client) -> bool:
+    """Return whether a client is known to be in CREATE_ALLOWED_FROM; if that is empty, all are."""
     if not settings.CREATE_ALLOWED_FROM:
         return True
-    parsed = parse(address)
+    parsed = parse(client.address) if client.is_known else None
     return parsed is not None and any(parsed in each for each in settings.CREATE_ALLOWED_FROM)
 
 

@@ -7,6 +7,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
+from fugata_core.requests import FugataRequest
+from fugata_site.middleware.client import identify
 from operations_app.metrics import exposition
 from operations_app.metrics.definitions import requests
 
@@ -20,7 +22,7 @@ class MetricsMiddleware:
         self.get_response = get_response
         self._answers = not settings.METRICS_PORT
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: FugataRequest) -> HttpResponse:
         if self._answers and request.path_info == routes.METRICS:
             return _scrape_response(request)
         began = time.perf_counter()
@@ -39,10 +41,14 @@ def _endpoint(request: HttpRequest) -> str:
     return match.namespaces[0] if match.namespaces[:1] == ["admin"] else match.view_name or "none"
 
 
-def _scrape_response(request: HttpRequest) -> HttpResponse:
+def _scrape_response(request: FugataRequest) -> HttpResponse:
+    identify(request)
     headers = request.META
     answer = exposition.scrape(
-        request.method or "", headers.get("HTTP_AUTHORIZATION", ""), headers.get("HTTP_ACCEPT", "")
+        request.method or "",
+        headers.get("HTTP_AUTHORIZATION", ""),
+        headers.get("HTTP_ACCEPT", ""),
+        request.client_bucket,
     )
     common = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
     common |= {"Cache-Control": "no-store", "Content-Length": str(len(answer.body))}

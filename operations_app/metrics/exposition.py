@@ -1,6 +1,7 @@
 """The answer to a scrape, on the public port or on METRICS_PORT."""
 
 import hmac
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from audit_app.guessing import refuse_wrong_scrape
+from fugata_core.errors import FugataError
 from operations_app.diagnostics import monitor
 from operations_app.metrics import definitions, folder
 from operations_app.metrics.totals import totals
@@ -26,14 +29,22 @@ class ScrapeResponse:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def scrape(method: str, authorization: str, accept: str) -> ScrapeResponse:
-    """Return the figures of all processes, or a refusal. Takes three seconds at most."""
+def scrape(method: str, authorization: str, accept: str, bucket: str) -> ScrapeResponse:
+    """Return the figures of all processes, or a refusal. Takes three seconds at most.
+
+    `bucket`: under which the client's wrong tokens are counted.
+    """
     if method not in ("GET", "HEAD"):
         return ScrapeResponse(405, b'{"error": "Method not allowed"}', {"Allow": "GET, HEAD"})
     if settings.METRICS_TOKEN and not _is_the_token(authorization):
-        return ScrapeResponse(401, b'{"error": "Unauthorized"}', {"WWW-Authenticate": "Bearer"})
+        return _refusal(refuse_wrong_scrape(bucket))
     encode, content_type = choose_encoder(accept)
     return ScrapeResponse(200, encode(_registry()), {"Content-Type": content_type})
+
+
+def _refusal(error: FugataError) -> ScrapeResponse:
+    body = json.dumps({"error": error.sentence}).encode()
+    return ScrapeResponse(error.status, body, error.headers)
 
 
 def _is_the_token(authorization: str) -> bool:

@@ -108,7 +108,7 @@ def _claim(idempotent: IdempotentRequest, share: Share, opened: OpenedShare, act
     with transaction.atomic():
         claimed = claim_or_record_opening(share, actor)
         if claimed:
-            store_answer(idempotent, _serialize(opened), opened.expires_at)
+            store_answer(idempotent, _serialize(opened), opened.expires_at, share)
     return claimed
 
 

@@ -338,6 +338,59 @@ def test_slow_clients_are_held_off_and_others_served(proxy: Proxy, part: str) ->
         assert http.get("/healthz").status_code == 200
 
 
+def test_slow_bodies_hold_nobody_up(proxy: Proxy) -> None:
+    """More of them than the service has threads, each beyond what the proxy itself waits for."""
+    head = b"POST /secrets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    data = head + b"Content-Length: 60000\r\n\r\n" + b" " * 40_000
+    with ExitStack() as stack:
+        lines = [stack.enter_context(proxy.line()) for _ in range(150)]
+        for line in lines:
+            line.sendall(data)
+        with proxy.client() as http:
+            assert http.get("/healthz").status_code == 200
+            made = share(http)
+            assert http.get(f"/secrets/{made['id']}").status_code == 200
+        for line in lines:
+            line.settimeout(0)
+            with pytest.raises(ssl.SSLWantReadError):
+                line.recv(1)
+
+
+def test_one_address_leaves_room_for_others(proxy: Proxy) -> None:
+    with ExitStack() as stack:
+        for _ in range(520):
+            line = socket.create_connection(("127.0.0.1", proxy.port), 60, ("127.0.0.9", 0))
+            stack.enter_context(line)
+        wait_until(lambda: _is_refused(proxy, "127.0.0.9"), "an address that has enough")
+        with proxy.client() as http:
+            assert http.get("/livez").status_code == 200
+    wait_until(lambda: not _is_refused(proxy, "127.0.0.9"), "room again")
+
+
+def _is_refused(proxy: Proxy, source: str) -> bool:
+    """Return whether a handshake from that address fails."""
+    context = ssl.create_default_context(cafile=str(proxy.certificate))
+    try:
+        plain = socket.create_connection(("127.0.0.1", proxy.port), 60, (source, 0))
+        with plain, context.wrap_socket(plain, server_hostname="localhost"):
+            return False
+    except (ConnectionError, ssl.SSLError):
+        return True
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/%6detrics", "/metrics/", "/m%65trics", "/metric%73"]
+)
+def test_metrics_are_for_the_inside_however_they_are_written(proxy: Proxy, path: str) -> None:
+    with proxy.line() as line:
+        line.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
+        said = ended(line)
+    assert said.startswith(b"HTTP/1.1 404 ")
+    assert b"x-request-id" not in said.lower(), "the service was not asked"
+
+
 @pytest.mark.timeout(600)
 def test_ten_thousand_idle_connections(proxy: Proxy, service: Service) -> None:
     """They wait at the proxy; the service keeps answering, and none of its threads is held."""
@@ -347,7 +400,8 @@ def test_ten_thousand_idle_connections(proxy: Proxy, service: Service) -> None:
     lines: list[socket.socket] = []
     try:
         for number in range(connections() - 50):
-            lines.append(socket.create_connection(("127.0.0.1", proxy.port), timeout=60))
+            source = (f"127.0.0.{2 + number // 400}", 0)  # one alone may have 500
+            lines.append(socket.create_connection(("127.0.0.1", proxy.port), 60, source))
             if number % 500 == 0:
                 with proxy.client() as http:
                     assert http.get("/livez").status_code == 200

@@ -95,5 +95,11 @@ def test_tls_that_somebody_else_ends(tmp_path: Path) -> None:
     alone = {"PUBLIC_URL": "https://secrets.example.com"}
     warned = manage(tmp_path, "check", "--deploy", **alone)
     assert "(fugata.W010) TRUSTED_PROXIES:" in warned.stderr
-    named = manage(tmp_path, "check", "--deploy", **alone | {"TRUSTED_PROXIES": "10.0.0.0/8"})
-    assert "fugata.W010" not in named.stderr
+    named = manage(tmp_path, "check", "--deploy", **alone | {"TRUSTED_PROXIES": "10.0.0.0/20"})
+    assert "fugata.W01" not in named.stderr
+
+
+def test_trust_in_more_than_proxies(tmp_path: Path) -> None:
+    wide = {"TRUSTED_PROXIES": "192.0.2.1,10.0.0.0/8"}
+    warned = manage(tmp_path, "check", "--deploy", **wide)
+    assert warned.stderr.count("(fugata.W011) TRUSTED_PROXIES: 10.0.0.0/8 has room") == 1

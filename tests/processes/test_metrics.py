@@ -266,3 +266,16 @@ def _answers(url: str) -> bool:
         return httpx.get(f"{url}/metrics").status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def test_guesses_at_the_token_are_counted(make_service: MakeService, port: str) -> None:
+    """On the public port and on its own; the right token is served all the same."""
+    public = make_service(METRICS_TOKEN=TOKEN)
+    make_service(METRICS_TOKEN=TOKEN, METRICS_PORT=port)
+    for place in (public.port, int(port)):
+        guess = request("GET", "/metrics", authorization="Bearer a-guess-at-the-token")
+        statuses = [exchange(place, guess).status for _ in range(35)]
+        assert statuses == [401] * 30 + [429] * 5
+        assert int(exchange(place, guess).headers["retry-after"]) > 0
+        right = request("GET", "/metrics", authorization=f"Bearer {TOKEN}")
+        assert exchange(place, right).status == 200

@@ -94,3 +94,43 @@ def test_a_quota_does_not_touch_openings(make_service: MakeService, name: str) -
     service.settings[name] = "1"
     service.start()
     assert open_share(service.port, share).json()["content"] == "before"
+
+
+def test_what_is_kept_for_a_retry_counts(make_service: MakeService, any_database: str) -> None:
+    """Opened under an Idempotency-Key, and created again: the answers are stored content too."""
+    service = make_service(
+        any_database,
+        TRUSTED_PROXIES="127.0.0.1",
+        QUOTA_BYTES_PER_CLIENT="1000000",
+        IDEMPOTENCY_GRACE_SECONDS="5",
+    )
+    kept = 0
+    for number in range(10):
+        made = exchange(service.port, _create_from(ALICE, "x" * 400_000))
+        if made.status == 429:
+            break
+        kept += 400_000
+        path = f"/secrets/{made.json()['id']}"
+        key = f"an-idempotency-key-{number:010d}"
+        opening = request("GET", path, None, idempotency_key=key, x_forwarded_for=BOB)
+        assert exchange(service.port, opening).status == 200
+    assert kept == 800_000
+    assert made.status == 429
+    assert 0 < int(made.headers["retry-after"]) <= 6, "when the first of them expires"
+    assert exchange(service.port, _create_from(BOB, "x" * 400_000)).status == 201
+    again = lambda: exchange(service.port, _create_from(ALICE, "x" * 400_000)).status == 201  # noqa: E731
+    wait_until(again, "room, when the answers expire")
+
+
+def test_what_is_kept_for_a_retry_counts_for_all(make_service: MakeService) -> None:
+    service = make_service(QUOTA_SHARES_TOTAL="3")
+    statuses = []
+    for number in range(5):
+        made = exchange(service.port, create_request("s"))
+        statuses.append(made.status)
+        if made.status == 201:
+            key = f"an-idempotency-key-{number:010d}"
+            path = f"/secrets/{made.json()['id']}"
+            opening = request("GET", path, None, idempotency_key=key)
+            assert exchange(service.port, opening).status == 200
+    assert statuses == [201, 201, 201, 507, 507]

@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
+from fugata_core import addresses
 from fugata_site.middleware.client import is_network_allowed
 from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
@@ -21,6 +22,7 @@ from tests.support.in_process.keys import use_keys
 pytestmark = pytest.mark.django_db
 
 INSIDE, OUTSIDE = "192.0.2.7", "198.51.100.7"
+PROXY = "192.0.2.200"
 BODY = json.dumps({"content": "s3cret", "duration": "1h"})
 MIDDLEWARE = "fugata_site.middleware.permission.PermissionMiddleware"
 
@@ -79,6 +81,32 @@ def test_creation_by_network(address: str, status: int) -> None:
     assert Share.objects.count() == (status == 201)
     if status == 403:
         assert answer.json() == {"error": CreationNotAllowed.sentence}
+
+
+@pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [
+        (INSIDE, 201),
+        (OUTSIDE, 403),
+        ("unknown", 403),
+        (f"{INSIDE}, unknown", 403),
+        ("", 403),
+        (None, 403),
+        (PROXY, 403),
+    ],
+)
+def test_a_proxy_inside_vouches_for_nobody(
+    settings: Settings, forwarded: str | None, status: int
+) -> None:
+    """Its own address is allowed, but it does not say who asks."""
+    settings.TRUSTED_PROXIES = [ipaddress.ip_network(PROXY)]
+    addresses.is_trusted.cache_clear()
+    headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
+    client = Client(REMOTE_ADDR=PROXY)
+    answer = client.post("/secrets", BODY, "application/json", headers=headers)
+    addresses.is_trusted.cache_clear()
+    assert answer.status_code == status
 
 
 @pytest.mark.usefixtures("inside")

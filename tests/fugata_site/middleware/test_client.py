@@ -96,7 +96,25 @@ def test_the_client(peer: str, forwarded: str | None, client: str) -> None:
 
 
 def test_a_very_long_chain() -> None:
-    assert addresses.client_of(PROXY, "192.0.2.1, " + ", ".join([INNER] * 5000)) == "192.0.2.1"
+    found = addresses.client_of(PROXY, "192.0.2.1, " + ", ".join([INNER] * 5000))
+    assert found == addresses.Client("192.0.2.1", is_known=True)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "is_known"),
+    [
+        (PROXY, "192.0.2.1", True),
+        ("198.51.100.7", "whatever it says", True),
+        (PROXY, "", False),
+        (PROXY, "unknown", False),
+        (PROXY, "192.0.2.1, unknown", False),
+        (PROXY, INNER, False),
+        (PROXY, "192.0.2.1,", False),
+    ],
+)
+def test_whether_the_client_is_known(peer: str, forwarded: str, is_known: bool) -> None:
+    """Where a proxy does not say for whom it asks, its own address is nobody's."""
+    assert addresses.client_of(peer, forwarded).is_known is is_known
 
 
 @pytest.mark.parametrize(

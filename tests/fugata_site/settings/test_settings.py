@@ -20,7 +20,7 @@ PRODUCTION = {
     "DATABASE_URL": "postgresql://fugata:pw@db.example/fugata",
     "REDIS_URL": "redis://redis.example/0",
     "FUGATA_KEYS": f"one:{KEY}",
-    "TRUSTED_PROXIES": "10.0.0.0/8",
+    "TRUSTED_PROXIES": "10.0.0.0/24",
 }
 
 
