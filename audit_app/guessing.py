@@ -37,8 +37,12 @@ def refuse_wrong_token(actor: Actor, well_formed: bool) -> FugataError:
 
 
 def refuse_wrong_scrape(bucket: str) -> FugataError:
-    """Count a wrong token for the metrics, and return the error; the trail is not about those."""
-    usage = _count("guess", bucket, settings.GUESS_RATE)
+    """Count a wrong token for the metrics, and return the error; the trail is not about those.
+
+    `bucket` may be an address: only a keyed hash of it is counted under.
+    """
+    hashed = salted_hmac("fugata.metrics", bucket).hexdigest()
+    usage = _count("metrics", hashed, settings.GUESS_RATE)
     if usage and usage["should_limit"]:
         return RateLimited(retry_after=max(usage["time_left"], 1))
     return Unauthorized()

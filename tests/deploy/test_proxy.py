@@ -191,6 +191,15 @@ def broken(proxy: Proxy, text: str) -> None:
         assert b"400" in line.recv(1000)
 
 
+def test_its_log_names_the_places_without_an_id(proxy: Proxy) -> None:
+    places = ["/", "/secrets", "/healthz", "/metrics"]
+    with proxy.client() as http:
+        for place in places:
+            http.get(place)
+    wait_until(lambda: proxy.logged().count('"GET /metrics"') == 1, "the last line of the log")
+    assert [place for place in places if f'"GET {place}"' not in proxy.logged()] == []
+
+
 def test_it_serves_no_old_tls(proxy: Proxy) -> None:
     context = ssl.create_default_context(cafile=str(proxy.certificate))
     context.set_ciphers("DEFAULT:@SECLEVEL=0")

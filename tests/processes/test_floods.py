@@ -86,7 +86,7 @@ BOMB = gzip.compress(b"0" * 200 * MIB)
 def test_compressed_bodies_stay_compressed(service: Service, path: str, kind: str) -> None:
     before = _memory(service)
     data = request("POST", path, BOMB, content_encoding="gzip", content_type=kind)
-    assert exchange(service.port, data).status in (400, 401, 403, 404, 413, 415)
+    assert exchange(service.port, data).status in (400, 401, 403, 404, 415)
     assert _memory(service) - before < 50 * MIB
     _assert_well(service)
 
@@ -116,7 +116,7 @@ def test_forms_of_thousands(service: Service, path: str, what: str) -> None:
     kind, body = MANY[what]
     before = _memory(service)
     answer = exchange(service.port, request("POST", path, body, content_type=kind))
-    assert answer.status in (400, 403, 413, 415)
+    assert answer.status in (400, 403, 415)
     assert len(answer.body) < 100_000
     assert _memory(service) - before < 100 * MIB
     _assert_well(service)
