@@ -14,10 +14,11 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Run one command; a wrong setting ends it with one sentence instead of a stack trace."""
+    """Run one command; a wrong setting or a database that is away ends it with one sentence."""
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import DatabaseError
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
     try:
@@ -25,6 +26,13 @@ def run(arguments: list[str]) -> None:
         execute_from_command_line(arguments)
     except ImproperlyConfigured as error:
         sys.exit(f"Fugata can't start. {error}")
+    except DatabaseError as error:
+        from fugata_core.commands import database_sentence
+
+        sentence = database_sentence(error)
+        if sentence is None:
+            raise
+        sys.exit(sentence)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Output of commands: a line of text, or one JSON object with --json; progress at a terminal."""
+"""Output of commands: text or JSON, progress at a terminal, and a sentence for what fails."""
 
 import json
 import os
@@ -8,8 +8,13 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
+from django.db import DatabaseError
 
-from fugata_core.errors import FugataError
+from fugata_core.errors import DATABASE_ERRORS, FugataError, is_lock_failure
+
+NOT_MIGRATED = "The database is not migrated. Run: python manage.py prepare"
+# PostgreSQL's documentation, appendix A.
+_UNDEFINED_TABLE = "42P01"
 
 #: Called with what is counted, and the count so far.
 ProgressCallback = Callable[[str, int], None]
@@ -40,6 +45,28 @@ class OperatorCommand(BaseCommand):
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Do the work; return the line of text and the JSON object. Raises FugataError."""
         raise NotImplementedError
+
+
+def database_sentence(error: DatabaseError) -> str | None:
+    """Return what an operator can do about a database that can't be used; None: nothing."""
+    if is_lock_failure(error):
+        return (
+            "DATABASE_URL: another session (a back-up, or psql) has locked what is needed. Run it"
+            " again when that session has ended."
+        )
+    if _is_table_missing(error):
+        return NOT_MIGRATED
+    if isinstance(error, DATABASE_ERRORS):
+        return (
+            f"DATABASE_URL: the database can't be used ({type(error).__name__}). Is it running,"
+            " and is the address right?"
+        )
+    return None
+
+
+def _is_table_missing(error: DatabaseError) -> bool:
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    return sqlstate == _UNDEFINED_TABLE or str(error).startswith("no such table")
 
 
 def _json(result: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 #: What Django raises where the database can't be reached, or breaks off.
 DATABASE_ERRORS = (OperationalError, InterfaceError)
+# lock_not_available and deadlock_detected (PostgreSQL's documentation, appendix A).
+_LOCK_FAILURES = ("55P03", "40P01")
 
 
 class FugataError(Exception):
@@ -179,6 +181,18 @@ class DatabaseUnavailable(FugataError):
         super().__init__(headers={"Retry-After": "5"})
 
 
+class RowLocked(FugataError):
+    """Another session has locked what the request would change; nothing was changed."""
+
+    status = 503
+    title = "Back in a moment"
+    sentence = "It is being changed by somebody else just now, try again"
+    for_people = "Somebody else is changing this just now. Nothing was used up: try again soon."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "2"})
+
+
 class Overloaded(FugataError):
     """No place was free in time: backends hang, or too many large bodies wait."""
 
@@ -191,11 +205,20 @@ class Overloaded(FugataError):
         super().__init__(headers={"Retry-After": "5"})
 
 
-def database_unavailable(error: Exception) -> DatabaseUnavailable:
+def is_lock_failure(error: Exception) -> bool:
+    """Return whether PostgreSQL gave up waiting for another session's lock."""
+    return getattr(error.__cause__, "sqlstate", None) in _LOCK_FAILURES
+
+
+def database_failure(error: Exception) -> DatabaseUnavailable | RowLocked:
     """Return the error for a database that failed; log it, and free what its frames hold."""
-    logger.error("the database failed: %s", type(error).__name__)
+    locked = is_lock_failure(error)
+    if locked:
+        logger.warning("a row stayed locked by another session")
+    else:
+        logger.error("the database failed: %s", type(error).__name__)
     clear_frames(error)
-    return DatabaseUnavailable()
+    return RowLocked() if locked else DatabaseUnavailable()
 
 
 def clear_frames(error: BaseException | None) -> None:

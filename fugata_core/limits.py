@@ -25,17 +25,25 @@ class Limit:
     name: str
     fraction: float
     max_wait: float
+    least: int = 1
+    most: int | None = None
 
     def places(self, threads: int) -> int:
-        """Return how many of `threads` that is, at least one."""
-        return max(int(threads * self.fraction), 1)
+        """Return how many of `threads` that is, from `least` to `most`."""
+        places = max(int(threads * self.fraction), self.least)
+        return min(places, self.most or places)
 
 
 #: A thread at all, once the request has arrived. Clients give up by themselves. When all threads
 #: are busy, the first tenth of a second is not measured: nobody has read the request yet.
 THREADS = Limit("threads", 1, max_wait=math.inf)
-#: Requests that need a database, a value store or a key provider: any of these may hang.
-BACKENDS = Limit("backends", 1 / 2, max_wait=1.0)
+#: Requests that need a database, a value store or a key provider: any of these may hang. They wait
+#: for longer than row_locks.LOCK_TIMEOUT: locked rows must not look like a database that hangs.
+BACKENDS = Limit("backends", 1 / 2, max_wait=3.0)
+#: Of these, changes of one row, and of the rows of one repository, which another session may have
+#: locked: never all, so that the others are served. They too find out before they give up.
+ROW = Limit("row", 1 / 4, max_wait=2.5, most=2)
+REPOSITORY = Limit("repository", 3 / 8, max_wait=2.5, least=2)
 #: Responses that a client does not read at once: it may be as slow as `client_socket` allows.
 READERS = Limit("readers", 1 / 2, max_wait=1.0)
 #: Bodies that had not fully arrived when the request got its thread. They queue without one.
@@ -89,7 +97,7 @@ WAITS = Histogram(
 # Looked up once: that would be half of an observation's cost.
 _WAITS_OF = {
     each.name: WAITS.labels(each.name)
-    for each in (THREADS, BACKENDS, READERS, LARGE_BODIES, DISCARDS)
+    for each in (THREADS, BACKENDS, ROW, REPOSITORY, READERS, LARGE_BODIES, DISCARDS)
 }
 
 
@@ -144,11 +152,25 @@ class Bulkhead:
                 self._hanging = self._departures == departures_before
         return False
 
-    def leave(self) -> None:
-        """Give a place back."""
+    def leave(self, *, hung: bool = False) -> None:
+        """Give a place back; `hung`: what it was held for did not happen in time."""
+        self._hanging = hung
+        self._departures += not hung
         self._places.release()
-        self._departures += 1
-        self._hanging = False
+
+    @property
+    def is_hanging(self) -> bool:
+        """Whether those who find no free place are refused at once."""
+        return self._hanging
+
+    def would_refuse(self) -> bool:
+        """Return whether `enter` would refuse at once, just now."""
+        if not self._hanging:
+            return False
+        if self._places.acquire(blocking=False):
+            self._places.release()
+            return False
+        return True
 
 
 _bulkheads: dict[tuple[Limit, int], Bulkhead] = {}

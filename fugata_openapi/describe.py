@@ -21,6 +21,7 @@ from fugata_core.errors import (
     FugataError,
     Overloaded,
     RateLimited,
+    RowLocked,
     UnsupportedMediaType,
 )
 from fugata_core.requests import REQUEST_ID_PATTERN
@@ -29,7 +30,12 @@ from fugata_core.responses import JSON
 OpenApiObject = dict[str, Any]
 
 #: Errors that every endpoint of the API may return.
-ANYWHERE: list[FugataError] = [RateLimited(retry_after=1), DatabaseUnavailable(), Overloaded()]
+ANYWHERE: list[FugataError] = [
+    RateLimited(retry_after=1),
+    DatabaseUnavailable(),
+    RowLocked(),
+    Overloaded(),
+]
 #: And those of every endpoint that takes a body.
 WITH_BODY: list[FugataError] = [BodyTooSlow(), UnsupportedMediaType()]
 

@@ -19,6 +19,7 @@ from fugata_server.body import RequestBody, Source
 from fugata_server.refusals import (
     BadHead,
     HeadTooLong,
+    HostMissing,
     TargetTooLong,
     UnknownTransferCoding,
     refusal_of,
@@ -125,6 +126,8 @@ class Arrival:
             self.request = request = Request(self._config, unreader, self._peer, self._number)
         except (ParseException, NoMoreData, StopIteration) as error:
             raise refusal_of(error) from None
+        if request.version >= (1, 1) and not _values(request, "HOST"):
+            raise HostMissing()
         reader = request.body.reader
         length = None if isinstance(reader, ChunkedReader) else reader.length
         if length is None and _transfer_coding(request) != "chunked":
@@ -135,4 +138,8 @@ class Arrival:
 
 def _transfer_coding(request: Any) -> str:
     """Return what the body is encoded with: gunicorn lets gzip pass, and undoes only the chunks."""
-    return ",".join(value for name, value in request.headers if name == "TRANSFER-ENCODING").lower()
+    return ",".join(_values(request, "TRANSFER-ENCODING")).lower()
+
+
+def _values(request: Any, header: str) -> list[str]:
+    return [value for name, value in request.headers if name == header]

@@ -73,6 +73,7 @@ class RequestBody(io.IOBase):
             self.is_lost = True
         if self._chunks.is_complete:
             self.is_whole, self.ahead = True, self._chunks.remaining()
+            self._chunks = None  # it refers to this object, which refers to the request
 
     def _new_chunk_parser(self) -> PythonProtocol:
         parser = PythonProtocol(on_body=self._on_decoded)

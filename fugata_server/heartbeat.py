@@ -1,18 +1,14 @@
 """Heartbeat of the Celery worker, which listens on no port: a file that it keeps touching.
 
-`python -m fugata_server.heartbeat` is the probe: it fails if the file is older than `MAX_AGE`.
+`python -m fugata_server.heartbeat` is the probe: it fails if the file is older than `MAX_AGE`. It
+runs often, and so imports as little as that takes.
 """
 
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from celery import bootsteps
-
-#: Seconds between two heartbeats.
-PERIOD = 10.0
 #: Seconds after which a worker is considered dead. There is no heartbeat while a task runs, and the
 #: longest (reconciliation) takes minutes.
 MAX_AGE = 1800.0
@@ -22,23 +18,8 @@ def _file() -> Path:
     return Path(os.environ.get("FUGATA_HOME") or "var") / "worker-heartbeat"
 
 
-class Heartbeat(bootsteps.StartStopStep):
-    """Touches the file as long as the worker's loop runs and is connected to the broker."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def start(self, consumer: Any) -> None:
-        """Begin, at each connection to the broker."""
-        _touch()
-        self.timer = consumer.timer.call_repeatedly(PERIOD, _touch)
-
-    def stop(self, consumer: Any) -> None:
-        """End, when the connection is lost or the worker ends."""
-        if timer := getattr(self, "timer", None):
-            timer.cancel()
-
-
-def _touch() -> None:
+def touch() -> None:
+    """Give a sign of life."""
     _file().touch()
 
 

@@ -14,6 +14,12 @@ class BadHead(BadRequest):
     sentence = "The request is malformed: it is not valid HTTP/1.1"
 
 
+class HostMissing(BadRequest):
+    """RFC 9112, section 3.2."""
+
+    sentence = "The request has no Host header, which HTTP/1.1 requires"
+
+
 class HeadTooLong(FugataError):
     """Request line and headers are over MAX_HEAD bytes (RFC 6585, section 5)."""
 

@@ -19,7 +19,7 @@ from django.db.utils import DatabaseError
 
 from fugata_core.errors import DATABASE_ERRORS
 from fugata_server.beat import BeatBesideWorker
-from fugata_server.heartbeat import Heartbeat
+from fugata_server.heartbeat_step import HeartbeatStep
 from fugata_server.processes import PREPARED
 from operations_app.metrics import folder
 from vault_app.errors import KeyUnavailable, StoreUnavailable
@@ -79,7 +79,7 @@ class Fugata(Celery):
 app = Fugata("fugata")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["audit_app", "operations_app", "secrets_app", "vault_app"])
-app.steps["consumer"].add(Heartbeat)
+app.steps["consumer"].add(HeartbeatStep)
 app.steps["worker"].add(BeatBesideWorker)
 app.user_options["worker"].add(
     Option(["--with-beat"], is_flag=True, help="Run beat in a thread of this worker, the only one.")

@@ -20,7 +20,7 @@ from fugata_core.errors import (
     NotFound,
     UnknownHost,
     UnsupportedMediaType,
-    database_unavailable,
+    database_failure,
 )
 from fugata_core.negotiation import prefers_html
 from fugata_core.views import refusal_page_for
@@ -44,7 +44,7 @@ def to_fugata_error(error: Exception, failure: str = InternalError.sentence) -> 
         case FugataError():
             return error
         case OperationalError() | InterfaceError():
-            return database_unavailable(error)
+            return database_failure(error)
         case PermissionDenied():
             return Forbidden()
         case exceptions.UnsupportedMediaType():

@@ -4,8 +4,6 @@ import hmac
 from datetime import timedelta
 from typing import cast
 
-from django.db.models import Q
-from django.db.models.functions import Now
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -19,7 +17,6 @@ from fugata_core.bearer import bearer_token
 from fugata_core.callers import Caller
 from fugata_core.errors import Unauthorized
 from fugata_core.requests import FugataRequest
-from repositories_app.models import AccessToken
 from repositories_app.persistence import LiveToken, access_table
 
 #: How old `last_used_at` may get before a request updates it.
@@ -46,8 +43,7 @@ def _record_use(token: LiveToken) -> None:
     """Record that the token was used, unless that was done within LAST_USED_RESOLUTION."""
     last = token.last_used_at
     if last is None or token.now - last > LAST_USED_RESOLUTION:
-        stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USED_RESOLUTION)
-        AccessToken.objects.filter(stale, pk=token.caller.token_id).update(last_used_at=Now())
+        access_table().record_use(token.caller.token_id, LAST_USED_RESOLUTION)
 
 
 class BearerAuthentication(BaseAuthentication):

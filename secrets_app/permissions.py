@@ -17,7 +17,7 @@ from audit_app.guessing import refuse_wrong_token
 from fugata_core import routes
 from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
-from fugata_core.errors import DATABASE_ERRORS, FugataError, RateLimited, database_unavailable
+from fugata_core.errors import DATABASE_ERRORS, FugataError, RateLimited, database_failure
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate
@@ -47,7 +47,7 @@ def _check(request: FugataRequest, check_login: Callable[[FugataRequest], None])
         with bulkhead(BACKENDS).place():
             check_login(request)
     except DATABASE_ERRORS as error:
-        raise database_unavailable(error) from None
+        raise database_failure(error) from None
 
 
 def _check_session(request: FugataRequest) -> None:

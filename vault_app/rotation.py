@@ -19,8 +19,9 @@ from vault_app.usage import rows_under
 #: Seconds for which processes may still wrap under the previous key after a new one is primary:
 #: they notice it within rewrap.SETTLE, and this leaves a margin.
 GRACE = 10
-#: How long a retirement waits for rows that are being written, before it gives up.
-LOCK_WAIT = "3s"
+#: How long a retirement waits for rows that are being written, before it gives up. Writers wait
+#: behind it: less than row_locks.LOCK_TIMEOUT.
+LOCK_WAIT = "1500ms"
 
 
 class KeysNotManaged(Exception):

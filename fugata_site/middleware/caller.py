@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.errors import DATABASE_ERRORS, FugataError, database_unavailable
+from fugata_core.errors import DATABASE_ERRORS, FugataError, database_failure
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from repositories_app.authentication import find_caller
@@ -42,4 +42,4 @@ def _identify(request: FugataRequest) -> None:
     except FugataError as error:
         request.refusal = error
     except DATABASE_ERRORS as error:
-        request.refusal = database_unavailable(error)
+        request.refusal = database_failure(error)

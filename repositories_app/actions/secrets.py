@@ -13,7 +13,7 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record, record_failure
 from fugata_core.content import validate_content
-from fugata_core.errors import BadRequest, InternalError
+from fugata_core.errors import BadRequest, InternalError, RowLocked
 from fugata_core.metrics import count_outcomes
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
@@ -38,34 +38,44 @@ logger = logging.getLogger(__name__)
 def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, actor: Actor) -> None:
     """Create or replace a secret; readers see the whole old or the whole new value.
 
-    Raises BadRequest, SecretTooLarge, RepositoryNotFound (deleted meanwhile), InternalError.
+    Raises BadRequest, SecretTooLarge, RepositoryNotFound (deleted meanwhile), RowLocked,
+    InternalError.
     """
     if not is_secret_key(secret_key):
         raise BadRequest(f"Invalid secret_key: must be {KEY_RULE}")
     content = validate_content(value, "secret_value")
+    ref = _ref(repository, secret_key)
+    secret_table().require_unlocked(ref)
     try:
         kept = seal_and_store(
             RepositorySecret.values_of,
             content,
             lambda n: secret_associated_data(repository.name, secret_key, n),
         )
-        replaced = _write_row(repository, secret_key, kept, actor)
     except VaultError as error:
         raise _failed("a secret could not be sealed or kept", error) from error
+    replaced = _replace(ref, kept, actor)
     if replaced:
         delete_quietly(RepositorySecret.values_of, replaced)
 
 
-def _write_row(
-    repository: AuthorizedRepository, secret_key: str, value: SealedValue, actor: Actor
-) -> str | None:
+def _replace(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
+    """Make the row point to `value`, or delete `value` where the row is locked."""
+    try:
+        return _write_row(ref, value, actor)
+    except RowLocked:
+        delete_quietly(RepositorySecret.values_of, value.name)
+        raise
+
+
+def _write_row(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
     """Make the row point to `value` and return the name of the value that it replaces."""
     deadline = time.monotonic() + RETRY_FOR
     while True:
         try:
-            return secret_table().write(_ref(repository, secret_key), value, actor)
+            return secret_table().write(ref, value, actor)
         except IntegrityError:  # another writer created the row, or the repository is gone
-            if not Repository.objects.filter(pk=repository.id).exists():
+            if not Repository.objects.filter(pk=ref.repository_id).exists():
                 raise RepositoryNotFound() from None
             if time.monotonic() > deadline:
                 logger.error("a secret could not be set: others keep making and removing its row")
@@ -137,7 +147,7 @@ def _unseal(repository: AuthorizedRepository, secret_key: str, secret: LoadedSec
 
 @count_outcomes(SECRETS, "removed")
 def remove_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> None:
-    """Delete a secret, its row first. Raises SecretNotFound."""
+    """Delete a secret, its row first. Raises SecretNotFound, RowLocked."""
     if not is_secret_key(secret_key):
         raise SecretNotFound()
     name = secret_table().remove(_ref(repository, secret_key), actor)

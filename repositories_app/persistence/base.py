@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from audit_app.actors import Actor
 from fugata_core.callers import Caller
@@ -54,6 +54,13 @@ class AccessTable(ABC):
         `narrowed_token_id` names a narrowed token that does not include it.
         """
 
+    @abstractmethod
+    def record_use(self, token_id: int, resolution: timedelta) -> None:
+        """Update when the token was last used, if that is more than `resolution` ago.
+
+        Does not wait for another session that has locked the row.
+        """
+
 
 class SecretTable(ABC):
     """Writes an effect and its audit event in one transaction, by the database's clock."""
@@ -63,17 +70,22 @@ class SecretTable(ABC):
         """Return a secret, with its value if that is in the database; None if there is none."""
 
     @abstractmethod
+    def require_unlocked(self, ref: SecretRef) -> None:
+        """Raise RowLocked if `write` would, going by what happened to those before."""
+
+    @abstractmethod
     def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         """Make the row of `ref` point to `value`, and record it.
 
         Returns the name of the replaced value (deleted, if it is in the database), or None for a
         new secret. Raises IntegrityError, with nothing written, if the repository is gone or
-        another writer created the row at the same time.
+        another writer created the row at the same time; RowLocked, with nothing written.
         """
 
     @abstractmethod
     def remove(self, ref: SecretRef, actor: Actor) -> str | None:
         """Delete the row (and its value in the database), and record it.
 
-        Returns the name of its value, or None if there is no such secret.
+        Returns the name of its value, or None if there is no such secret. Raises RowLocked, with
+        nothing deleted.
         """

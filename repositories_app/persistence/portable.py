@@ -1,7 +1,9 @@
 """The tables through the ORM, for SQLite and others: multi-statement transactions."""
 
+from datetime import timedelta
+
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from audit_app.actors import Actor
@@ -41,6 +43,10 @@ class PortableAccessTable(AccessTable):
             found = found.filter(repository__access_tokens=narrowed_token_id)
         return found.values_list("repository_id", "role").first()
 
+    def record_use(self, token_id: int, resolution: timedelta) -> None:
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - resolution)
+        AccessToken.objects.filter(stale, pk=token_id).update(last_used_at=Now())
+
 
 class PortableSecretTable(SecretTable):
     """On SQLite every transaction is IMMEDIATE, so there is only one writer at a time."""
@@ -52,6 +58,9 @@ class PortableSecretTable(SecretTable):
             return None
         sealed = StoredValue.objects.values_list("sealed", flat=True).filter(name=row[1]).first()
         return LoadedSecret(bytes(row[0]), row[1], None if sealed is None else bytes(sealed))
+
+    def require_unlocked(self, ref: SecretRef) -> None:
+        """Do nothing: no row is locked by itself."""
 
     def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         with transaction.atomic():

@@ -4,6 +4,9 @@ So is setting a secret whose value is stored elsewhere, including its audit even
 transaction, each statement is its own transaction.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection
@@ -11,6 +14,9 @@ from django.db import IntegrityError, connection
 from audit_app.actors import Actor
 from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters
 from fugata_core.callers import Caller
+from fugata_core.errors import RowLocked
+from fugata_core.limits import REPOSITORY, ROW
+from fugata_core.row_locks import KeyedBulkhead
 from repositories_app.persistence.base import AccessTable, LiveToken, LoadedSecret, SecretRef
 from repositories_app.persistence.portable import PortableSecretTable
 from vault_app.values import SealedValue
@@ -32,6 +38,16 @@ WHERE repository.name = %(repository)s AND member.user_id = %(user_id)s
     SELECT FROM repositories_app_accesstoken_repositories reach
     WHERE reach.accesstoken_id = %(token)s AND reach.repository_id = repository.id
   ))
+"""
+
+_RECORD_USE = """
+UPDATE repositories_app_accesstoken SET last_used_at = statement_timestamp() WHERE id = (
+    SELECT id FROM repositories_app_accesstoken
+    WHERE id = %(token)s AND (
+        last_used_at IS NULL OR last_used_at < statement_timestamp() - %(resolution)s::interval
+    )
+    FOR NO KEY UPDATE SKIP LOCKED
+)
 """
 
 _LOAD = """
@@ -88,27 +104,63 @@ class PostgresqlAccessTable(AccessTable):
         row: tuple[int, str] | None = _row(_MEMBERSHIP, parameters)
         return row
 
+    def record_use(self, token_id: int, resolution: timedelta) -> None:
+        parameters: dict[str, Any] = {"token": token_id, "resolution": resolution}
+        with connection.cursor() as cursor:
+            cursor.execute(_RECORD_USE, parameters)
+
 
 class PostgresqlSecretTable(PortableSecretTable):
-    """Under READ COMMITTED, the second writer waits for the first, then sees its result."""
+    """Under READ COMMITTED, the second writer waits for the first, then sees its result.
+
+    Few threads wait for one row, or for those of one repository (fugata_core/limits.py).
+    """
+
+    def __init__(self) -> None:
+        self._rows, self._repositories = KeyedBulkhead(ROW), KeyedBulkhead(REPOSITORY)
 
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
         row = _row(_LOAD, (repository_id, secret_key))
         return LoadedSecret(*row) if row else None
 
+    def require_unlocked(self, ref: SecretRef) -> None:
+        if self._rows.would_refuse(_row_key(ref)) or self._repositories.would_refuse(
+            ref.repository_id
+        ):
+            raise RowLocked()
+
     def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
-        if value.sealed is not None:
+        with self._place(ref):
+            if value.sealed is None:
+                return _write(ref, value, actor)
             # A single statement cannot see values committed after it began, and so could not
             # delete the one that it replaces.
             return super().write(ref, value, actor)
-        row = _row(_WRITE, value.columns() | _place(ref) | actor_parameters(actor))
-        if row is None:
-            raise IntegrityError("another writer made the row at the same time")
-        name: str | None = row[0]
-        return name
+
+    def remove(self, ref: SecretRef, actor: Actor) -> str | None:
+        with self._place(ref):
+            return super().remove(ref, actor)
+
+    @contextmanager
+    def _place(self, ref: SecretRef) -> Iterator[None]:
+        row = self._rows.place(_row_key(ref))
+        with row, self._repositories.place(ref.repository_id):
+            yield
 
 
-def _place(ref: SecretRef) -> dict[str, Any]:
+def _row_key(ref: SecretRef) -> tuple[int, str]:
+    return ref.repository_id, ref.secret_key
+
+
+def _write(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
+    row = _row(_WRITE, value.columns() | _parameters(ref) | actor_parameters(actor))
+    if row is None:
+        raise IntegrityError("another writer made the row at the same time")
+    name: str | None = row[0]
+    return name
+
+
+def _parameters(ref: SecretRef) -> dict[str, Any]:
     return {
         "repository_id": ref.repository_id,
         "repository": ref.repository,

@@ -23,6 +23,7 @@ class ShareTable(ABC):
         """Delete the live share (and its value in the database); return whether this call did.
 
         This is the claim of a one-time share: of any number of callers exactly one gets True.
+        Raises RowLocked, with nothing deleted.
         """
 
     @abstractmethod

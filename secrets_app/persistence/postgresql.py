@@ -12,6 +12,8 @@ from django.db.models import NOT_PROVIDED
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters
+from fugata_core.limits import ROW
+from fugata_core.row_locks import KeyedBulkhead
 from secrets_app.models import Share
 from secrets_app.persistence.base import ShareTable
 
@@ -78,7 +80,13 @@ SELECT value_name FROM gone
 
 
 class PostgresqlShareTable(ShareTable):
-    """Under READ COMMITTED, a second DELETE waits for the first, then finds nothing."""
+    """Under READ COMMITTED, a second DELETE waits for the first, then finds nothing.
+
+    Few threads wait for one row (fugata_core/limits.py).
+    """
+
+    def __init__(self) -> None:
+        self._rows = KeyedBulkhead(ROW)
 
     def insert(self, share: Share, sealed: bytes | None, actor: Actor) -> None:
         columns = {name: getattr(share, name) for name in _INSERTED}
@@ -91,9 +99,9 @@ class PostgresqlShareTable(ShareTable):
         return (Share.from_db(connection.alias, _FIELDS, row[:-1]), row[-1]) if row else None
 
     def remove(self, digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
-        return (
-            _execute(_REMOVE, {"digest": digest, "kind": str(kind)} | actor_parameters(actor)) == 1
-        )
+        parameters = {"digest": digest, "kind": str(kind)} | actor_parameters(actor)
+        with self._rows.place(digest):
+            return _execute(_REMOVE, parameters) == 1
 
     def record_opening(self, digest: bytes, actor: Actor) -> bool:
         return _execute(_RECORD_OPENING, {"digest": digest} | actor_parameters(actor)) == 1

@@ -3,20 +3,24 @@
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Require
+from tests.conftest import MakeService, Require
 from tests.support.runner.marking import marks
 from tests.support.servers.image import Image, build
 from tests.support.servers.kubernetes import KubernetesServer
 from tests.support.servers.kustomize import overlay
 from tests.support.servers.parts import PostgresqlServer, RedisServer
 from tests.support.servers.pods import Cluster, cluster, database_url
+from tests.support.servers.proxy import Proxy, haproxy, proxy_of
+from tests.support.servers.service import Service
 
 pytest_collection_modifyitems = marks(__file__, "processes", "outside")
 
+MakeProxy = Callable[[Service], Proxy]
 MakeCluster = Callable[..., Cluster]
 KEYRING = "test:" + "A" * 43 + "="
 
@@ -62,3 +66,25 @@ def make_cluster(
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def proxied(make_service: MakeService) -> Service:
+    """The service behind `proxy`."""
+    return make_service(
+        "postgresql", redis=True, PUBLIC_URL="https://localhost", TRUSTED_PROXIES="127.0.0.1"
+    )
+
+
+@pytest.fixture
+def make_proxy(tmp_path: Path, require: Require) -> Iterator[MakeProxy]:
+    """Return the shipped proxy in front of a service."""
+    require("haproxy", haproxy())
+    with ExitStack() as stack:
+        yield lambda service: stack.enter_context(proxy_of(service, tmp_path))
+
+
+@pytest.fixture
+def proxy(proxied: Service, make_proxy: MakeProxy) -> Proxy:
+    """The shipped proxy in front of `proxied`."""
+    return make_proxy(proxied)

@@ -10,8 +10,9 @@ from django.db import DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 from fugata_core.checks import START
-from fugata_core.commands import private_umask
+from fugata_core.commands import NOT_MIGRATED, database_sentence, private_umask
 from fugata_core.migration_state import unapplied_migrations
+from fugata_core.row_locks import set_lock_timeout
 from fugata_site.settings.environment import write_once
 from vault_app import keycheck
 from vault_app.backends import reset_backends
@@ -42,6 +43,7 @@ class Command(BaseCommand):
             if check_only:
                 _wait_until_migrated(wait)
             else:
+                set_lock_timeout()
                 with private_umask():
                     call_command("migrate", verbosity=0, interactive=False)
                 self._generate_keyring()
@@ -54,10 +56,10 @@ class Command(BaseCommand):
                 " whose tables have other names. Start with a new database."
             ) from error
         except DatabaseError as error:
-            raise CommandError(
-                "DATABASE_URL: the database can't be used"
-                f" ({type(error).__name__}). Is it running, and is the address right?"
-            ) from error
+            sentence = database_sentence(error)
+            if sentence is None:
+                raise
+            raise CommandError(sentence) from error
 
     def _generate_keyring(self) -> None:
         """Make a keyring if none is configured and the database has never used a key."""
@@ -85,9 +87,7 @@ def _wait_until_migrated(seconds: int) -> None:
         try:
             if not unapplied_migrations():
                 return
-            problem: Exception = CommandError(
-                "The database is not migrated. Run: python manage.py prepare"
-            )
+            problem: Exception = CommandError(NOT_MIGRATED)
         except DatabaseError as error:
             connection.close()
             problem = error

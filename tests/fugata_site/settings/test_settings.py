@@ -213,6 +213,14 @@ def test_generate_key_makes_what_fugata_keys_takes(tmp_path: Path) -> None:
     assert not (tmp_path / "home" / "keyring").exists()
 
 
+@pytest.mark.parametrize("command", ["list_repositories", "rewrap_keys", "fsck"])
+def test_a_command_before_prepare(tmp_path: Path, command: str) -> None:
+    ended = manage(tmp_path, command)
+    assert ended.returncode == 1
+    assert "python manage.py prepare" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_prepare_with_a_lost_keyring_refuses(tmp_path: Path) -> None:
     assert manage(tmp_path, "prepare").returncode == 0
     keyring = tmp_path / "home" / "keyring"
@@ -231,10 +239,13 @@ def test_check_only_refuses_an_empty_database(tmp_path: Path) -> None:
     assert "python manage.py prepare" in ended.stderr
 
 
-def test_prepare_without_its_database(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", ["prepare", "rewrap_keys", "list_repositories", "audit verify", "purge_expired"]
+)
+def test_a_command_without_its_database(tmp_path: Path, command: str) -> None:
     settings = PRODUCTION | {"DATABASE_URL": f"postgresql://fugata:{SECRET}@127.0.0.1:1/fugata"}
-    ended = manage(tmp_path, "prepare", **settings)
-    assert ended.returncode != 0
+    ended = manage(tmp_path, *command.split(), **settings)
+    assert ended.returncode == 1
     assert "DATABASE_URL" in ended.stderr
     assert SECRET not in ended.stderr
     assert "Traceback" not in ended.stderr
