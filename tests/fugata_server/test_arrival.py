@@ -119,6 +119,7 @@ def assert_agreed(arrival: Arrival, data: bytes) -> None:
     assert other == body or (other is None and TRAILER.search(data))
 
 
+HOST = re.compile(rb"(?m)^Host:")
 ODD = [
     b"\r\n", b"\n", b"\r", b"0", b"5", b"abc", b":", b" ", b"\t", b";", b"\x00", b"\xff",
     b"gzip", b",",
@@ -136,11 +137,11 @@ ODD = [
 @given(pieces=st.lists(st.sampled_from(ODD), min_size=1, max_size=12), start=st.sampled_from(ODD))
 def test_no_thread_waits_for_what_has_arrived(pieces: list[bytes], start: bytes) -> None:
     """Whatever is sent: what counts as whole is read, or refused, without another byte."""
-    for data in (start + b"".join(pieces), b"POST / HTTP/1.1\r\n" + b"".join(pieces)):
+    for data in (start + b"".join(pieces), b"POST / HTTP/1.1\r\nHost: x\r\n" + b"".join(pieces)):
         try:
             arrival = arrived(data)
         except FugataError:
-            assert b"gzip" in data or parsed(data) is None
+            assert b"gzip" in data or not HOST.search(data) or parsed(data) is None
             continue
         if arrival.state is ArrivalState.WHOLE:
             assert_agreed(arrival, data)
@@ -214,6 +215,14 @@ def test_what_gunicorn_refuses_is_not_awaited(data: bytes, status: int) -> None:
     assert parsed(data) is None
 
 
+def test_who_names_no_host_is_refused() -> None:
+    """Unless it speaks HTTP/1.0 (RFC 9112, section 3.2)."""
+    with pytest.raises(FugataError) as raised:
+        arrived(b"GET / HTTP/1.1\r\nX: y\r\n\r\n")
+    assert (raised.value.status, "Host" in raised.value.sentence) == (400, True)
+    assert arrived(b"GET / HTTP/1.0\r\n\r\n").state is ArrivalState.WHOLE
+
+
 def test_a_body_that_is_compressed_as_a_transfer_coding() -> None:
     """gunicorn passes it on as it is."""
     with pytest.raises(FugataError) as raised:
@@ -228,7 +237,7 @@ def test_tiny_chunks_are_not_awaited_for_ever() -> None:
     assert arrived(small).state is ArrivalState.BODY
 
 
-EXPECT = b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\n"
+EXPECT = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +249,7 @@ EXPECT = b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\n"
         (EXPECT + b"Content-Length: 0\r\n", ArrivalState.WHOLE),
         (EXPECT, ArrivalState.WHOLE),
         (b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n", ArrivalState.BODY),
-        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\n", ArrivalState.BODY),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n", ArrivalState.BODY),
     ],
 )
 def test_who_expects_to_be_told_gets_a_thread_first(head: bytes, state: ArrivalState) -> None:
@@ -250,12 +259,16 @@ def test_who_expects_to_be_told_gets_a_thread_first(head: bytes, state: ArrivalS
 @pytest.mark.parametrize(
     ("data", "is_one"),
     [
-        (b"GET /healthz HTTP/1.1\r\n\r\n", True),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", True),
         (b"HEAD /livez HTTP/1.0\r\n\r\n", True),
-        (b"GET /healthz HTTP/1.1\r\nContent-Length: 5\r\n\r\n", False),
-        (b"GET /healthzz HTTP/1.1\r\n\r\n", False),
-        (b"POST /livez HTTP/1.1\r\n\r\n", False),
-        (b"GET /healthz HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * FIRST_PART, False),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", False),
+        (b"GET /healthzz HTTP/1.1\r\nHost: x\r\n\r\n", False),
+        (b"POST /livez HTTP/1.1\r\nHost: x\r\n\r\n", False),
+        (
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
+            + b"x" * FIRST_PART,
+            False,
+        ),
     ],
 )
 def test_who_asks_for_health(data: bytes, is_one: bool) -> None:
