@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> None:
         from fugata_core.commands import database_sentence
 
         sentence = database_sentence(error)
-        if sentence is None:
+        if sentence is None or "--traceback" in arguments:
             raise
         sys.exit(sentence)
 

@@ -36,16 +36,27 @@ def refuse_wrong_token(actor: Actor, well_formed: bool) -> FugataError:
     return Unauthorized()
 
 
-def refuse_wrong_scrape(bucket: str) -> FugataError:
-    """Count a wrong token for the metrics, and return the error; the trail is not about those.
+def require_few_wrong_scrapes(bucket: str) -> None:
+    """Raise RateLimited if there were too many wrong tokens for the metrics.
 
-    `bucket` may be an address: only a keyed hash of it is counted under.
+    Before the token is compared: an operator chose it, so it may be worth guessing. `bucket` may be
+    an address: only a keyed hash of it is counted under.
     """
-    hashed = salted_hmac("fugata.metrics", bucket).hexdigest()
-    usage = _count("metrics", hashed, settings.GUESS_RATE)
+    usage = _count("metrics", _scraper(bucket), settings.GUESS_RATE, increment=False)
+    if usage and usage["should_limit"]:
+        raise RateLimited(retry_after=max(usage["time_left"], 1))
+
+
+def refuse_wrong_scrape(bucket: str) -> FugataError:
+    """Count a wrong token for the metrics, and return the error; the trail is not about those."""
+    usage = _count("metrics", _scraper(bucket), settings.GUESS_RATE)
     if usage and usage["should_limit"]:
         return RateLimited(retry_after=max(usage["time_left"], 1))
     return Unauthorized()
+
+
+def _scraper(bucket: str) -> str:
+    return salted_hmac("fugata.metrics", bucket).hexdigest()
 
 
 def refuse_many_sign_ins(actor: Actor, username: str) -> None:
@@ -64,7 +75,7 @@ def _refuse_many(group: str, bucket: str, rate: str) -> None:
         raise TooManySignIns(retry_after=max(usage["time_left"], 1))
 
 
-def _count(group: str, bucket: str, rate: str) -> dict[str, int] | None:
+def _count(group: str, bucket: str, rate: str, *, increment: bool = True) -> dict[str, int] | None:
     """Count one attempt; return None if the cache is unavailable: it passes uncounted."""
     try:
         return get_usage(  # type: ignore[no-any-return]
@@ -72,7 +83,7 @@ def _count(group: str, bucket: str, rate: str) -> dict[str, int] | None:
             group=group,
             key=lambda group, request: bucket,
             rate=rate,
-            increment=True,
+            increment=increment,
         )
     except Exception as error:  # the cache's client may raise anything
         logger.warning("a wrong guess was not counted: %s", type(error).__name__)

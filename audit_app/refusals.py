@@ -6,10 +6,13 @@ from django.db import connection, transaction
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent, RefusalCount
+from fugata_core.limits import ROW
+from fugata_core.row_locks import KeyedBulkhead, row_place
 
 #: Clients that are counted separately per minute; the others are counted together.
 MAX_CLIENTS = 10_000
 _OTHERS = b"others"
+_ROWS = KeyedBulkhead(ROW)
 
 _COUNT = """
 INSERT INTO audit_app_refusalcount (address_hash, minute, count) VALUES (%s, %s, 1)
@@ -19,10 +22,11 @@ DO UPDATE SET count = audit_app_refusalcount.count + 1
 
 
 def count_refusal(actor: Actor) -> None:
-    """Count one refusal of `actor`, in this minute."""
+    """Count one refusal of `actor`, in this minute. Raises RowLocked."""
     minute = int(time.time() // 60)
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [_counted_as(actor.address_hash or b"", minute), minute])
+    row = (_counted_as(actor.address_hash or b"", minute), minute)
+    with row_place(_ROWS, row), connection.cursor() as cursor:
+        cursor.execute(_COUNT, row)
 
 
 def _counted_as(address_hash: bytes, minute: int) -> bytes:

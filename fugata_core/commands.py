@@ -8,13 +8,47 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError, IntegrityError
 
-from fugata_core.errors import DATABASE_ERRORS, FugataError, is_lock_failure
+from fugata_core.errors import DATABASE_ERRORS, FugataError
 
 NOT_MIGRATED = "The database is not migrated. Run: python manage.py prepare"
-# PostgreSQL's documentation, appendix A.
-_UNDEFINED_TABLE = "42P01"
+#: What is said for which SQLSTATE (PostgreSQL's documentation, appendix A), or in which words:
+#: SQLite, and Django's migrations, have nothing else.
+_SENTENCES = (
+    (
+        ("55P03", "40P01"),
+        ("database is locked",),
+        "Another session (a back-up, psql or sqlite3) has locked what is needed in the database."
+        " Run it again when that session has ended.",
+    ),
+    (
+        ("42501",),
+        ("permission denied",),
+        "DATABASE_URL: the role may not do that in this database. It must own the tables, and the"
+        " database or its schema.",
+    ),
+    (
+        ("25006",),
+        ("readonly database", "read-only"),
+        "DATABASE_URL: the database can only be read. Is it a standby, or a file of somebody else?",
+    ),
+    (
+        ("42P07",),
+        (),
+        "DATABASE_URL: the database has tables of another program. Give Fugata one of its own.",
+    ),
+    (
+        (),
+        ("file is not a database",),
+        "DATABASE_URL: the file is not an SQLite database.",
+    ),
+    (
+        ("42P01", "42703"),
+        ("no such table", "no such column", "has no column named"),
+        NOT_MIGRATED,
+    ),
+)
 
 #: Called with what is counted, and the count so far.
 ProgressCallback = Callable[[str, int], None]
@@ -49,24 +83,18 @@ class OperatorCommand(BaseCommand):
 
 def database_sentence(error: DatabaseError) -> str | None:
     """Return what an operator can do about a database that can't be used; None: nothing."""
-    if is_lock_failure(error):
-        return (
-            "DATABASE_URL: another session (a back-up, or psql) has locked what is needed. Run it"
-            " again when that session has ended."
-        )
-    if _is_table_missing(error):
-        return NOT_MIGRATED
+    if isinstance(error, IntegrityError | DataError):
+        return None
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    for sqlstates, words, sentence in _SENTENCES:
+        if sqlstate in sqlstates or any(each in str(error) for each in words):
+            return sentence
     if isinstance(error, DATABASE_ERRORS):
         return (
             f"DATABASE_URL: the database can't be used ({type(error).__name__}). Is it running,"
-            " and is the address right?"
+            " are address, name, user and password right, and does it take more connections?"
         )
     return None
-
-
-def _is_table_missing(error: DatabaseError) -> bool:
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
-    return sqlstate == _UNDEFINED_TABLE or str(error).startswith("no such table")
 
 
 def _json(result: dict[str, Any]) -> str:

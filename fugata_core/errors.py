@@ -182,7 +182,7 @@ class DatabaseUnavailable(FugataError):
 
 
 class RowLocked(FugataError):
-    """Another session has locked what the request would change; nothing was changed."""
+    """Another session has locked a row that was to be changed; that row is as it was."""
 
     status = 503
     title = "Back in a moment"

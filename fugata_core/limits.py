@@ -39,11 +39,12 @@ class Limit:
 THREADS = Limit("threads", 1, max_wait=math.inf)
 #: Requests that need a database, a value store or a key provider: any of these may hang. They wait
 #: for longer than row_locks.LOCK_TIMEOUT: locked rows must not look like a database that hangs.
-BACKENDS = Limit("backends", 1 / 2, max_wait=3.0)
-#: Of these, changes of one row, and of the rows of one repository, which another session may have
-#: locked: never all, so that the others are served. They too find out before they give up.
-ROW = Limit("row", 1 / 4, max_wait=2.5, most=2)
-REPOSITORY = Limit("repository", 3 / 8, max_wait=2.5, least=2)
+BACKENDS = Limit("backends", 1 / 2, max_wait=3.0, least=3)
+#: Of these, changes of one row, and new rows that refer to one row (a repository, a key), which
+#: another session may have locked: never all, so that the others are served. Shorter than
+#: LOCK_TIMEOUT, or they would follow those who gave up, and wait as long as those did.
+ROW = Limit("row", 1 / 4, max_wait=1.5, most=2)
+REFERENCES = Limit("references", 3 / 8, max_wait=1.5, least=2)
 #: Responses that a client does not read at once: it may be as slow as `client_socket` allows.
 READERS = Limit("readers", 1 / 2, max_wait=1.0)
 #: Bodies that had not fully arrived when the request got its thread. They queue without one.
@@ -97,7 +98,7 @@ WAITS = Histogram(
 # Looked up once: that would be half of an observation's cost.
 _WAITS_OF = {
     each.name: WAITS.labels(each.name)
-    for each in (THREADS, BACKENDS, ROW, REPOSITORY, READERS, LARGE_BODIES, DISCARDS)
+    for each in (THREADS, BACKENDS, ROW, REFERENCES, READERS, LARGE_BODIES, DISCARDS)
 }
 
 
@@ -152,25 +153,17 @@ class Bulkhead:
                 self._hanging = self._departures == departures_before
         return False
 
-    def leave(self, *, hung: bool = False) -> None:
-        """Give a place back; `hung`: what it was held for did not happen in time."""
-        self._hanging = hung
-        self._departures += not hung
+    def leave(self, *, in_vain: bool = False) -> None:
+        """Give a place back. In vain: what it was held for did not happen, which frees nobody."""
+        if not in_vain:
+            self._departures += 1
+            self._hanging = False
         self._places.release()
 
     @property
     def is_hanging(self) -> bool:
         """Whether those who find no free place are refused at once."""
         return self._hanging
-
-    def would_refuse(self) -> bool:
-        """Return whether `enter` would refuse at once, just now."""
-        if not self._hanging:
-            return False
-        if self._places.acquire(blocking=False):
-            self._places.release()
-            return False
-        return True
 
 
 _bulkheads: dict[tuple[Limit, int], Bulkhead] = {}

@@ -5,7 +5,7 @@ On PostgreSQL; SQLite has one lock for the whole database.
 
 import threading
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,8 +16,17 @@ from fugata_core.limits import Bulkhead, Limit
 
 #: How long a statement waits for a lock before it fails, with nothing changed.
 LOCK_TIMEOUT = "2s"
-#: Keys that are remembered, at most, while nobody asks for them.
+#: How many rows that hung are remembered, at most, while nobody asks for them.
 MAX_REMEMBERED = 1000
+# Whether there is a limit, or the role or the database has been given one (which may be 0: none).
+_CHOSEN = """
+SELECT current_setting('lock_timeout') <> '0' OR EXISTS (
+    SELECT FROM pg_db_role_setting, unnest(setconfig) setting
+    WHERE setting LIKE 'lock_timeout=%'
+      AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+      AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+), current_database()
+"""
 # Key for pg_advisory_xact_lock; nothing else that uses the database may lock it.
 _LOCK = 0x_F06A7A_10C4
 
@@ -25,29 +34,26 @@ _LOCK = 0x_F06A7A_10C4
 def set_lock_timeout() -> None:
     """Give this session, and new ones of its role in its database, a `lock_timeout`.
 
-    Unless the role, the database or the server has one. Start-up options would do it too, but
-    PgBouncer refuses those.
+    Unless an operator has chosen one. Start-up options would do it too, but PgBouncer refuses
+    those. Raises DatabaseError.
     """
     if connection.vendor != "postgresql":
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])  # one ALTER ROLE at a time
-        cursor.execute("SELECT current_database(), current_setting('lock_timeout')")
-        database, current = cursor.fetchone()
-        if current == "0":
-            role = f"ROLE CURRENT_USER IN DATABASE {connection.ops.quote_name(database)}"
-            cursor.execute(f"ALTER {role} SET lock_timeout = '{LOCK_TIMEOUT}'")
-            cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        cursor.execute(_CHOSEN)
+        chosen, database = cursor.fetchone()
+        if not chosen:
+            # (Django's quote_name does not double the quotes inside a name.)
+            name = database.replace('"', '""')
+            limit = f"SET lock_timeout = '{LOCK_TIMEOUT}'"
+            cursor.execute(f'ALTER ROLE CURRENT_USER IN DATABASE "{name}" {limit}')
+            cursor.execute(limit)
 
 
-@contextmanager
-def _lock_failures_as_refusals() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        if not is_lock_failure(error):
-            raise
-        raise database_failure(error) from None
+def row_place(rows: "KeyedBulkhead", key: Hashable) -> AbstractContextManager[None]:
+    """Return `rows.place(key)` on PostgreSQL, and nothing to wait for elsewhere."""
+    return rows.place(key) if connection.vendor == "postgresql" else nullcontext()
 
 
 @dataclass(slots=True)
@@ -57,10 +63,9 @@ class _Shared:
 
 
 class KeyedBulkhead:
-    """A bulkhead for each row, or other key; it is forgotten when nobody waits.
+    """A bulkhead for each row, or other key; it is forgotten when nobody is there.
 
-    Unless it hung: the next request for that row takes one of its few places and finds out, and
-    the others are refused at once.
+    Unless it hung: then those who find no place are refused at once until somebody succeeds.
     """
 
     def __init__(self, limit: Limit) -> None:
@@ -77,20 +82,25 @@ class KeyedBulkhead:
         with self._share(key) as bulkhead:
             if not bulkhead.enter():
                 raise RowLocked()
-            hung = False
+            in_vain = False
             try:
-                with _lock_failures_as_refusals():
-                    yield
+                yield
             except RowLocked:
-                hung = True
+                in_vain = True
                 raise
+            except OperationalError as error:
+                in_vain = is_lock_failure(error)
+                if not in_vain:
+                    raise
+                raise database_failure(error) from None
             finally:
-                bulkhead.leave(hung=hung)
+                bulkhead.leave(in_vain=in_vain)
 
     def would_refuse(self, key: Hashable) -> bool:
         """Return whether a request for a place of `key` would be refused at once."""
+        places = self._limit.places(settings.WEB_THREADS)
         shared = self._shared.get(key)
-        return shared is not None and shared.bulkhead.would_refuse()
+        return shared is not None and shared.bulkhead.is_hanging and shared.users >= places
 
     @contextmanager
     def _share(self, key: Hashable) -> Iterator[Bulkhead]:
@@ -105,9 +115,11 @@ class KeyedBulkhead:
         finally:
             with self._lock:
                 shared.users -= 1
-                self._forget(key, shared)
+                if not shared.users and not shared.bulkhead.is_hanging:
+                    del self._shared[key]
+                self._forget_oldest()
 
-    def _forget(self, key: Hashable, shared: _Shared) -> None:
-        is_remembered = shared.bulkhead.is_hanging and len(self._shared) <= MAX_REMEMBERED
-        if not shared.users and not is_remembered:
-            del self._shared[key]
+    def _forget_oldest(self) -> None:
+        if len(self._shared) > MAX_REMEMBERED:
+            idle = (key for key, shared in self._shared.items() if not shared.users)
+            self._shared.pop(next(idle, None), None)

@@ -130,6 +130,8 @@ class Arrival:
             raise HostMissing()
         reader = request.body.reader
         length = None if isinstance(reader, ChunkedReader) else reader.length
+        if length is None:
+            reader.parser.close()  # not needed; it would keep the request until a collection
         if length is None and _transfer_coding(request) != "chunked":
             raise UnknownTransferCoding()
         self.body = RequestBody(self._source, length, request._expected_100_continue)

@@ -61,28 +61,29 @@ class RequestBody(io.IOBase):
     def feed(self, data: bytes) -> None:
         """Add what was received."""
         self.awaits_continue = False
+        if self.is_whole:
+            self.ahead += data
+            return
         if self._chunks is None:
             self._add(data)
             return
         self._framed += len(data)
+        before = len(self._data)
         try:
             self._chunks.feed(data)
         except ParseError:
             self.is_lost = True
+        self._decoded += len(self._data) - before
         if self._framed > MAX_FRAMING + MAX_FRAMING_RATIO * self._decoded:
             self.is_lost = True
         if self._chunks.is_complete:
             self.is_whole, self.ahead = True, self._chunks.remaining()
-            self._chunks = None  # it refers to this object, which refers to the request
 
     def _new_chunk_parser(self) -> PythonProtocol:
-        parser = PythonProtocol(on_body=self._on_decoded)
+        # Not a method of this object: the parser is in a reference cycle.
+        parser = PythonProtocol(on_body=self._data.extend)
         parser.feed(_CHUNKED_HEAD)
         return parser
-
-    def _on_decoded(self, data: bytes) -> None:
-        self._decoded += len(data)
-        self._data += data
 
     def _add(self, data: bytes) -> None:
         self._data += data[: self._left]

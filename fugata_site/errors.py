@@ -12,12 +12,14 @@ from rest_framework import exceptions
 from fugata_core import routes
 from fugata_core.errors import (
     BadRequest,
+    DatabaseUnavailable,
     Forbidden,
     FugataError,
     InternalError,
     MalformedJson,
     MethodNotAllowed,
     NotFound,
+    RowLocked,
     UnknownHost,
     UnsupportedMediaType,
     database_failure,
@@ -68,16 +70,28 @@ def _default_response(request: HttpRequest, error: FugataError) -> HttpResponse:
             "title": error.title,
             "sentence": error.for_people or error.sentence,
             "retry_after": error.headers.get("Retry-After"),
+            "again": "Retry-After" in error.headers and _can_be_loaded(request),
         }
-        is_console = routes.is_console(request.path_info)
-        template = "admin/message.html" if is_console else "message.html"
-        response = render(request, template, context, status=error.status)
+        response = render(request, _template_for(request, error), context, status=error.status)
     else:
         response = JsonResponse({"error": error.sentence}, status=error.status)
     for name, value in error.headers.items():
         response.headers[name] = value
     response.headers["Content-Length"] = str(len(response.content))
     return response
+
+
+def _template_for(request: HttpRequest, error: FugataError) -> str:
+    """Return a page's template: the console's own asks the database who is signed in."""
+    has_database = not isinstance(error, DatabaseUnavailable | RowLocked)
+    is_console = routes.is_console(request.path_info)
+    return "admin/message.html" if is_console and has_database else "message.html"
+
+
+def _can_be_loaded(request: HttpRequest) -> bool:
+    """Return whether the address is a page's; some take forms only."""
+    match = request.resolver_match
+    return request.method == "GET" or (match is not None and match.view_name == "pages:share")
 
 
 def _is_for_people(request: HttpRequest) -> bool:

@@ -24,6 +24,8 @@ from django.db.models.functions import Now
 from fugata_core import tokens
 from fugata_core.clock import expiry
 from fugata_core.errors import BadRequest
+from fugata_core.limits import ROW
+from fugata_core.row_locks import KeyedBulkhead, row_place
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, KeyReused
 from secrets_app.models import IdempotentResponse, Share
@@ -34,6 +36,7 @@ KEY_PATTERN = r"[!-~]{22,255}"
 KEY_RULE = "Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters"
 _KEY = re.compile(KEY_PATTERN, re.ASCII)
 _NONCE_SIZE = 12
+_ANSWERS = KeyedBulkhead(ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +123,28 @@ def store_answer(
     """Keep `answer` for the grace period, or until its share expires if that comes first.
 
     Call it in the transaction that the answer reports on. `opened`: the share whose content it
-    contains, which counts for the quotas as before. Raises IntegrityError if a concurrent request
-    uses the same key.
+    contains: the answer counts for the quotas in its stead. Raises IntegrityError if a concurrent
+    request uses the same key, RowLocked.
     """
     grace_ends_at = expiry(timedelta(seconds=settings.IDEMPOTENCY_GRACE_SECONDS))
-    nonce = os.urandom(_NONCE_SIZE)
-    IdempotentResponse.objects.filter(digest=idempotent.digest(), expires_at__lte=Now()).delete()
-    IdempotentResponse.objects.create(
-        digest=idempotent.digest(),
-        request_mac=idempotent.mac(),
-        sealed=nonce + idempotent.cipher().encrypt(nonce, answer, idempotent.digest()),
-        expires_at=min(grace_ends_at, share_expires_at),
-        size=opened.size if opened else None,
-        client=opened.client if opened else None,
-    )
+    nonce, digest = os.urandom(_NONCE_SIZE), idempotent.digest()
+    sealed = nonce + idempotent.cipher().encrypt(nonce, answer, digest)
+    with row_place(_ANSWERS, digest):
+        IdempotentResponse.objects.filter(digest=digest, expires_at__lte=Now()).delete()
+        IdempotentResponse.objects.create(
+            digest=digest,
+            request_mac=idempotent.mac(),
+            sealed=sealed,
+            expires_at=min(grace_ends_at, share_expires_at),
+            size=len(sealed) if opened else None,
+            client=opened.client if opened else None,
+        )
 
 
 def delete_answer(idempotent: IdempotentRequest) -> bool:
-    """Destroy a kept answer and return whether there was one."""
-    return bool(_live(idempotent).delete()[0])
+    """Destroy a kept answer and return whether there was one. Raises RowLocked."""
+    with row_place(_ANSWERS, idempotent.digest()):
+        return bool(_live(idempotent).delete()[0])
 
 
 def _live(idempotent: IdempotentRequest) -> QuerySet[IdempotentResponse]:

@@ -19,8 +19,8 @@ from vault_app.usage import rows_under
 #: Seconds for which processes may still wrap under the previous key after a new one is primary:
 #: they notice it within rewrap.SETTLE, and this leaves a margin.
 GRACE = 10
-#: How long a retirement waits for rows that are being written, before it gives up. Writers wait
-#: behind it: less than row_locks.LOCK_TIMEOUT.
+#: How long a retirement waits for rows that are being written, before it gives up. Other writers
+#: wait behind it: less than row_locks.LOCK_TIMEOUT.
 LOCK_WAIT = "1500ms"
 
 
@@ -124,8 +124,10 @@ def _wait_for_writers() -> None:
         return
     tables = ", ".join(connection.ops.quote_name(m._meta.db_table) for m in sealed_models())
     with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
+        # lock_timeout would be for each table.
+        cursor.execute(f"SET LOCAL statement_timeout = '{LOCK_WAIT}'")
         cursor.execute(f"LOCK TABLE {tables} IN SHARE MODE")
+        cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
 
 
 def _refuse_while_needed(key_id: str) -> None:

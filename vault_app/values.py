@@ -12,6 +12,7 @@ from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import ValueMissing, VaultError
+from vault_app.key_rows import require_unlocked_key
 
 #: Seconds that a response waits at most for the deletion of its value.
 DELETE_TIMEOUT = 1.0
@@ -50,8 +51,9 @@ def seal_and_store(
 ) -> SealedValue:
     """Seal `content`, and put it in the remote store if there is one.
 
-    Raises VaultError.
+    Raises VaultError, or RowLocked if the row that is to point to it could not be written.
     """
+    require_unlocked_key()
     name = value_store(app).new_name(len(content) + envelope.OVERHEAD)
     sealed, wrapped = envelope.seal(content, associated_data_for(name), link_secret)
     remote = remote_store(app)

@@ -12,7 +12,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.errors import DATABASE_ERRORS
+from fugata_core.errors import DATABASE_ERRORS, RowLocked
 from fugata_site import errors
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -31,5 +31,5 @@ class AdminMiddleware:
             return self._others(request)
         try:
             return self._admin(request)  # type: ignore[return-value]
-        except DATABASE_ERRORS as error:  # the session could not be saved
+        except (RowLocked, *DATABASE_ERRORS) as error:  # the session could not be saved
             return errors.error_response(request, errors.to_fugata_error(error))

@@ -5,10 +5,16 @@ is not enough to take over a session (settings.SESSION_ENGINE).
 from typing import Any
 
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
 from fugata_core import tokens
+from fugata_core.errors import DATABASE_ERRORS
+from fugata_core.limits import ROW
+from fugata_core.row_locks import KeyedBulkhead, row_place
+
+_SESSIONS = KeyedBulkhead(ROW)
 
 
 class SessionStore(db.SessionStore):
@@ -32,6 +38,19 @@ class SessionStore(db.SessionStore):
         row = super().create_model_instance(data)
         row.session_key = self.hash_key(row.session_key)
         return row
+
+    def save(self, must_create: bool = False) -> None:
+        """Save the session. Raises RowLocked, and what Django raises.
+
+        Django says of a database that failed that the session is gone, which would be a 400.
+        """
+        with row_place(_SESSIONS, self.session_key):
+            try:
+                super().save(must_create)
+            except UpdateError as error:
+                if isinstance(error.__context__, DATABASE_ERRORS):
+                    raise error.__context__ from None
+                raise
 
     def exists(self, session_key: str) -> bool:
         """Return whether there is a session of that key."""

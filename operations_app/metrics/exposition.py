@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from audit_app.guessing import refuse_wrong_scrape
+from audit_app.guessing import refuse_wrong_scrape, require_few_wrong_scrapes
 from fugata_core.errors import FugataError
 from operations_app.diagnostics import monitor
 from operations_app.metrics import definitions, folder
@@ -36,8 +36,10 @@ def scrape(method: str, authorization: str, accept: str, bucket: str) -> ScrapeR
     """
     if method not in ("GET", "HEAD"):
         return ScrapeResponse(405, b'{"error": "Method not allowed"}', {"Allow": "GET, HEAD"})
-    if settings.METRICS_TOKEN and not _is_the_token(authorization):
-        return _refusal(refuse_wrong_scrape(bucket))
+    try:
+        _require_token(authorization, bucket)
+    except FugataError as refusal:
+        return _refusal(refusal)
     encode, content_type = choose_encoder(accept)
     return ScrapeResponse(200, encode(_registry()), {"Content-Type": content_type})
 
@@ -45,6 +47,15 @@ def scrape(method: str, authorization: str, accept: str, bucket: str) -> ScrapeR
 def _refusal(error: FugataError) -> ScrapeResponse:
     body = json.dumps({"error": error.sentence}).encode()
     return ScrapeResponse(error.status, body, error.headers)
+
+
+def _require_token(authorization: str, bucket: str) -> None:
+    """Raise Unauthorized for a wrong token, or RateLimited after too many of them."""
+    if not settings.METRICS_TOKEN:
+        return
+    require_few_wrong_scrapes(bucket)
+    if not _is_the_token(authorization):
+        raise refuse_wrong_scrape(bucket)
 
 
 def _is_the_token(authorization: str) -> bool:

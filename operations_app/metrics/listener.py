@@ -15,7 +15,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from django.conf import settings
 
 from fugata_core import routes
-from fugata_core.addresses import authority
+from fugata_core.addresses import authority, counted_as
 
 
 class CannotListen(Exception):
@@ -71,7 +71,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     method: str = environ["REQUEST_METHOD"]
     if environ["PATH_INFO"] == routes.METRICS:
         given = (environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_ACCEPT", ""))
-        answer = scrape(method, *given, environ.get("REMOTE_ADDR", ""))
+        answer = scrape(method, *given, counted_as(environ.get("REMOTE_ADDR", "")))
     else:
         answer = ScrapeResponse(404, b'{"error": "Not found"}')
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"} | answer.headers

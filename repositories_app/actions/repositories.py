@@ -44,7 +44,8 @@ def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
     """Delete a repository with its secrets and their values; return how many secrets were removed.
 
     Secrets go first, each as if a request had removed it, so that no value is left behind. Raises
-    BadRequest, also if secrets keep being set meanwhile.
+    RowLocked, and BadRequest, also if secrets keep being set meanwhile; what is removed by then
+    stays removed, and the next call goes on.
     """
     repository = get_repository(name)
     authorized, removed = AuthorizedRepository(repository.pk, name), 0

@@ -15,7 +15,7 @@ from audit_app.actors import Actor
 from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters
 from fugata_core.callers import Caller
 from fugata_core.errors import RowLocked
-from fugata_core.limits import REPOSITORY, ROW
+from fugata_core.limits import REFERENCES, ROW
 from fugata_core.row_locks import KeyedBulkhead
 from repositories_app.persistence.base import AccessTable, LiveToken, LoadedSecret, SecretRef
 from repositories_app.persistence.portable import PortableSecretTable
@@ -113,11 +113,11 @@ class PostgresqlAccessTable(AccessTable):
 class PostgresqlSecretTable(PortableSecretTable):
     """Under READ COMMITTED, the second writer waits for the first, then sees its result.
 
-    Few threads wait for one row, or for those of one repository (fugata_core/limits.py).
+    Few threads wait for one row, or for one repository (fugata_core/limits.py).
     """
 
     def __init__(self) -> None:
-        self._rows, self._repositories = KeyedBulkhead(ROW), KeyedBulkhead(REPOSITORY)
+        self._rows, self._repositories = KeyedBulkhead(ROW), KeyedBulkhead(REFERENCES)
 
     def load(self, repository_id: int, secret_key: str) -> LoadedSecret | None:
         row = _row(_LOAD, (repository_id, secret_key))

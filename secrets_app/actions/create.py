@@ -1,6 +1,8 @@
 """Create a share: validate the input, seal it, store the value, then write the row."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,8 +12,9 @@ from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.clock import expiry
 from fugata_core.content import validate_content
-from fugata_core.errors import BadRequest
+from fugata_core.errors import BadRequest, RowLocked
 from fugata_core.metrics import count_outcomes
+from fugata_core.row_locks import row_place
 from secrets_app import ids
 from secrets_app.errors import EncryptFailed
 from secrets_app.labels import validate_label
@@ -21,7 +24,8 @@ from secrets_app.persistence import share_table
 from secrets_app.quotas import counted_client, reserve_quota
 from secrets_app.sealing import share_associated_data
 from vault_app.errors import VaultError
-from vault_app.values import SealedValue, seal_and_store
+from vault_app.key_rows import KEY_ROWS
+from vault_app.values import SealedValue, delete_quietly, seal_and_store
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +67,12 @@ class SealedShare:
 def create_share(draft: Draft, actor: Actor) -> CreatedShare:
     """Store a secret and return its id and deletion token.
 
-    Raises BadRequest, SecretTooLarge, EncryptFailed, ClientQuotaReached, InstallationFull.
+    Raises BadRequest, SecretTooLarge, EncryptFailed, ClientQuotaReached, InstallationFull,
+    RowLocked.
     """
     share = seal_share(draft, actor)
-    register_share(share, actor)
+    with registration(share):
+        share_table().insert(share.row, share.value, actor)
     return share.created
 
 
@@ -94,9 +100,19 @@ def seal_share(draft: Draft, actor: Actor) -> SealedShare:
     return SealedShare(row, value.sealed, created)
 
 
-def register_share(share: SealedShare, actor: Actor) -> None:
-    """Write the row of a sealed share, in the caller's transaction if there is one."""
-    share_table().insert(share.row, share.value, actor)
+@contextmanager
+def registration(share: SealedShare) -> Iterator[None]:
+    """Have the block write the row of a sealed share, and commit.
+
+    Raises RowLocked if another session has locked the row of its key, or another that is needed;
+    then no row was written, and the stored value is deleted.
+    """
+    try:
+        with row_place(KEY_ROWS, share.row.key_id):
+            yield
+    except RowLocked:
+        delete_quietly(share.row.values_of, share.row.value_name)
+        raise
 
 
 def _sealed(content: bytes, digest: bytes, created: CreatedShare, one_time: bool) -> SealedValue:

@@ -7,6 +7,7 @@ from audit_app.actors import Actor
 from audit_app.guessing import refuse_wrong_token
 from audit_app.models import AuditEvent
 from fugata_core import tokens
+from fugata_core.errors import RowLocked
 from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.actions.find import find_share
@@ -16,10 +17,16 @@ from secrets_app.models import Share
 from secrets_app.persistence import share_table
 from vault_app.values import delete_quietly
 
+#: How many locked shares a revocation waits for, each for seconds, before it leaves the rest.
+MAX_LOCKED = 3
+
 
 @count_outcomes(SHARES, "deleted")
 def delete_share(share_id: str, token: str, actor: Actor) -> None:
-    """Delete a live share. Raises ShareNotFound, Unauthorized, or RateLimited for guessing."""
+    """Delete a live share.
+
+    Raises ShareNotFound, Unauthorized, RowLocked, or RateLimited for guessing.
+    """
     share = find_share(share_id)
     if not hmac.compare_digest(bytes(share.deletion_digest), tokens.digest(token)):
         raise refuse_wrong_token(actor, well_formed=ids.is_deletion_token(token))
@@ -28,15 +35,28 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
     delete_quietly(share.values_of, share.value_name)
 
 
-def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> int:
-    """Delete the live shares with those primary keys and return how many this call deleted.
+def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> tuple[int, int]:
+    """Delete the live shares with those primary keys.
 
-    For operators: needs no deletion token; each deletion is an audit event in the operator's name.
+    Returns how many this call deleted, and how many were left because another session has locked
+    them, or MAX_LOCKED before them. For operators: needs no deletion token; each deletion is an
+    audit event in the operator's name.
     """
     shares = Share.objects.live().filter(pk__in=list(primary_keys))
-    revoked = 0
-    for digest, value_name in list(shares.values_list("digest", "value_name")):
-        if share_table().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
-            delete_quietly(Share.values_of, value_name)
-            revoked += 1
-    return revoked
+    revoked, locked = 0, 0
+    rows = list(shares.values_list("digest", "value_name"))
+    for number, (digest, value_name) in enumerate(rows):
+        if locked == MAX_LOCKED:
+            return revoked, locked + len(rows) - number
+        try:
+            revoked += _revoke(bytes(digest), value_name, actor)
+        except RowLocked:
+            locked += 1
+    return revoked, locked
+
+
+def _revoke(digest: bytes, value_name: str, actor: Actor) -> bool:
+    deleted = share_table().remove(digest, AuditEvent.Kind.DELETED, actor)
+    if deleted:
+        delete_quietly(Share.values_of, value_name)
+    return deleted

@@ -16,7 +16,7 @@ from audit_app.trail import record
 from fugata_core import tokens
 from fugata_core.metrics import count_outcomes
 from secrets_app import ids
-from secrets_app.actions.create import CreatedShare, Draft, register_share, seal_share
+from secrets_app.actions.create import CreatedShare, Draft, registration, seal_share
 from secrets_app.actions.reveal import (
     OpenedShare,
     claim_or_record_opening,
@@ -34,6 +34,7 @@ from secrets_app.idempotency import (
 )
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
+from secrets_app.persistence import share_table
 
 
 def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> CreatedShare:
@@ -57,9 +58,9 @@ def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> Cr
 @count_outcomes(SHARES, "created")
 def _create(idempotent: IdempotentRequest, draft: Draft, actor: Actor) -> CreatedShare:
     share = seal_share(draft, actor)
-    with transaction.atomic():
+    with registration(share), transaction.atomic():
         store_answer(idempotent, _serialize(share.created), share.created.expires_at)
-        register_share(share, actor)
+        share_table().insert(share.row, share.value, actor)
     return share.created
 
 

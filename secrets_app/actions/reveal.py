@@ -42,8 +42,8 @@ class OpenedShare:
 def reveal_share(share_id: str, actor: Actor) -> OpenedShare:
     """Return the content of a live share; a one-time share goes to this caller and nobody else.
 
-    Raises ShareNotFound, DecryptFailed or Overloaded; the last two consume nothing: the share can
-    be opened later.
+    Raises ShareNotFound, DecryptFailed, RowLocked or Overloaded; the last three consume nothing:
+    the share can be opened later.
     """
     share, content = read_share(share_id, actor)
     if not claim_or_record_opening(share, actor):
@@ -73,6 +73,7 @@ def claim_or_record_opening(share: Share, actor: Actor) -> bool:
     """Claim a one-time share for this reader, or record the opening of a reusable one, atomically.
 
     In the caller's transaction if there is one. False: another caller was first, or it is gone.
+    Raises RowLocked.
     """
     digest = bytes(share.digest)
     if share.one_time:

@@ -80,8 +80,15 @@ class ShareAdmin(ReadOnlyAdmin):
     )
     def revoke(self, request: HttpRequest, chosen: list[Share]) -> str:
         """Delete the chosen shares that are live."""
-        count = revoke_shares([share.pk for share in chosen], Actor.from_session(request))
-        return f"{count} of {len(chosen)} shares revoked; the others were gone or expired."
+        keys, actor = [share.pk for share in chosen], Actor.from_session(request)
+        revoked, left = revoke_shares(keys, actor)
+        text = f"{revoked} of {len(chosen)} shares revoked; the others were gone or expired."
+        if left:
+            text = (
+                f"{revoked} of {len(chosen)} shares revoked; {left} are still live: another"
+                " session of the database has locked some of them. Try again."
+            )
+        return text
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Share], search_term: str

@@ -20,7 +20,7 @@ from tests.support.servers.service import Service
 
 pytest_collection_modifyitems = marks(__file__, "processes", "outside")
 
-MakeProxy = Callable[[Service], Proxy]
+MakeProxy = Callable[..., Proxy]
 MakeCluster = Callable[..., Cluster]
 KEYRING = "test:" + "A" * 43 + "="
 
@@ -78,10 +78,14 @@ def proxied(make_service: MakeService) -> Service:
 
 @pytest.fixture
 def make_proxy(tmp_path: Path, require: Require) -> Iterator[MakeProxy]:
-    """Return the shipped proxy in front of a service."""
+    """Return the shipped proxy in front of a service; `places`: for requests at a time."""
     require("haproxy", haproxy())
     with ExitStack() as stack:
-        yield lambda service: stack.enter_context(proxy_of(service, tmp_path))
+
+        def make(service: Service, places: int = 8000) -> Proxy:
+            return stack.enter_context(proxy_of(service, tmp_path, places))
+
+        yield make
 
 
 @pytest.fixture

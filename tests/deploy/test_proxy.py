@@ -46,7 +46,7 @@ def test_its_log_names_no_id_no_token_and_no_client(proxy: Proxy) -> None:
         made = share(http)
         known = [made["id"], made["deletion_token"], "q=SecretQuery", "Agent/SecretAgent"]
         headers = {"User-Agent": "Agent/SecretAgent", "Referer": f"https://x/{made['id']}"}
-        paths = [f"/secrets/{made['id']}", f"/s/{made['id']}", f"/{made['id']}"]
+        paths = [f"/secrets/{made['id']}", f"/%73/{made['id']}", f"/{made['id']}"]
         paths += [
             f"//secrets/{made['id']}",
             f"/SECRETS/{made['id']}",

@@ -6,9 +6,11 @@ import ssl
 import threading
 from contextlib import ExitStack
 
+import httpx
 import psutil
 import pytest
 
+from tests.deploy.conftest import MakeProxy
 from tests.support.servers.parts import wait_until
 from tests.support.servers.proxy import Proxy, connections, ended, share
 from tests.support.servers.service import Service
@@ -46,7 +48,7 @@ def test_slow_clients_are_held_off_and_others_served(proxy: Proxy, part: str) ->
                 made = share(http)
                 assert http.get(f"/secrets/{made['id']}").status_code == 200
             for line in lines:
-                assert b" 408 " in ended(line)
+                assert b"408 Request Time-out</h1>" in ended(line), "the proxy's own words"
         finally:
             stop.set()
             for thread in threads:
@@ -73,26 +75,56 @@ def test_slow_bodies_hold_nobody_up(proxy: Proxy) -> None:
                 line.recv(1)
 
 
-def test_one_address_leaves_room_for_others(proxy: Proxy) -> None:
+@pytest.mark.parametrize(("plain", "enough", "most"), [(False, 400, 600), (True, 40, 100)])
+def test_one_address_leaves_room_for_others(
+    proxy: Proxy, plain: bool, enough: int, most: int
+) -> None:
+    """On both ports."""
+    port = proxy.plain if plain else proxy.port
     with ExitStack() as stack:
-        for _ in range(520):
-            line = socket.create_connection(("127.0.0.1", proxy.port), 60, ("127.0.0.9", 0))
-            stack.enter_context(line)
-        wait_until(lambda: _is_refused(proxy, "127.0.0.9"), "an address that has enough")
+        opened = 0
+        while _is_taken(proxy, port, stack):
+            opened += 1
+            assert opened < most
+        assert opened > enough
         with proxy.client() as http:
             assert http.get("/livez").status_code == 200
-    wait_until(lambda: not _is_refused(proxy, "127.0.0.9"), "room again")
+    with ExitStack() as stack:
+        wait_until(lambda: _is_taken(proxy, port, stack), "room again")
 
 
-def _is_refused(proxy: Proxy, source: str) -> bool:
-    """Return whether a handshake from that address fails."""
-    context = ssl.create_default_context(cafile=str(proxy.certificate))
+def _is_taken(proxy: Proxy, port: int, stack: ExitStack) -> bool:
+    """Open one more connection from one address and return whether the proxy serves it."""
     try:
-        plain = socket.create_connection(("127.0.0.1", proxy.port), 60, (source, 0))
-        with plain, context.wrap_socket(plain, server_hostname="localhost"):
-            return False
-    except (ConnectionError, ssl.SSLError):
+        line = socket.create_connection(("127.0.0.1", port), 60, ("127.0.0.9", 0))
+        stack.enter_context(line)
+        if port == proxy.plain:
+            line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+            line.settimeout(0.05)
+            return line.recv(1) != b""
+        context = ssl.create_default_context(cafile=str(proxy.certificate))
+        stack.enter_context(context.wrap_socket(line, server_hostname="localhost"))
+    except TimeoutError:
         return True
+    except (ConnectionError, ssl.SSLError):
+        return False
+    return True
+
+
+def test_probes_have_places_of_their_own(proxied: Service, make_proxy: MakeProxy) -> None:
+    """Also when requests that are no probes ask for their paths."""
+    proxy = make_proxy(proxied, places=20)
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    slow = head + b"Content-Length: 60000\r\n\r\n" + b" " * 40_000
+    with ExitStack() as stack:
+        for number in range(150):
+            path = b"/healthz" if number % 2 else b"/secrets"
+            stack.enter_context(proxy.line()).sendall(slow % path)
+        with proxy.client() as http:
+            for probe in ("/healthz", "/livez"):
+                assert http.get(probe, timeout=5).status_code == 200
+            with pytest.raises(httpx.TimeoutException):
+                http.get("/", timeout=1)
 
 
 @pytest.mark.timeout(600)

@@ -1,7 +1,9 @@
 """What counts as arrived: gunicorn's own parsers must agree on where each request ends."""
 
+import gc
 import itertools
 import re
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -228,6 +230,26 @@ def test_a_body_that_is_compressed_as_a_transfer_coding() -> None:
     with pytest.raises(FugataError) as raised:
         arrived(post(b"0\r\n\r\n", b"Transfer-Encoding: gzip, chunked\r\n"))
     assert raised.value.status == 501
+
+
+def test_a_chunked_body_is_freed_when_nobody_needs_it() -> None:
+    """Not at the next garbage collection: it may be large."""
+    arrival = arrived(post(b"3\r\nabc\r\n0\r\n\r\n", b"Transfer-Encoding: chunked\r\n"))
+    assert read(arrival) == b"abc"
+    body = weakref.ref(arrival.body)
+    gc.disable()
+    try:
+        del arrival
+        assert body() is None
+    finally:
+        gc.enable()
+
+
+def test_what_follows_a_whole_body_is_kept() -> None:
+    arrival = arrived(post(b"3\r\nabc\r\n0\r\n\r\nGET", b"Transfer-Encoding: chunked\r\n"))
+    assert arrival.body
+    arrival.body.feed(b" / HTTP/1.1")
+    assert (arrival.body.ahead, arrival.body.read()) == (b"GET / HTTP/1.1", b"abc")
 
 
 def test_tiny_chunks_are_not_awaited_for_ever() -> None:

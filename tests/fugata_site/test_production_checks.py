@@ -103,3 +103,12 @@ def test_trust_in_more_than_proxies(tmp_path: Path) -> None:
     wide = {"TRUSTED_PROXIES": "192.0.2.1,10.0.0.0/8"}
     warned = manage(tmp_path, "check", "--deploy", **wide)
     assert warned.stderr.count("(fugata.W011) TRUSTED_PROXIES: 10.0.0.0/8 has room") == 1
+
+
+@pytest.mark.parametrize(
+    ("network", "is_wide"),
+    [("10.0.0.0/19", True), ("10.0.0.0/20", False), ("fd00::/64", True), ("fd00::1/128", False)],
+)
+def test_how_wide_a_network_of_proxies_may_be(tmp_path: Path, network: str, is_wide: bool) -> None:
+    warned = manage(tmp_path, "check", "--deploy", TRUSTED_PROXIES=network)
+    assert ("fugata.W011" in warned.stderr) is is_wide

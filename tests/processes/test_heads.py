@@ -43,6 +43,8 @@ REFUSED = {
     "a deletion": ("POST", "/s/x/delete", {"content_type": FORM, "cookie": CSRF}, 413),
     "a secret in a form": ("POST", "/", {"content_type": FORM, "cookie": CSRF}, 413),
     "a form without its cookie": ("POST", "/", {"content_type": FORM}, 403),
+    "a sign-in without it": ("POST", "/admin/login/", {"content_type": FORM}, 403),
+    "an opening without it": ("POST", "/s/x", {"content_type": FORM}, 403),
 }
 
 

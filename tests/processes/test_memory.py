@@ -55,6 +55,14 @@ def test_the_supervisor_loads_neither_django_nor_the_settings() -> None:
     assert found & large == set()
 
 
+def test_the_worker_s_probe_loads_next_to_nothing() -> None:
+    program = "import sys, fugata_server.heartbeat; print(*sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert set(said.stdout.split()) & {"django", "celery"} == set()
+
+
 def test_the_web_loads_what_requests_use(make_service: MakeService) -> None:
     service = make_service(start=False)
     service.manage("prepare")

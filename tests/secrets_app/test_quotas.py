@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
@@ -14,10 +15,12 @@ from audit_app.models import AuditEvent
 from secrets_app import quotas
 from secrets_app.actions.create import CreatedShare, Draft, create_share
 from secrets_app.actions.delete import delete_share
+from secrets_app.actions.idempotent import create_idempotently, reveal_idempotently
 from secrets_app.actions.purge import purge_expired
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ClientQuotaReached, InstallationFull
-from secrets_app.models import Share
+from secrets_app.idempotency import answers_with_content
+from secrets_app.models import IdempotentResponse, Share
 from secrets_app.quotas import InstallationUsage
 from tests.secrets_app.support import at_once, expire, kept, row_of
 from tests.support.in_process.doubles import MemoryStore
@@ -250,3 +253,43 @@ def test_one_process_is_exact() -> None:
 
     at_once(4, 5, attempt)
     assert made[0] == Share.objects.count() == 3
+
+
+def _opened_under_a_key(content: str = CONTENT) -> IdempotentResponse:
+    """Open a share under an idempotency key and return the answer that is kept."""
+    reveal_idempotently(share(content=content).share_id, ALICE, "k" * 22)
+    return IdempotentResponse.objects.get()
+
+
+@pytest.mark.parametrize(
+    ("quota", "limit", "refusal"),
+    [
+        ("QUOTA_SHARES_PER_CLIENT", 1, ClientQuotaReached),
+        ("QUOTA_BYTES_PER_CLIENT", 800, ClientQuotaReached),
+        ("QUOTA_SHARES_TOTAL", 1, InstallationFull),
+        ("QUOTA_BYTES_TOTAL", 800, InstallationFull),
+    ],
+)
+def test_an_answer_kept_for_a_retry_counts_until_it_expires(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, quota: str, limit: int, refusal: type
+) -> None:
+    """By what is kept: JSON writes this content with six bytes each."""
+    setattr(settings, quota, limit)
+    settings.QUOTA_SHARES_PER_CLIENT = settings.QUOTA_SHARES_PER_CLIENT or 1000  # or none has one
+    answer = _opened_under_a_key("\x01" * 100)
+    assert answer.size == len(answer.sealed) > 600
+    monkeypatch.setattr(quotas, "installation_usage", InstallationUsage())
+    with pytest.raises(refusal):
+        share(content="s" * 200)
+    IdempotentResponse.objects.update(expires_at=Now())
+    monkeypatch.setattr(quotas, "installation_usage", InstallationUsage())
+    share(content="s" * 200)
+
+
+@pytest.mark.usefixtures("three_each")
+def test_the_answer_to_a_creation_holds_no_content_and_counts_nothing() -> None:
+    for number in range(3):
+        create_idempotently(Draft(CONTENT, "1h"), ALICE, f"{number}" * 22, b"{}")
+    with pytest.raises(ClientQuotaReached):
+        share()
+    assert not answers_with_content().exists()

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
+from fugata_core.row_locks import LOCK_TIMEOUT
 from tests.secrets_app.support import share
 from tests.vault_app.support import use_keyring_file
 from vault_app import rotation
@@ -36,7 +37,12 @@ def test_a_row_whose_writing_lasts(
     with transaction.atomic():
         share("s3cret")
         with ThreadPoolExecutor(1) as pool, pytest.raises(KeyInUse, match="being written"):
-            pool.submit(_retire, "old").result()
+            pool.submit(_retire, "old").result(timeout=30)
     assert "old" in set(KeyringFile(tmp_path / "keyring").keys())
     assert KeyEncryptionKey.objects.filter(id="old").exists()
     _retire("old")
+
+
+def test_writers_do_not_give_up_behind_it() -> None:
+    wait = int(rotation.LOCK_WAIT.removesuffix("ms"))
+    assert wait < 1000 * int(LOCK_TIMEOUT.removesuffix("s"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
-from fugata_core.errors import InternalError
+from fugata_core.errors import InternalError, RowLocked
 from repositories_app.actions.repositories import create_repository
 from repositories_app.actions.secrets import (
     read_secret,
@@ -40,6 +40,29 @@ def test_the_order_of_effects(remote_store: MemoryStore, actor: Actor) -> None:
     assert remote_store.calls == ["put", "put", "delete", "get", "delete"]
     assert remote_store.values == {}
     assert happened() == ["set", "set", "read", "removed"]
+
+
+def _refuse(*_: object) -> None:
+    raise RowLocked()
+
+
+def test_nothing_is_stored_for_a_row_known_to_be_locked(
+    remote_store: MemoryStore, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_table(), "require_unlocked", _refuse)
+    with pytest.raises(RowLocked):
+        set_secret(opened(), "k", "value", actor)
+    assert remote_store.calls == []
+
+
+def test_a_value_whose_row_is_locked_is_deleted(
+    remote_store: MemoryStore, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_table(), "write", _refuse)
+    with pytest.raises(RowLocked):
+        set_secret(opened(), "k", "value", actor)
+    assert remote_store.calls == ["put", "delete"]
+    assert remote_store.values == {}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,12 +5,14 @@ from django.db import DatabaseError
 
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
+from fugata_core.errors import RowLocked
 from secrets_app.actions import purge
 from secrets_app.actions.delete import revoke_shares
 from secrets_app.actions.purge import purge_now
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
+from secrets_app.persistence import share_table
 from tests.secrets_app.support import expire, kinds, row_of, share
 from tests.support.in_process.doubles import MemoryStore
 from vault_app.models import StoredValue
@@ -25,7 +27,7 @@ def test_revoked_shares_are_gone_with_their_values() -> None:
     shares = [share(), share(one_time=False)]
     other = share("other")
     rows = [row_of(created) for created in shares]
-    assert revoke_shares([row.pk for row in rows], OLGA) == 2
+    assert revoke_shares([row.pk for row in rows], OLGA) == (2, 0)
     for created, row in zip(shares, rows, strict=True):
         with pytest.raises(ShareNotFound):
             reveal_share(created.share_id, SERVICE)
@@ -39,15 +41,36 @@ def test_revoked_shares_are_gone_with_their_values() -> None:
 def test_revoking_twice_or_what_expired_counts_nothing() -> None:
     once, expired = row_of(share()), share()
     expire(expired)
-    assert revoke_shares([once.pk], OLGA) == 1
-    assert revoke_shares([once.pk, row_of(expired).pk, 999], OLGA) == 0
+    assert revoke_shares([once.pk], OLGA) == (1, 0)
+    assert revoke_shares([once.pk, row_of(expired).pk, 999], OLGA) == (0, 0)
     assert AuditEvent.objects.filter(kind="deleted").count() == 1
+
+
+def test_a_locked_share_does_not_keep_others_from_being_revoked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a few locked ones the rest is left, for each is waited for."""
+    rows = [row_of(share()) for _ in range(6)]
+    locked = [bytes(row.digest) for row in (rows[0], rows[2], rows[3])]
+    table = share_table()
+    remove = table.remove
+
+    def remove_unless_locked(digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
+        if digest in locked:
+            raise RowLocked()
+        return remove(digest, kind, actor)
+
+    monkeypatch.setattr(table, "remove", remove_unless_locked)
+    assert revoke_shares([row.pk for row in rows[:3]], OLGA) == (1, 2)
+    assert revoke_shares([row.pk for row in rows], OLGA) == (0, 5)
+    locked.clear()
+    assert revoke_shares([row.pk for row in rows], OLGA) == (5, 0)
 
 
 def test_a_remote_value_goes_after_its_row(remote_store: MemoryStore) -> None:
     row = row_of(share())
     assert row.value_name in remote_store.values
-    assert revoke_shares([row.pk], OLGA) == 1
+    assert revoke_shares([row.pk], OLGA) == (1, 0)
     assert remote_store.values == {}
 
 

@@ -60,8 +60,11 @@ def haproxy() -> str | None:
 
 
 @contextmanager
-def proxy_of(service: Service, folder: Path) -> Iterator[Proxy]:
-    """Run HAProxy in front of `service` while the block runs."""
+def proxy_of(service: Service, folder: Path, places: int = 8000) -> Iterator[Proxy]:
+    """Run HAProxy in front of `service` while the block runs.
+
+    `places`: how many requests pass at a time, apart from probes.
+    """
     binary = haproxy()
     assert binary
     shutil.copy(ROOT / "deploy" / "make-secrets.sh", folder)
@@ -71,7 +74,9 @@ def proxy_of(service: Service, folder: Path) -> Iterator[Proxy]:
     text = CONFIGURATION.read_text().replace("bind :8443 ", f"bind 127.0.0.1:{port} ")
     text = text.replace("bind :8080", f"bind 127.0.0.1:{plain}")
     # Two files a connection: what this machine allows may be a few less.
+    text = text.replace("maxconn 10600", f"maxconn {connections()}")
     text = text.replace("maxconn 10000", f"maxconn {connections()}")
+    text = text.replace("maxconn 8000", f"maxconn {places}")
     (folder / "haproxy.cfg").write_text(text)
     environment = {"CERTIFICATE": str(certificate), "FUGATA": f"127.0.0.1:{service.port}"}
     environment |= {"MAX_BODY_SIZE": str(MAX_BODY_SIZE)}
