@@ -2,9 +2,11 @@
 
 import contextlib
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -65,11 +67,19 @@ def paused(workers: Sequence[psutil.Process]) -> Iterator[None]:
     """Suspend processes for the duration of the context."""
     for worker in workers:
         worker.suspend()
+    while not all(map(_is_stopped, workers)):  # a thread still running might accept a connection
+        time.sleep(0.001)
     try:
         yield
     finally:
         for worker in workers:
             worker.resume()
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    """Return whether all threads of a process are stopped."""
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/status")
+    return all("\nState:\tT" in task.read_text() for task in tasks)
 
 
 def measure(scenario: Scenario, servers: Servers, plan: Plan) -> Figure:
