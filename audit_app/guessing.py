@@ -27,13 +27,11 @@ logger = logging.getLogger(__name__)
 def refuse_wrong_token(actor: Actor, well_formed: bool) -> FugataError:
     """Record a wrong token and return the error: Unauthorized, or RateLimited after too many."""
     count_refusal(actor)
-    usage = _count("guess", actor.bucket, settings.GUESS_RATE) if well_formed else None
-    too_many = bool(usage and usage["should_limit"])
-    if well_formed:
-        GUESSES.labels("refused" if too_many else "counted").inc()
-    if usage and too_many:
-        return RateLimited(retry_after=max(usage["time_left"], 1))
-    return Unauthorized()
+    if not well_formed:
+        return Unauthorized()
+    refusal = _too_many(_count("guess", actor.bucket, settings.GUESS_RATE))
+    GUESSES.labels("refused" if refusal else "counted").inc()
+    return refusal or Unauthorized()
 
 
 def require_few_wrong_scrapes(bucket: str) -> None:
@@ -43,16 +41,13 @@ def require_few_wrong_scrapes(bucket: str) -> None:
     an address: only a keyed hash of it is counted under.
     """
     usage = _count("metrics", _scraper(bucket), settings.GUESS_RATE, increment=False)
-    if usage and usage["should_limit"]:
-        raise RateLimited(retry_after=max(usage["time_left"], 1))
+    if refusal := _too_many(usage):
+        raise refusal
 
 
 def refuse_wrong_scrape(bucket: str) -> FugataError:
     """Count a wrong token for the metrics, and return the error; the trail is not about those."""
-    usage = _count("metrics", _scraper(bucket), settings.GUESS_RATE)
-    if usage and usage["should_limit"]:
-        return RateLimited(retry_after=max(usage["time_left"], 1))
-    return Unauthorized()
+    return _too_many(_count("metrics", _scraper(bucket), settings.GUESS_RATE)) or Unauthorized()
 
 
 def _scraper(bucket: str) -> str:
@@ -73,6 +68,12 @@ def _refuse_many(group: str, bucket: str, rate: str) -> None:
     usage = _count(group, bucket, rate)
     if usage and usage["should_limit"]:
         raise TooManySignIns(retry_after=max(usage["time_left"], 1))
+
+
+def _too_many(usage: dict[str, int] | None) -> RateLimited | None:
+    if not usage or not usage["should_limit"]:
+        return None
+    return RateLimited(retry_after=max(usage["time_left"], 1))
 
 
 def _count(group: str, bucket: str, rate: str, *, increment: bool = True) -> dict[str, int] | None:

@@ -10,14 +10,14 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
 from django.db import DatabaseError, DataError, IntegrityError
 
-from fugata_core.errors import DATABASE_ERRORS, FugataError
+from fugata_core.errors import DATABASE_ERRORS, LOCK_FAILURES, FugataError
 
 NOT_MIGRATED = "The database is not migrated. Run: python manage.py prepare"
 #: What is said for which SQLSTATE (PostgreSQL's documentation, appendix A), or in which words:
 #: SQLite, and Django's migrations, have nothing else.
 _SENTENCES = (
     (
-        ("55P03", "40P01"),
+        LOCK_FAILURES,
         ("database is locked",),
         "Another session (a back-up, psql or sqlite3) has locked what is needed in the database."
         " Run it again when that session has ended.",

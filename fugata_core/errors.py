@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 #: What Django raises where the database can't be reached, or breaks off.
 DATABASE_ERRORS = (OperationalError, InterfaceError)
-# lock_not_available and deadlock_detected (PostgreSQL's documentation, appendix A).
-_LOCK_FAILURES = ("55P03", "40P01")
+#: lock_not_available and deadlock_detected (PostgreSQL's documentation, appendix A).
+LOCK_FAILURES = ("55P03", "40P01")
 
 
 class FugataError(Exception):
@@ -169,45 +169,42 @@ class TooManySignIns(RateLimited):
     for_people = "There were many attempts to sign in from your address or with this name."
 
 
-class DatabaseUnavailable(FugataError):
-    """The database can't be reached (docs/api.md: 503)."""
+class TryAgain(FugataError):
+    """It can't be done just now, and nothing was done; `retry_after` in seconds."""
 
     status = 503
     title = "Back in a moment"
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": str(self.retry_after)})
+
+
+class DatabaseUnavailable(TryAgain):
+    """The database can't be reached (docs/api.md: 503)."""
+
     sentence = "Database unavailable"
     for_people = "The service is not fully up just now. Nothing was used up: try again soon."
 
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": "5"})
 
-
-class RowLocked(FugataError):
+class RowLocked(TryAgain):
     """Another session has locked a row that was to be changed; that row is as it was."""
 
-    status = 503
-    title = "Back in a moment"
     sentence = "It is being changed by somebody else just now, try again"
     for_people = "Somebody else is changing this just now. Nothing was used up: try again soon."
-
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": "2"})
+    retry_after = 2
 
 
-class Overloaded(FugataError):
+class Overloaded(TryAgain):
     """No place was free in time: backends hang, or too many large bodies wait."""
 
-    status = 503
-    title = "Back in a moment"
     sentence = "Service is overloaded, try again"
     for_people = "The service is very busy just now. Nothing was used up: try again soon."
-
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": "5"})
 
 
 def is_lock_failure(error: Exception) -> bool:
     """Return whether PostgreSQL gave up waiting for another session's lock."""
-    return getattr(error.__cause__, "sqlstate", None) in _LOCK_FAILURES
+    return getattr(error.__cause__, "sqlstate", None) in LOCK_FAILURES
 
 
 def database_failure(error: Exception) -> DatabaseUnavailable | RowLocked:
