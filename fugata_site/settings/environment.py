@@ -92,17 +92,6 @@ def origin(name: str, text: str) -> SplitResult:
     return parts
 
 
-def kubernetes_name(name: str, default: str) -> str:
-    """Return the name of a Kubernetes namespace (RFC 1123: a label)."""
-    value = read(name, env.str, default)
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
-        raise ImproperlyConfigured(
-            f"{name}: must be a namespace's name, of at most 63 of a-z, 0-9 and -, beginning and"
-            " ending with a letter or digit."
-        )
-    return value
-
-
 def one_of(name: str, choices: list[str]) -> str:
     """Return a setting that is one of a few words; the first is the default."""
     value = read(name, env.str, choices[0])

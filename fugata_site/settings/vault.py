@@ -3,15 +3,17 @@
 from typing import Any
 
 from fugata_site.settings import key_services
-from fugata_site.settings.environment import env, kubernetes_name, read, whole_number
+from fugata_site.settings.environment import env, read
 from fugata_site.settings.home import FUGATA_HOME, GENERATED_SECRETS
+from fugata_site.settings.kubernetes import (
+    KUBECONFIG,
+    KUBERNETES_ANNOTATIONS,
+    KUBERNETES_LABELS,
+    KUBERNETES_NAMESPACE,
+    KUBERNETES_TIMEOUT,
+)
 from fugata_site.settings.processes import WEB_THREADS
 
-#: Values in Kubernetes: the kubeconfig (unless inside a cluster), the namespace, which holds
-#: nothing else, and the seconds that storing, reading or deleting a value may take.
-KUBECONFIG = read("KUBECONFIG", env.str, "")
-KUBERNETES_NAMESPACE = kubernetes_name("KUBERNETES_NAMESPACE", "fugata-values")
-KUBERNETES_TIMEOUT = whole_number("KUBERNETES_TIMEOUT", 10, 1, 300)
 #: Calls that a process makes at once: its requests', and the health probe's.
 _CONNECTIONS = WEB_THREADS + 1
 _KUBERNETES = {
@@ -19,6 +21,8 @@ _KUBERNETES = {
     "kubeconfig": KUBECONFIG,
     "timeout": KUBERNETES_TIMEOUT,
     "connections": _CONNECTIONS,
+    "labels": KUBERNETES_LABELS,
+    "annotations": KUBERNETES_ANNOTATIONS,
 }
 _BACKENDS = "vault_app.stores"
 _STORES: dict[str, dict[str, Any]] = {

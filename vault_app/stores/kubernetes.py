@@ -7,8 +7,9 @@ reading and deleting need no listing. The first piece is written last and delete
 
 import itertools
 import time
-from collections.abc import Iterator
-from functools import cache, cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 from typing import Any
 
 from django.core.signals import setting_changed
@@ -16,7 +17,8 @@ from django.core.signals import setting_changed
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import Installation
 from vault_app.stores.base import StoredObject, ValueStore
-from vault_app.stores.kubernetes_api import Page, SecretsApi, configuration
+from vault_app.stores.kubernetes_access import Access, configuration
+from vault_app.stores.kubernetes_api import Page, SecretsApi, StoredSecret
 
 #: Bytes in an object: the limit of a Secret's data (MaxSecretSize in Kubernetes' core/v1).
 PIECE_SIZE = 2**20
@@ -31,27 +33,36 @@ _DATA_KEY = "sealed"
 @cache
 def api(namespace: str, kubeconfig: str, connections: int) -> SecretsApi:
     """Return this process's client: one connection pool for the values of all apps."""
-    return SecretsApi(configuration(kubeconfig, connections), namespace)
+    return SecretsApi(Access(partial(configuration, kubeconfig, connections)), namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which cluster and namespace, and how; settings/vault.py says what they are for.
+
+    `timeout`: seconds that storing, reading or deleting a value may take. `connections`: how many
+    threads may do so at once. `labels`, `annotations`: the company's own, for new objects.
+    """
+
+    namespace: str = "fugata-values"
+    kubeconfig: str = ""
+    timeout: float = 10.0
+    connections: int = 16
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 class KubernetesStore(ValueStore):
     """Immutable Secrets with opaque names; labels say which installation and app they belong to.
 
-    `timeout`: seconds that storing, reading or deleting a value may take; `connections`: how many
-    threads may do so at once. Raises ImproperlyConfigured, naming KUBECONFIG.
+    `options`: the fields of Options. Raises ImproperlyConfigured, naming KUBECONFIG.
     """
 
-    def __init__(
-        self,
-        app: str = "shares",
-        namespace: str = "fugata-values",
-        kubeconfig: str = "",
-        timeout: float = 10.0,
-        connections: int = 16,
-    ) -> None:
+    def __init__(self, app: str = "shares", **options: Any) -> None:
         super().__init__(app)
-        self.timeout = timeout
-        self._api = api(namespace, kubeconfig, connections)
+        self._options = given = Options(**options)
+        self.timeout = given.timeout
+        self._api = api(given.namespace, given.kubeconfig, given.connections)
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -78,17 +89,42 @@ class KubernetesStore(ValueStore):
             self._create(objects[number], piece, deadline)
 
     def _create(self, name: str, piece: bytes, deadline: float) -> None:
-        metadata = {"name": name, "labels": self._labels}
-        manifest = {"apiVersion": "v1", "kind": "Secret", "immutable": True}
-        manifest |= {"metadata": metadata, "data": {_DATA_KEY: piece}}
-        if self._api.create(manifest, deadline):
-            return
-        # Created by an attempt of ours whose answer was lost, or by somebody else.
+        made = self._api.create(self._manifest(name, piece), deadline)
+        if made is None:
+            self._require_same(name, piece, deadline)
+        elif changed := self._changed(made, piece):
+            self._api.delete(name, deadline)
+            raise StoreUnavailable(
+                f"the cluster changed the {changed} of an object that was stored: a policy or"
+                " webhook that changes Secrets must leave those of Fugata's namespace alone"
+            )
+
+    def _manifest(self, name: str, piece: bytes) -> dict[str, Any]:
+        labels = {**self._options.labels, **self._labels}
+        annotations = dict(self._options.annotations)
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
+            "immutable": True,
+            "data": {_DATA_KEY: piece},
+        }
+
+    def _require_same(self, name: str, piece: bytes, deadline: float) -> None:
+        """Compare what is there: made by an attempt of ours whose answer was lost, or by others."""
         found = self._api.read(name, deadline)
         if found is None:
             raise StoreUnavailable("an object could not be created, and is not there")
-        if found != {_DATA_KEY: piece}:
+        if found.data != {_DATA_KEY: piece}:
             raise ValueConflict("an object of that name is there with another content")
+
+    def _changed(self, made: StoredSecret, piece: bytes) -> str:
+        """Return which part of a new object is not as it was sent; nothing if all is."""
+        if made.data != {_DATA_KEY: piece}:
+            return "data"
+        if not made.immutable:
+            return "immutability"
+        return "" if self._labels.items() <= made.metadata.labels.items() else "labels"
 
     def get(self, name: str) -> bytes:
         """Return the pieces, joined."""
@@ -96,10 +132,10 @@ class KubernetesStore(ValueStore):
         return b"".join([self._read_piece(each, deadline) for each in _object_names(name)])
 
     def _read_piece(self, name: str, deadline: float) -> bytes:
-        data = self._api.read(name, deadline)
-        if data is None or _DATA_KEY not in data:
+        found = self._api.read(name, deadline)
+        if found is None or _DATA_KEY not in found.data:
             raise ValueMissing("no value of that name")
-        return data[_DATA_KEY]
+        return found.data[_DATA_KEY]
 
     def delete(self, name: str, within: float | None = None) -> None:
         """Delete the objects, the first piece first; any leftover pieces are still listed."""

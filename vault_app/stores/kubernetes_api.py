@@ -1,11 +1,12 @@
 """A client for the Secrets of one namespace on the Kubernetes API server.
 
-Configuration, TLS, tokens (and their rotation) and the connection pool are the official client's.
-Its models are not used: they cost more than the call itself. Any error from these becomes
-StoreUnavailable here and nowhere else, without a value or a name in its message.
+The connection and the credentials are the official client's (kubernetes_access.py). Its models are
+not used: they cost more than the call itself. Any error from these becomes StoreUnavailable here
+and nowhere else, without a value or a name in its message.
 """
 
 import itertools
+import random
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,32 +15,29 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from django.core.exceptions import ImproperlyConfigured
 from kubernetes import config
-from kubernetes.client import ApiClient, Configuration
+from kubernetes.client import ApiClient
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, SSLError
 
 from vault_app.errors import StoreUnavailable
+from vault_app.stores.kubernetes_access import Access
+from vault_app.stores.kubernetes_status import refusal, status_of
 
 T = TypeVar("T")
 
 #: Connect timeout in seconds; the rest of the time is for the response.
 CONNECT_TIMEOUT = 3.0
-#: Attempts per call at most, and the first pause between two (seconds), which doubles.
+#: Attempts per call at most, where the server does not say how long to wait.
 ATTEMPTS = 4
-FIRST_BACKOFF = 0.1
+#: The first pause between two attempts, and the longest (seconds): each is twice the one before.
+FIRST_BACKOFF, LAST_BACKOFF = 0.1, 1.0
 _CHUNK_SIZE = 2**18
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 #: Statuses worth a retry (429: too many requests; 5xx: a passing server error).
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
-_REMEDIES = {
-    401: "are the credentials in KUBECONFIG, or the pod's token, valid?",
-    403: "does the Role of deploy/kubernetes apply to this identity?",
-    404: "does the namespace that KUBERNETES_NAMESPACE names exist?",
-}
 
 
 class ListedMetadata(msgspec.Struct, rename="camel"):
@@ -66,8 +64,16 @@ class _Failure(msgspec.Struct):
     metadata: _PageMetadata = msgspec.field(default_factory=_PageMetadata)
 
 
-class _Object(msgspec.Struct):
+class _Labelled(msgspec.Struct):
+    labels: dict[str, str] = {}
+
+
+class StoredSecret(msgspec.Struct):
+    """An object as the server has it."""
+
     data: dict[str, bytes] = {}
+    immutable: bool = False
+    metadata: _Labelled = msgspec.field(default_factory=_Labelled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,53 +103,26 @@ class _Answer:
     body: bytes
 
 
-def configuration(kubeconfig: str, connections: int) -> Configuration:
-    """Return the client's configuration: the pod's own, else that of the file `kubeconfig`.
-
-    `connections`: how many threads may call at once. Raises ImproperlyConfigured, naming
-    KUBECONFIG.
-    """
-    access = Configuration()
-    access.retries = False  # urllib3's own would multiply the timeout; ours keep to it
-    access.connection_pool_maxsize = connections
-    try:
-        config.load_incluster_config(client_configuration=access)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        _load_kubeconfig(access, kubeconfig)
-    return access
-
-
-def _load_kubeconfig(access: Configuration, kubeconfig: str) -> None:
-    try:
-        config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=kubeconfig or None,
-            client_configuration=access,
-            persist_config=False,
-        )
-    except Exception:  # a broken file may make the loader raise anything, and quote the file
-        raise ImproperlyConfigured(
-            "KUBECONFIG: there is no access to a Kubernetes cluster. Outside a cluster it must"
-            " name a usable kubeconfig file (its default is ~/.kube/config)."
-        ) from None
-
-
 class SecretsApi:
     """API calls, each with a `deadline` (on the monotonic clock, in seconds)."""
 
-    def __init__(self, access: Configuration, namespace: str) -> None:
-        self._client = ApiClient(access)
-        self._pool = self._client.rest_client.pool_manager
+    def __init__(self, access: Access, namespace: str) -> None:
+        self._access = access
         self._path = f"/api/v1/namespaces/{namespace}/secrets"
 
-    def create(self, manifest: dict[str, Any], deadline: float) -> bool:
-        """Create an object, its bytes as base64; return False if one of that name exists."""
-        body = msgspec.json.encode(manifest)
-        return self._ask(_Call("POST", self._path, (201, 409), body), deadline).status == 201
+    def create(self, manifest: dict[str, Any], deadline: float) -> StoredSecret | None:
+        """Create an object, its bytes as base64, and return it as the server kept it.
 
-    def read(self, name: str, deadline: float) -> dict[str, bytes] | None:
-        """Return an object's data, or None where there is no object of that name."""
+        None if one of that name exists.
+        """
+        body = msgspec.json.encode(manifest)
+        answer = self._ask(_Call("POST", self._path, (201, 409), body), deadline)
+        return _decoded(answer.body, StoredSecret) if answer.status == 201 else None
+
+    def read(self, name: str, deadline: float) -> StoredSecret | None:
+        """Return an object, or None where there is no object of that name."""
         answer = self._ask(_Call("GET", self._named(name), (200, 404)), deadline)
-        return _decoded(answer.body, _Object).data if answer.status == 200 else None
+        return _decoded(answer.body, StoredSecret) if answer.status == 200 else None
 
     def delete(self, name: str, deadline: float) -> None:
         """Delete an object, if there is one of that name."""
@@ -165,39 +144,53 @@ class SecretsApi:
     def _ask(self, call: _Call, deadline: float) -> _Answer:
         """Return an accepted answer, retrying: all of our calls are safe to repeat."""
         for attempt in itertools.count(1):
-            pause, final = FIRST_BACKOFF * 2 ** (attempt - 1), False
             try:
-                answer = self._once(call, deadline)
+                answer = self._authorized(call, deadline)
             except (HTTPError, OSError, config.ConfigException) as error:
                 trouble = f"did not answer a {call.method} ({type(error).__name__})"
+                pause = _backoff(attempt) if attempt < ATTEMPTS else None
             else:
-                if answer.status in call.accepted:
+                if _is_accepted(call, answer):
                     return answer
-                trouble, final = _refusal(call, answer), answer.status not in _TRANSIENT_STATUSES
-                pause = _retry_after(answer) or pause
-            if final or attempt == ATTEMPTS or time.monotonic() + pause >= deadline:
+                trouble = refusal(call.method, answer.status, answer.body)
+                pause = _pause_after(answer, attempt)
+            if pause is None or time.monotonic() + pause >= deadline:
                 break
             time.sleep(pause)
         raise StoreUnavailable(f"the Kubernetes API server {trouble}")
 
-    def _once(self, call: _Call, deadline: float) -> _Answer:
+    def _authorized(self, call: _Call, deadline: float) -> _Answer:
+        """Return the answer; if it refuses our credentials, the one to those read anew."""
+        client = self._access.client
+        try:
+            answer = self._once(client, call, deadline)
+        except SSLError:  # a certificate of ours that ran out, or an authority that was replaced
+            if not self._access.renew(client, deadline):
+                raise
+        else:
+            if answer.status != 401 or not self._access.renew(client, deadline):
+                return answer
+        return self._once(self._access.client, call, deadline)
+
+    def _once(self, client: ApiClient, call: _Call, deadline: float) -> _Answer:
         left = max(deadline - time.monotonic(), 0.001)
-        response = self._pool.request(
+        response = client.rest_client.pool_manager.request(
             call.method,
-            self._client.configuration.host + call.path,
+            client.configuration.host + call.path,
             body=call.body,
-            headers=self._headers(call),
+            headers=_headers(client, call),
             timeout=Timeout(connect=min(CONNECT_TIMEOUT, left), read=left),
             redirect=False,
             preload_content=False,
         )
         return _Answer(response.status, response.headers, _read(response, deadline))
 
-    def _headers(self, call: _Call) -> dict[str, str]:
-        headers = {"Accept": call.accept, "User-Agent": "fugata", "Content-Type": _JSON}
-        who = ["BearerToken"]  # renewed by the official client where it rotates
-        self._client.update_params_for_auth(headers, [], who, call.path, call.method, None)
-        return headers
+
+def _headers(client: ApiClient, call: _Call) -> dict[str, str]:
+    headers = {"Accept": call.accept, "User-Agent": "fugata", "Content-Type": _JSON}
+    who = ["BearerToken"]  # renewed by the official client where it rotates
+    client.update_params_for_auth(headers, [], who, call.path, call.method, None)
+    return headers
 
 
 def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
@@ -231,14 +224,33 @@ def _newer(body: bytes) -> str:
     raise StoreUnavailable("the Kubernetes API server broke a listing off")
 
 
-def _refusal(call: _Call, answer: _Answer) -> str:
-    remedy = _REMEDIES.get(answer.status)
-    return f"answered {answer.status} to a {call.method}" + (f": {remedy}" if remedy else "")
+def _is_accepted(call: _Call, answer: _Answer) -> bool:
+    """Return whether it is one of the call's outcomes; of the two that 409 means, one is."""
+    exists = answer.status != 409 or status_of(answer.body).reason == "AlreadyExists"
+    return answer.status in call.accepted and exists
 
 
-def _retry_after(answer: _Answer) -> float:
+def _pause_after(answer: _Answer, attempt: int) -> float | None:
+    """Return the seconds to wait before the next attempt; None if there is to be none.
+
+    What says when to come back, or that others were first (a quota's count, for instance), may
+    take until the deadline.
+    """
+    if answer.status == 409:
+        is_conflict = status_of(answer.body).reason == "Conflict"
+        return _backoff(attempt) if is_conflict or attempt < ATTEMPTS else None
+    if answer.status not in _TRANSIENT_STATUSES:
+        return None
     text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() else 0.0
+    if text.isascii() and text.isdigit():
+        return max(float(text), FIRST_BACKOFF)
+    return _backoff(attempt) if attempt < ATTEMPTS else None
+
+
+def _backoff(attempt: int) -> float:
+    """Return a pause; those who met one another do not all come back at the same time."""
+    longest: float = min(FIRST_BACKOFF * 2 ** (attempt - 1), LAST_BACKOFF)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
 
 
 def _date(answer: _Answer) -> datetime:

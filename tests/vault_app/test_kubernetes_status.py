@@ -1,0 +1,52 @@
+"""What is said of a refusal by the Kubernetes API server: why, and no name and no value."""
+
+import json
+from typing import Any
+
+import pytest
+
+from vault_app.stores.kubernetes_status import MAX_SHOWN, refusal, status_of
+
+NAME = "fugata-0123456789abcdef0123456789abcdef"
+
+
+def said(status: int = 422, **fields: Any) -> str:
+    return refusal("POST", status, json.dumps({"kind": "Status"} | fields).encode())
+
+
+def test_a_reason_and_its_causes() -> None:
+    causes = [
+        {"reason": "FieldValueInvalid", "message": "must be true", "field": "immutable"},
+        {"message": "denied"},
+    ]
+    text = said(reason="Invalid", message=f'"{NAME}" is invalid', details={"causes": causes})
+    assert text == "answered 422 to a POST: Invalid (immutable: must be true; denied)"
+
+
+def test_without_causes_the_message_says_why() -> None:
+    """Webhooks, and quotas, have nothing else."""
+    message = f'secrets "{NAME}-3.1" is forbidden: exceeded quota: small,\n used: count=5'
+    assert said(403, reason="Forbidden", message=message) == (
+        'answered 403 to a POST: Forbidden (secrets "…" is forbidden: exceeded quota: small,'
+        " used: count=5): does the Role of deploy/kubernetes apply to this identity?"
+    )
+
+
+@pytest.mark.parametrize("secret", [NAME, f"{NAME}-11.10", "QUJD" * 20 + "==", "eyJ" + "x" * 40])
+def test_no_name_and_no_value(secret: str) -> None:
+    causes = [{"field": f"data[{secret}]", "message": f"Invalid value: {secret!r}"}]
+    for text in (said(message=secret), said(details={"causes": causes})):
+        assert secret not in text
+        assert secret[:12] not in text
+
+
+def test_what_is_shown_has_an_end_and_one_line() -> None:
+    text = said(message="words and\x1b[31m\u2028more\n" * 1000)
+    assert len(text) < MAX_SHOWN + 100
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"null", b"[]", b"\xff", b'{"reason": 5}'])
+def test_what_is_no_status_is_a_number_alone(body: bytes) -> None:
+    assert status_of(body).reason == ""
+    assert refusal("GET", 502, body) == "answered 502 to a GET"
