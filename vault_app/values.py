@@ -13,6 +13,7 @@ from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import ValueMissing, VaultError
 from vault_app.key_rows import require_unlocked_key
+from vault_app.writes import writes
 
 #: Seconds that a response waits at most for the deletion of its value.
 DELETE_TIMEOUT = 1.0
@@ -58,7 +59,7 @@ def seal_and_store(
     sealed, wrapped = envelope.seal(content, associated_data_for(name), link_secret)
     remote = remote_store(app)
     if remote is not None:
-        remote.put(name, sealed)
+        writes.put(remote, name, sealed)
     return SealedValue(
         name=name,
         wrapped_key=wrapped,

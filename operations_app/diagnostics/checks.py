@@ -25,6 +25,7 @@ from vault_app.backends import key_provider
 from vault_app.errors import VaultError
 from vault_app.models import KeyEncryptionKey
 from vault_app.usage import rows_of, unavailable_keys, with_rows
+from vault_app.writes import writes
 
 #: Seconds that the page waits for remote checks.
 CHECK_TIMEOUT = 3.0
@@ -181,9 +182,12 @@ def production() -> Finding:
 
 
 def store() -> Finding:
-    """Does the value store answer?"""
+    """Does the value store answer, and take what is new?"""
     name = str(settings.VALUE_STORE["BACKEND"]).rpartition(".")[2]
     probe_value_store()
+    if writes.are_failing:
+        summary = f"{name} answers, but takes nothing new."
+        return Finding("Value store", Level.BAD, summary, _WRITES_REMEDY)
     return _good("Value store", f"{name} answers.")
 
 
@@ -219,6 +223,10 @@ LOCAL_CHECKS: list[Check] = [migrations, beat, purge, counts, replaced_keys, pro
 _BACKEND_REMEDY = (
     "Look whether it runs and whether Fugata may use it. Nothing is lost meanwhile: opening fails"
     " without using a share up."
+)
+_WRITES_REMEDY = (
+    "The log says why, at “health”. Is KUBERNETES_NAMESPACE there, does a policy or a quota refuse"
+    " what is new, or is etcd full? What is stored can be opened meanwhile."
 )
 _REMEDIES = {
     "Value store": _BACKEND_REMEDY,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from django.db import connection
 
-from vault_app.backends import key_provider, value_store
+from vault_app.backends import key_provider, remote_store, value_store
+from vault_app.writes import writes
 
 
 def probe_database() -> None:
@@ -18,8 +19,15 @@ def probe_database() -> None:
 
 
 def probe_value_store() -> None:
-    """Raise StoreUnavailable unless values can be stored and read right now."""
+    """Raise StoreUnavailable unless values can be read right now."""
     value_store().check()
+
+
+def probe_writes() -> None:
+    """Raise StoreUnavailable if values can't be stored; store one to see, if that is in doubt."""
+    remote = remote_store()
+    if remote is not None:
+        writes.probe(remote)
 
 
 def probe_key_provider() -> None:
@@ -31,5 +39,6 @@ def probe_key_provider() -> None:
 PROBES: dict[str, Callable[[], None]] = {
     "Database connection failed": probe_database,
     "Value store unavailable": probe_value_store,
+    "Value store can't be written to": probe_writes,
     "Key provider unavailable": probe_key_provider,
 }

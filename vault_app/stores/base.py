@@ -3,8 +3,13 @@
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+
+from vault_app.errors import StoreUnavailable
+
+_TRIAL = b"stored to see whether that is possible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,13 @@ class ValueStore(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise StoreUnavailable unless the store can be used right now."""
+
+    def check_writable(self) -> None:
+        """Raise StoreUnavailable unless a value can be stored right now: store one, delete it."""
+        name = self.new_name(len(_TRIAL))
+        self.put(name, _TRIAL)
+        with suppress(StoreUnavailable):  # reconciliation deletes it later
+            self.delete(name)
 
     @abstractmethod
     def list(self) -> Iterator[StoredObject]:

@@ -17,7 +17,9 @@ from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 from tests.support.in_process.keys import use_keys
 from tests.support.servers.parts import RedisServer, free_port
 from vault_app import keycheck
+from vault_app.errors import StoreUnavailable
 from vault_app.models import KeyEncryptionKey
+from vault_app.writes import MAX_FAILED, Writes
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +110,19 @@ def test_a_key_is_missing() -> None:
 def test_the_store_fails(remote_store: MemoryStore) -> None:
     remote_store.failing.add("check")
     assert "StoreUnavailable" in problem("Value store").summary
+
+
+def test_the_store_takes_nothing_new(
+    remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = Writes()
+    monkeypatch.setattr(checks, "writes", attempts)
+    remote_store.failing.add("put")
+    for _ in range(MAX_FAILED):
+        assert "Value store" in {found.subject for found in run_checks().good}
+        with pytest.raises(StoreUnavailable):
+            attempts.put(remote_store, "name", b"")
+    assert "takes nothing new" in problem("Value store").summary
 
 
 def test_the_key_provider_fails(faulty_keys: FaultyKeys) -> None:

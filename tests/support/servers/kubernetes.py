@@ -236,12 +236,12 @@ class KubernetesServer:
         made = self.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         return bool(made["status"]["allowed"])
 
-    def new_namespace(self) -> str:
+    def new_namespace(self, name: str = "") -> str:
         """Return an empty namespace of values, with the shipped Role and RoleBinding in it.
 
         They are the files' own; their namespace alone is another.
         """
-        name = f"values-{os.getpid()}-{next(_numbers)}"
+        name = name or f"values-{os.getpid()}-{next(_numbers)}"
         self.create("/api/v1/namespaces", {"metadata": {"name": name}})
         for file, kind in (("base/role.yaml", "roles"), ("base/rolebinding.yaml", "rolebindings")):
             manifest = yaml.safe_load((MANIFESTS / file).read_text())
@@ -301,6 +301,15 @@ class KubernetesServer:
             while batch := list(itertools.islice(puts, together)):
                 answer = etcd.post("/v3/kv/txn", json={"success": batch})
                 assert answer.status_code == 200, answer.text
+
+    def set_full(self, full: bool) -> None:
+        """Have etcd raise the alarm by which it refuses to keep more, or end it."""
+        alarm = {"action": "ACTIVATE" if full else "DEACTIVATE", "alarm": "NOSPACE"}
+        with httpx.Client(base_url=self._etcd_url, timeout=60) as etcd:
+            members = etcd.post("/v3/cluster/member/list", json={}).json()["members"]
+            for member in members:
+                asked = alarm | {"memberID": member["ID"]}
+                assert etcd.post("/v3/maintenance/alarm", json=asked).status_code == 200
 
     def compact(self) -> None:
         """Make etcd forget its past, as it does every few minutes: old listings end there."""

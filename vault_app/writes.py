@@ -1,0 +1,50 @@
+"""Whether values can be stored: what became of this process's last attempts.
+
+A store that is read without trouble may still refuse whatever is new: its namespace is missing or
+being deleted, a policy refuses it, its disk is full.
+"""
+
+from vault_app.errors import StoreUnavailable
+from vault_app.stores.base import ValueStore
+
+#: How many attempts in a row fail before the store counts as one that can't be written to.
+MAX_FAILED = 3
+
+
+class Writes:
+    """The attempts of one process. Threads may miss each other's; the next one tells."""
+
+    def __init__(self) -> None:
+        self._proved, self._failed = False, 0
+
+    def put(self, store: ValueStore, name: str, sealed: bytes) -> None:
+        """Store a value, and note what came of it. Raises StoreUnavailable."""
+        try:
+            store.put(name, sealed)
+        except StoreUnavailable:
+            self._failed += 1
+            raise
+        self._proved, self._failed = True, 0
+
+    def probe(self, store: ValueStore) -> None:
+        """Store something to see, where no value was stored yet, or none in the last attempts.
+
+        Raises StoreUnavailable.
+        """
+        if self._proved and self._failed < MAX_FAILED:
+            return
+        try:
+            store.check_writable()
+        except StoreUnavailable:
+            self._failed = max(self._failed, MAX_FAILED)
+            raise
+        self._proved, self._failed = True, 0
+
+    @property
+    def are_failing(self) -> bool:
+        """Whether values could not be stored lately."""
+        return self._failed >= MAX_FAILED
+
+
+#: This process's.
+writes = Writes()
