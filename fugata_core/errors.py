@@ -202,6 +202,17 @@ class Overloaded(TryAgain):
     for_people = "The service is very busy just now. Nothing was used up: try again soon."
 
 
+def internal_error(
+    what: str, reason: object, kind: type[InternalError] = InternalError
+) -> InternalError:
+    """Return the error for what failed on our side, and log it with a `reason` that may be logged.
+
+    A client never hears why, so nothing else in the code raises InternalError.
+    """
+    logger.error("%s: %s", what, reason)
+    return kind()
+
+
 def is_lock_failure(error: Exception) -> bool:
     """Return whether PostgreSQL gave up waiting for another session's lock."""
     return getattr(error.__cause__, "sqlstate", None) in LOCK_FAILURES

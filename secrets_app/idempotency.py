@@ -7,7 +7,6 @@ data at rest cannot be decrypted on its own.
 
 import hashlib
 import hmac
-import logging
 import os
 import re
 from dataclasses import dataclass
@@ -23,14 +22,12 @@ from django.db.models.functions import Now
 
 from fugata_core import tokens
 from fugata_core.clock import expiry
-from fugata_core.errors import BadRequest
+from fugata_core.errors import BadRequest, internal_error
 from fugata_core.limits import ROW
 from fugata_core.row_locks import KeyedBulkhead, row_place
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, KeyReused
 from secrets_app.models import IdempotentResponse, Share
-
-logger = logging.getLogger(__name__)
 
 KEY_PATTERN = r"[!-~]{22,255}"
 KEY_RULE = "Invalid Idempotency-Key: must be 22 to 255 visible ASCII characters"
@@ -109,9 +106,9 @@ def stored_answer(idempotent: IdempotentRequest) -> bytes | None:
         return idempotent.cipher().decrypt(
             sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], idempotent.digest()
         )
-    except InvalidTag:
-        logger.error("a kept answer does not open")
-        raise DecryptFailed() from None
+    except InvalidTag as error:
+        reason = type(error).__name__
+        raise internal_error("a kept answer does not open", reason, DecryptFailed) from None
 
 
 def store_answer(

@@ -1,9 +1,12 @@
 """The values of rows: sealed and stored before the row is written, deleted after it is gone."""
 
 import logging
+import math
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from django.db import DatabaseError
 
@@ -17,6 +20,8 @@ from vault_app.writes import writes
 
 #: Seconds that a response waits at most for the deletion of its value.
 DELETE_TIMEOUT = 1.0
+#: Seconds that an operator's request waits for the deletion of many.
+DELETE_ALL_TIMEOUT = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -90,16 +95,47 @@ def delete_quietly(app: str, name: str) -> None:
     delete_all_quietly(app, [name])
 
 
-def delete_all_quietly(app: str, names: Iterable[str]) -> None:
-    """Delete remote values whose rows are gone, up to the first that fails."""
+def delete_all_quietly(app: str, names: Iterable[str], seconds: float = math.inf) -> int:
+    """Delete remote values whose rows are gone, up to the first that fails, for about `seconds`.
+
+    Returns how many are left to reconciliation.
+    """
     remote = remote_store(app)
     if remote is None:
-        return  # deleted with their rows
+        return 0  # deleted with their rows
+    waiting, deadline = deque(names), time.monotonic() + seconds
     try:
-        if is_deletion_held():
-            return  # a back-up is running: reconciliation deletes them later
-        for name in names:
-            remote.delete(name, within=DELETE_TIMEOUT)
+        # While a back-up is running, reconciliation deletes them later.
+        while waiting and time.monotonic() < deadline and not is_deletion_held():
+            remote.delete(waiting[0], within=DELETE_TIMEOUT)
+            waiting.popleft()
     except (VaultError, DatabaseError) as error:
         reason = error if isinstance(error, VaultError) else type(error).__name__
         logger.warning("values outlive their rows until they are reconciled: %s", reason)
+    return len(waiting)
+
+
+class Deletions:
+    """Values of many rows: collected while the block deletes the rows, deleted when it ends.
+
+    So a store that hangs is waited for once, and not for each row. `left`: how many values were
+    then left to reconciliation.
+    """
+
+    def __init__(self, app: str) -> None:
+        self._app, self._names = app, list[str]()
+        self.left = 0
+
+    def add(self, name: str) -> None:
+        """Have the value deleted, whose row is gone."""
+        self._names.append(name)
+
+    def __len__(self) -> int:
+        """Return how many were added."""
+        return len(self._names)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.left = delete_all_quietly(self._app, self._names, DELETE_ALL_TIMEOUT)

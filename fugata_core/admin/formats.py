@@ -16,3 +16,13 @@ def to_the_second(moment: datetime | None) -> str:
 def to_the_minute(moment: datetime | None) -> str:
     """Return a moment without its seconds."""
     return to_the_second(moment)[:16]
+
+
+def values_left(count: int) -> str:
+    """Return what to say of values whose rows are gone, which the value store still has."""
+    if not count:
+        return ""
+    return (
+        f" The value store still has {count} of their values, which nobody can open any more: the"
+        " hourly reconciliation deletes them, once they are a day old."
+    )

@@ -1,6 +1,8 @@
 """Create and delete repositories and manage members. Each change is an audit event."""
 
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
@@ -10,13 +12,25 @@ from audit_app.actors import COMMAND_LINE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.errors import BadRequest
-from repositories_app.actions.secrets import MAX_ATTEMPTS, remove_secret, secret_keys
+from repositories_app.actions.secrets import MAX_ATTEMPTS, remove_row, secret_keys
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import SecretNotFound
-from repositories_app.models import Membership, Repository
+from repositories_app.models import Membership, Repository, RepositorySecret
 from repositories_app.names import REPOSITORY_RULE, is_repository_name
+from vault_app.values import Deletions
 
 _MAX_USERNAME = 150
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedSecrets:
+    """How many secrets were removed; `left`: how many of their values reconciliation will delete.
+
+    As the store did not answer, or not quickly enough.
+    """
+
+    count: int
+    left: int
 
 
 def get_or_create_user(username: str) -> User:
@@ -40,23 +54,38 @@ def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Rep
     return repository
 
 
-def delete_repository(name: str, actor: Actor = COMMAND_LINE) -> int:
-    """Delete a repository with its secrets and their values; return how many secrets were removed.
+def delete_repositories(names: Iterable[str], actor: Actor = COMMAND_LINE) -> RemovedSecrets:
+    """Delete repositories with their secrets, and then the values of those.
 
-    Secrets go first, each as if a request had removed it, so that no value is left behind. Raises
-    RowLocked, and BadRequest, also if secrets keep being set meanwhile; what is removed by then
-    stays removed, and the next call goes on.
+    Secrets go first, each as if a request had removed it. Raises RowLocked, and BadRequest, also if
+    secrets keep being set meanwhile; what is removed by then stays removed, and the next call goes
+    on.
     """
-    repository = get_repository(name)
-    authorized, removed = AuthorizedRepository(repository.pk, name), 0
+    with Deletions(RepositorySecret.values_of) as values:
+        for name in names:
+            _delete_with_rows(get_repository(name), values, actor)
+    return RemovedSecrets(len(values), values.left)
+
+
+def _delete_with_rows(repository: Repository, values: Deletions, actor: Actor) -> None:
+    authorized = AuthorizedRepository(repository.pk, repository.name)
     for _ in range(MAX_ATTEMPTS):
         for secret_key in secret_keys(authorized):
             with suppress(SecretNotFound):  # removed concurrently
-                remove_secret(authorized, secret_key, actor)
-                removed += 1
+                values.add(remove_row(authorized, secret_key, actor))
         if _delete_empty(repository, actor):
-            return removed
-    raise BadRequest(f"Secrets of {name} are being set just now. Try again.")
+            return
+    raise BadRequest(f"Secrets of {repository.name} are being set just now. Try again.")
+
+
+def remove_secrets(secrets: Iterable[RepositorySecret], actor: Actor) -> RemovedSecrets:
+    """Remove secrets, and then their values. Raises RowLocked; the next call goes on."""
+    with Deletions(RepositorySecret.values_of) as values:
+        for secret in secrets:
+            repository = AuthorizedRepository(secret.repository_id, secret.repository.name)
+            with suppress(SecretNotFound):  # removed concurrently
+                values.add(remove_row(repository, secret.secret_key, actor))
+    return RemovedSecrets(len(values), values.left)
 
 
 def _delete_empty(repository: Repository, actor: Actor) -> bool:

@@ -4,16 +4,13 @@ The value is written first, then the row that points to it; a value that no row 
 more is deleted after the commit (docs/design.md: "The order of effects").
 """
 
-import logging
-import time
-
 from django.db import IntegrityError
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record, record_failure
 from fugata_core.content import validate_content
-from fugata_core.errors import BadRequest, InternalError, RowLocked
+from fugata_core.errors import BadRequest, RowLocked, internal_error
 from fugata_core.metrics import count_outcomes
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
@@ -28,10 +25,6 @@ from vault_app.values import SealedValue, delete_quietly, fetch, seal_and_store
 
 #: How many times a reader follows a pointer that concurrent writers move.
 MAX_ATTEMPTS = 4
-#: Seconds for which a writer retries while others create and remove the same row.
-RETRY_FOR = 10.0
-
-logger = logging.getLogger(__name__)
 
 
 @count_outcomes(SECRETS, "set")
@@ -53,33 +46,27 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
             lambda n: secret_associated_data(repository.name, secret_key, n),
         )
     except VaultError as error:
-        raise _failed("a secret could not be sealed or kept", error) from error
-    replaced = _replace(ref, kept, actor)
+        raise internal_error("a secret could not be sealed or kept", error) from error
+    replaced = _point_to(ref, kept, actor)
     if replaced:
         delete_quietly(RepositorySecret.values_of, replaced)
 
 
-def _replace(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
-    """Make the row point to `value`, or delete `value` where the row is locked."""
+def _point_to(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
+    """Make the row point to `value` and return the name of the value that it replaces.
+
+    Where that can't be done, `value` is deleted.
+    """
     try:
-        return _write_row(ref, value, actor)
+        return secret_table().write(ref, value, actor)
     except RowLocked:
         delete_quietly(RepositorySecret.values_of, value.name)
         raise
-
-
-def _write_row(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
-    """Make the row point to `value` and return the name of the value that it replaces."""
-    deadline = time.monotonic() + RETRY_FOR
-    while True:
-        try:
-            return secret_table().write(ref, value, actor)
-        except IntegrityError:  # another writer created the row, or the repository is gone
-            if not Repository.objects.filter(pk=ref.repository_id).exists():
-                raise RepositoryNotFound() from None
-            if time.monotonic() > deadline:
-                logger.error("a secret could not be set: others keep making and removing its row")
-                raise InternalError() from None
+    except IntegrityError as error:
+        delete_quietly(RepositorySecret.values_of, value.name)
+        if not Repository.objects.filter(pk=ref.repository_id).exists():
+            raise RepositoryNotFound() from None
+        raise internal_error("a secret's row could not be written", type(error).__name__) from error
 
 
 def _ref(repository: AuthorizedRepository, secret_key: str) -> SecretRef:
@@ -103,7 +90,7 @@ def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor)
     except VaultError as error:
         subject = {"repository": repository.name, "secret_key": secret_key}
         record_failure(AuditEvent.Kind.READ_FAILED, actor, **subject)
-        raise _failed("a secret could not be read", error) from error
+        raise internal_error("a secret could not be read", error) from error
     record(AuditEvent.Kind.READ, actor, repository=repository.name, secret_key=secret_key)
     return content
 
@@ -145,17 +132,20 @@ def _unseal(repository: AuthorizedRepository, secret_key: str, secret: LoadedSec
     )
 
 
-@count_outcomes(SECRETS, "removed")
 def remove_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> None:
     """Delete a secret, its row first. Raises SecretNotFound, RowLocked."""
+    delete_quietly(RepositorySecret.values_of, remove_row(repository, secret_key, actor))
+
+
+@count_outcomes(SECRETS, "removed")
+def remove_row(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> str:
+    """Delete a secret's row, and return the name of its value for the caller to delete.
+
+    Raises SecretNotFound, RowLocked.
+    """
     if not is_secret_key(secret_key):
         raise SecretNotFound()
     name = secret_table().remove(_ref(repository, secret_key), actor)
     if name is None:
         raise SecretNotFound()
-    delete_quietly(RepositorySecret.values_of, name)
-
-
-def _failed(what: str, error: VaultError) -> InternalError:
-    logger.error("%s: %s", what, error)
-    return InternalError()
+    return name

@@ -12,10 +12,10 @@ from django.utils.safestring import SafeString
 from audit_app.actors import Actor
 from fugata_core.admin.action_form import ActionFormAdmin
 from fugata_core.admin.confirmation import confirmed_action
-from fugata_core.admin.formats import to_the_minute
+from fugata_core.admin.formats import to_the_minute, values_left
 from repositories_app.actions.repositories import (
     create_repository,
-    delete_repository,
+    delete_repositories,
     remove_member,
     set_member,
 )
@@ -97,9 +97,11 @@ class RepositoryAdmin(ActionFormAdmin):
         " then on. Nobody can bring them back.",
     )
     def delete_with_secrets(self, request: HttpRequest, chosen: list[Repository]) -> str:
-        """Delete the chosen repositories, secret by secret."""
-        secrets = sum(delete_repository(row.name, Actor.from_session(request)) for row in chosen)
-        return f"{len(chosen)} repositories and {secrets} secrets deleted."
+        """Delete the chosen repositories."""
+        names, actor = [row.name for row in chosen], Actor.from_session(request)
+        removed = delete_repositories(names, actor)
+        text = f"{len(chosen)} repositories and {removed.count} secrets deleted."
+        return text + values_left(removed.left)
 
     def save_model(self, request: HttpRequest, obj: Repository, form: Any, change: bool) -> None:
         """Do nothing: the repository itself never changes here."""

@@ -7,11 +7,9 @@ from django.template.defaultfilters import filesizeformat
 
 from audit_app.actors import Actor
 from fugata_core.admin.confirmation import confirmed_action
-from fugata_core.admin.formats import to_the_minute
+from fugata_core.admin.formats import to_the_minute, values_left
 from fugata_core.admin.read_only import ReadOnlyAdmin
-from repositories_app.actions.secrets import remove_secret
-from repositories_app.authorization import AuthorizedRepository
-from repositories_app.errors import SecretNotFound
+from repositories_app.actions.repositories import remove_secrets
 from repositories_app.models import RepositorySecret
 
 
@@ -46,15 +44,9 @@ class RepositorySecretAdmin(ReadOnlyAdmin):
     )
     def remove(self, request: HttpRequest, chosen: list[RepositorySecret]) -> str:
         """Remove the chosen secrets with their values."""
-        removed = 0
-        for secret in chosen:
-            authorized = AuthorizedRepository(secret.repository_id, secret.repository.name)
-            try:
-                remove_secret(authorized, secret.secret_key, Actor.from_session(request))
-                removed += 1
-            except SecretNotFound:  # removed concurrently
-                continue
-        return f"{removed} of {len(chosen)} secrets removed."
+        removed = remove_secrets(chosen, Actor.from_session(request))
+        text = f"{removed.count} of {len(chosen)} secrets removed."
+        return text + values_left(removed.left)
 
     @admin.display(description="size")
     def value_size(self, secret: RepositorySecret) -> str:

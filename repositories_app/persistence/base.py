@@ -78,8 +78,8 @@ class SecretTable(ABC):
         """Make the row of `ref` point to `value`, and record it.
 
         Returns the name of the replaced value (deleted, if it is in the database), or None for a
-        new secret. Raises IntegrityError, with nothing written, if the repository is gone or
-        another writer created the row at the same time; RowLocked, with nothing written.
+        new secret. Raises IntegrityError, with nothing written, if the repository or the key that
+        wrapped it is gone; RowLocked, with nothing written.
         """
 
     @abstractmethod

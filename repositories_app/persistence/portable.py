@@ -66,14 +66,8 @@ class PortableSecretTable(SecretTable):
         with transaction.atomic():
             if value.sealed is not None:
                 StoredValue.objects.create(name=value.name, sealed=value.sealed)
-            old = _locked(ref)
-            if old is None:
-                RepositorySecret.objects.create(
-                    repository_id=ref.repository_id,
-                    secret_key=ref.secret_key,
-                    **value.columns(),
-                )
-            else:
+            old = _locked(ref) or _insert(ref, value)
+            if old is not None:
                 _rows(ref).update(updated_at=Now(), **value.columns())
                 StoredValue.objects.filter(name=old).delete()
             _record(AuditEvent.Kind.SET, ref, actor)
@@ -96,6 +90,24 @@ def _rows(ref: SecretRef) -> QuerySet[RepositorySecret]:
 def _locked(ref: SecretRef) -> str | None:
     """Lock the row and return the name of the value that it points to, or None."""
     return _rows(ref).select_for_update().values_list("value_name", flat=True).first()
+
+
+def _insert(ref: SecretRef, value: SealedValue) -> str | None:
+    """Create the row; where another writer has just done so, lock it and return its value's name.
+
+    On a conflict the update changes nothing, but waits for that writer.
+    """
+    row = RepositorySecret(
+        repository_id=ref.repository_id, secret_key=ref.secret_key, **value.columns()
+    )
+    RepositorySecret.objects.bulk_create(
+        [row],
+        update_conflicts=True,
+        unique_fields=["repository", "secret_key"],
+        update_fields=["secret_key"],
+    )
+    name = _locked(ref)
+    return None if name == value.name else name
 
 
 def _record(kind: AuditEvent.Kind, ref: SecretRef, actor: Actor) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection
+from django.db import connection
 
 from audit_app.actors import Actor
 from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters
@@ -58,7 +58,8 @@ WHERE secret.repository_id = %s AND secret.secret_key = %s
 """
 
 # FOR UPDATE waits for another writer and then sees the value_name that *it* wrote. A row that
-# another writer creates meanwhile is invisible to this statement, which then writes nothing.
+# another writer creates or removes meanwhile is invisible to this statement, which then writes
+# nothing.
 _WRITE = f"""
 WITH old AS MATERIALIZED (
     SELECT id, value_name FROM repositories_app_repositorysecret
@@ -131,11 +132,10 @@ class PostgresqlSecretTable(PortableSecretTable):
 
     def write(self, ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
         with self._place(ref):
-            if value.sealed is None:
-                return _write(ref, value, actor)
             # A single statement cannot see values committed after it began, and so could not
             # delete the one that it replaces.
-            return super().write(ref, value, actor)
+            row = _write(ref, value, actor) if value.sealed is None else None
+            return row[0] if row else super().write(ref, value, actor)
 
     def remove(self, ref: SecretRef, actor: Actor) -> str | None:
         with self._place(ref):
@@ -152,12 +152,12 @@ def _row_key(ref: SecretRef) -> tuple[int, str]:
     return ref.repository_id, ref.secret_key
 
 
-def _write(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
-    row = _row(_WRITE, value.columns() | _parameters(ref) | actor_parameters(actor))
-    if row is None:
-        raise IntegrityError("another writer made the row at the same time")
-    name: str | None = row[0]
-    return name
+def _write(ref: SecretRef, value: SealedValue, actor: Actor) -> tuple[str | None] | None:
+    """Return the name of the replaced value, if any; None if nothing was written."""
+    row: tuple[str | None] | None = _row(
+        _WRITE, value.columns() | _parameters(ref) | actor_parameters(actor)
+    )
+    return row
 
 
 def _parameters(ref: SecretRef) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Create a share: validate the input, seal it, store the value, then write the row."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.clock import expiry
 from fugata_core.content import validate_content
-from fugata_core.errors import BadRequest, RowLocked
+from fugata_core.errors import BadRequest, RowLocked, internal_error
 from fugata_core.metrics import count_outcomes
 from fugata_core.row_locks import row_place
 from secrets_app import ids
@@ -26,8 +25,6 @@ from secrets_app.sealing import share_associated_data
 from vault_app.errors import VaultError
 from vault_app.key_rows import KEY_ROWS
 from vault_app.values import SealedValue, delete_quietly, seal_and_store
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +118,7 @@ def _sealed(content: bytes, digest: bytes, created: CreatedShare, one_time: bool
     try:
         return seal_and_store(Share.values_of, content, lambda _: bound_to, link_secret)
     except VaultError as error:
-        logger.error("a share could not be sealed or kept: %s", error)
-        raise EncryptFailed() from error
+        raise internal_error("a share could not be sealed or kept", error, EncryptFailed) from error
 
 
 def _lifetime(duration: str) -> timedelta:

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from audit_app.actors import Actor
 from audit_app.guessing import refuse_wrong_token
@@ -15,7 +16,7 @@ from secrets_app.errors import ShareNotFound
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
-from vault_app.values import delete_quietly
+from vault_app.values import Deletions, delete_quietly
 
 #: How many locked shares a revocation waits for, each for seconds, before it leaves the rest.
 MAX_LOCKED = 3
@@ -35,28 +36,37 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
     delete_quietly(share.values_of, share.value_name)
 
 
-def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> tuple[int, int]:
-    """Delete the live shares with those primary keys.
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """How many shares were deleted, and how many were left because of locked rows.
 
-    Returns how many this call deleted, and how many were left because another session has locked
-    them, or MAX_LOCKED before them. For operators: needs no deletion token; each deletion is an
-    audit event in the operator's name.
+    `values_left`: how many of the deleted ones' values reconciliation will delete, as the store did
+    not answer, or not quickly enough.
+    """
+
+    revoked: int
+    locked: int
+    values_left: int
+
+
+def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> Revocation:
+    """Delete the live shares with those primary keys, and then their values.
+
+    After MAX_LOCKED rows that another session has locked, the rest is left. For operators: needs no
+    deletion token; each deletion is an audit event in the operator's name.
     """
     shares = Share.objects.live().filter(pk__in=list(primary_keys))
-    revoked, locked = 0, 0
     rows = list(shares.values_list("digest", "value_name"))
-    for number, (digest, value_name) in enumerate(rows):
-        if locked == MAX_LOCKED:
-            return revoked, locked + len(rows) - number
-        try:
-            revoked += _revoke(bytes(digest), value_name, actor)
-        except RowLocked:
-            locked += 1
-    return revoked, locked
-
-
-def _revoke(digest: bytes, value_name: str, actor: Actor) -> bool:
-    deleted = share_table().remove(digest, AuditEvent.Kind.DELETED, actor)
-    if deleted:
-        delete_quietly(Share.values_of, value_name)
-    return deleted
+    gone = locked = 0
+    with Deletions(Share.values_of) as values:
+        for digest, value_name in rows:
+            if locked == MAX_LOCKED:
+                break
+            try:
+                if share_table().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
+                    values.add(value_name)
+                else:
+                    gone += 1
+            except RowLocked:
+                locked += 1
+    return Revocation(len(values), len(rows) - len(values) - gone, values.left)

@@ -1,6 +1,5 @@
 """Open a share: read it, decrypt it, and only then claim it, so a failure consumes nothing."""
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -10,6 +9,7 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record_failure
 from fugata_core import tokens
 from fugata_core.backpressure import require_place
+from fugata_core.errors import InternalError, internal_error
 from fugata_core.metrics import count_outcomes
 from secrets_app import ids
 from secrets_app.errors import DecryptFailed, LostClaim, ShareNotFound
@@ -19,8 +19,6 @@ from secrets_app.persistence import share_table
 from vault_app import envelope
 from vault_app.errors import ValueMissing, VaultError
 from vault_app.values import delete_quietly, fetch
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,5 @@ def _read(share_id: str, digest: bytes) -> tuple[Share, bytes]:
         raise _failed(error) from error
 
 
-def _failed(error: VaultError) -> DecryptFailed:
-    logger.error("a share could not be opened: %s", error)
-    return DecryptFailed()
+def _failed(error: VaultError) -> InternalError:
+    return internal_error("a share could not be opened", error, DecryptFailed)

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from audit_app.actors import Actor
 from fugata_core.admin.confirmation import confirmed_action
-from fugata_core.admin.formats import digest_prefix, to_the_minute
+from fugata_core.admin.formats import digest_prefix, to_the_minute, values_left
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
@@ -81,14 +81,14 @@ class ShareAdmin(ReadOnlyAdmin):
     def revoke(self, request: HttpRequest, chosen: list[Share]) -> str:
         """Delete the chosen shares that are live."""
         keys, actor = [share.pk for share in chosen], Actor.from_session(request)
-        revoked, left = revoke_shares(keys, actor)
-        text = f"{revoked} of {len(chosen)} shares revoked; the others were gone or expired."
-        if left:
+        done = revoke_shares(keys, actor)
+        text = f"{done.revoked} of {len(chosen)} shares revoked; the others were gone or expired."
+        if done.locked:
             text = (
-                f"{revoked} of {len(chosen)} shares revoked; {left} are still live: another"
-                " session of the database has locked some of them. Try again."
+                f"{done.revoked} of {len(chosen)} shares revoked; {done.locked} are still live:"
+                " another session of the database has locked some of them. Try again."
             )
-        return text
+        return text + values_left(done.values_left)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Share], search_term: str

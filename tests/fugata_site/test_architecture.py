@@ -156,6 +156,17 @@ def test_no_file_is_too_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
+#: Raised by `internal_error` alone, which logs why: no client ever hears.
+_UNSAID = {"InternalError", "EncryptFailed", "DecryptFailed"}
+
+
+@pytest.mark.parametrize("path", OWN, ids=named)
+def test_no_internal_error_without_a_line_in_the_log(path: Path) -> None:
+    raises = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Raise)]
+    raised = [each.exc.func if isinstance(each.exc, ast.Call) else each.exc for each in raises]
+    assert not [name.id for name in raised if isinstance(name, ast.Name) and name.id in _UNSAID]
+
+
 @pytest.mark.django_db
 def test_no_migration_is_missing() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)

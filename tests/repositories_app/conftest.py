@@ -3,9 +3,16 @@
 import pytest
 
 from tests.repositories_app.support import Api, people, token_of
-from tests.support.in_process.fixtures import actor, faulty_keys, frozen_guesses, ours, remote_store
+from tests.support.in_process.fixtures import (
+    actor,
+    clock,
+    faulty_keys,
+    frozen_guesses,
+    ours,
+    remote_store,
+)
 
-__all__ = ["actor", "faulty_keys", "frozen_guesses", "ours", "remote_store"]
+__all__ = ["actor", "clock", "faulty_keys", "frozen_guesses", "ours", "remote_store"]
 
 
 @pytest.fixture

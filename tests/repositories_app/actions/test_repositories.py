@@ -4,20 +4,25 @@ import pytest
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
-from fugata_core.errors import BadRequest
+from fugata_core.errors import BadRequest, RowLocked
 from repositories_app.actions import repositories
 from repositories_app.actions.repositories import (
+    RemovedSecrets,
     create_repository,
-    delete_repository,
+    delete_repositories,
     remove_member,
+    remove_secrets,
     set_member,
 )
 from repositories_app.actions.secrets import secret_keys, set_secret
 from repositories_app.actions.tokens import TokenScope, create_access_token, revoke_access_tokens
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.models import AccessToken, Membership, Repository, RepositorySecret
+from repositories_app.persistence import SecretRef, secret_table
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, token_of
 from tests.support.in_process.doubles import MemoryStore
+from tests.support.in_process.fixtures import Clock
+from vault_app import values
 from vault_app.models import StoredValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
@@ -67,7 +72,7 @@ def test_a_repository_goes_with_its_secrets_and_their_values() -> None:
     for key in ("one", "two"):
         set_secret(opened(), key, "value", OLGA)
     set_secret(opened(OTHERS), "kept", "value", OLGA)
-    assert delete_repository(REPOSITORY, OLGA) == 2
+    assert delete_repositories([REPOSITORY], OLGA) == RemovedSecrets(2, 0)
     assert list(RepositorySecret.objects.values_list("secret_key", flat=True)) == ["kept"]
     assert StoredValue.objects.count() == 1
     assert not Membership.objects.filter(user__username="wendy").exists()
@@ -79,13 +84,69 @@ def test_a_repository_goes_with_its_secrets_and_their_values() -> None:
         ("repo deleted", REPOSITORY, ""),
     ]
     with pytest.raises(BadRequest, match="There is no repository"):
-        delete_repository(REPOSITORY, OLGA)
+        delete_repositories([REPOSITORY], OLGA)
 
 
 def test_remote_values_go_too(remote_store: MemoryStore) -> None:
     set_secret(opened(), "one", "value", OLGA)
-    delete_repository(REPOSITORY, OLGA)
+    delete_repositories([REPOSITORY], OLGA)
     assert remote_store.values == {}
+
+
+@pytest.fixture
+def many(members: None, remote_store: MemoryStore) -> None:
+    """Secrets in two repositories."""
+    for name in (REPOSITORY, OTHERS):
+        for number in range(5):
+            set_secret(opened(name), f"key-{number}", "value", OLGA)
+
+
+@pytest.mark.usefixtures("many")
+def test_a_store_that_fails_is_waited_for_once(remote_store: MemoryStore) -> None:
+    """Whatever is deleted: the rest of the values is left to reconciliation."""
+    remote_store.failing = {"delete"}
+    remote_store.calls.clear()
+    assert delete_repositories([REPOSITORY, OTHERS], OLGA) == RemovedSecrets(10, left=10)
+    assert remote_store.calls == ["delete"]
+    assert not RepositorySecret.objects.exists()
+
+
+@pytest.mark.usefixtures("many")
+def test_removing_many_secrets_waits_once_too(remote_store: MemoryStore) -> None:
+    remote_store.failing = {"delete"}
+    remote_store.calls.clear()
+    chosen = list(RepositorySecret.objects.all())
+    assert remove_secrets(chosen, OLGA) == RemovedSecrets(10, left=10)
+    assert remote_store.calls == ["delete"]
+    assert remove_secrets(chosen, OLGA) == RemovedSecrets(0, 0)
+
+
+@pytest.mark.usefixtures("many")
+def test_a_slow_store_is_not_waited_for_without_end(
+    remote_store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "time", clock)
+    remote_store.before = {"delete": lambda: clock.move(values.DELETE_ALL_TIMEOUT / 2.5)}
+    assert delete_repositories([REPOSITORY, OTHERS], OLGA) == RemovedSecrets(10, left=7)
+    assert len(remote_store.values) == 7
+
+
+@pytest.mark.usefixtures("many")
+def test_what_was_removed_before_a_locked_row_loses_its_value(
+    remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, turns = secret_table(), iter(range(10))
+    remove = table.remove
+
+    def remove_or_wait(ref: SecretRef, actor: Actor) -> str | None:
+        if next(turns) == 3:
+            raise RowLocked()
+        return remove(ref, actor)
+
+    monkeypatch.setattr(table, "remove", remove_or_wait)
+    with pytest.raises(RowLocked):
+        delete_repositories([REPOSITORY], OLGA)
+    assert len(remote_store.values) == RepositorySecret.objects.count() == 7
 
 
 def test_a_secret_set_meanwhile_is_removed_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +160,7 @@ def test_a_secret_set_meanwhile_is_removed_too(monkeypatch: pytest.MonkeyPatch) 
         return found
 
     monkeypatch.setattr(repositories, "secret_keys", listed)
-    assert delete_repository(REPOSITORY, OLGA) == 1
+    assert delete_repositories([REPOSITORY], OLGA) == RemovedSecrets(1, 0)
     assert StoredValue.objects.count() == 0
     assert [kind for kind, _, _ in events()] == ["set", "removed", "repo deleted"]
 
@@ -109,6 +170,6 @@ def test_writers_who_never_stop_are_told_of(monkeypatch: pytest.MonkeyPatch) -> 
     set_secret(opened(), "stays", "value", OLGA)
     monkeypatch.setattr(repositories, "secret_keys", lambda _: [])
     with pytest.raises(BadRequest, match="are being set just now"):
-        delete_repository(REPOSITORY, OLGA)
+        delete_repositories([REPOSITORY], OLGA)
     assert Repository.objects.filter(name=REPOSITORY).exists()
     assert events(kind="repo deleted") == []

@@ -21,11 +21,10 @@ from repositories_app.actions.secrets import (
 )
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.models import Repository, RepositorySecret
-from repositories_app.persistence import SecretRef, secret_table
+from repositories_app.persistence import secret_table
 from tests.repositories_app.support import happened, opened, row
 from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 from vault_app.models import StoredValue
-from vault_app.values import SealedValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
 
@@ -92,35 +91,23 @@ def test_values_in_the_database_come_and_go_with_their_rows(actor: Actor) -> Non
     assert StoredValue.objects.count() == 0
 
 
-def _beaten(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a writer find so many times that another has just made the row."""
-    write, left = secret_table().write, iter(range(times))
-
-    def write_or_lose(place: SecretRef, value: SealedValue, actor: Actor) -> str | None:
-        if next(left, None) is not None:
-            raise IntegrityError("another writer made the row at the same time")
-        return write(place, value, actor)
-
-    monkeypatch.setattr(secret_table(), "write", write_or_lose)
-
-
-def test_a_writer_begins_anew_as_often_as_others_come_first(
-    actor: Actor, monkeypatch: pytest.MonkeyPatch
+def test_a_row_that_can_not_be_written_is_a_500_that_is_logged(
+    remote_store: MemoryStore,
+    actor: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    _beaten(20, monkeypatch)
-    set_secret(opened(), "k", "mine", actor)
-    assert read_secret(opened(), "k", actor) == b"mine"
+    """Its key was retired meanwhile, for instance."""
 
+    def fail(*_: object) -> None:
+        raise IntegrityError("Key (secret_key)=(K3Y) is already there")
 
-def test_a_writer_gives_up_in_the_end_and_says_so(
-    actor: Actor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("repositories_app.actions.secrets.RETRY_FOR", 0.05)
-    _beaten(10**9, monkeypatch)
+    monkeypatch.setattr(secret_table(), "write", fail)
     with pytest.raises(InternalError):
-        set_secret(opened(), "k", "mine", actor)
-    assert "others keep making and removing its row" in caplog.text
-    assert not RepositorySecret.objects.exists()
+        set_secret(opened(), "K3Y", "mine", actor)
+    assert "a secret's row could not be written: IntegrityError" in caplog.text
+    assert "K3Y" not in caplog.text
+    assert remote_store.values == {}
 
 
 @pytest.mark.parametrize("operation", ["put", "wrap"])
@@ -245,6 +232,7 @@ def test_a_repository_deleted_under_a_writer(remote_store: MemoryStore, actor: A
     with pytest.raises(RepositoryNotFound):
         set_secret(repository, "k", "v", actor)
     assert not RepositorySecret.objects.exists()
+    assert remote_store.values == {}
 
 
 MOVES: dict[str, Callable[[RepositorySecret, RepositorySecret], None]] = {

@@ -7,7 +7,7 @@ from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from fugata_core.errors import RowLocked
 from secrets_app.actions import purge
-from secrets_app.actions.delete import revoke_shares
+from secrets_app.actions.delete import Revocation, revoke_shares
 from secrets_app.actions.purge import purge_now
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
@@ -27,7 +27,7 @@ def test_revoked_shares_are_gone_with_their_values() -> None:
     shares = [share(), share(one_time=False)]
     other = share("other")
     rows = [row_of(created) for created in shares]
-    assert revoke_shares([row.pk for row in rows], OLGA) == (2, 0)
+    assert revoke_shares([row.pk for row in rows], OLGA) == Revocation(2, 0, 0)
     for created, row in zip(shares, rows, strict=True):
         with pytest.raises(ShareNotFound):
             reveal_share(created.share_id, SERVICE)
@@ -41,8 +41,8 @@ def test_revoked_shares_are_gone_with_their_values() -> None:
 def test_revoking_twice_or_what_expired_counts_nothing() -> None:
     once, expired = row_of(share()), share()
     expire(expired)
-    assert revoke_shares([once.pk], OLGA) == (1, 0)
-    assert revoke_shares([once.pk, row_of(expired).pk, 999], OLGA) == (0, 0)
+    assert revoke_shares([once.pk], OLGA) == Revocation(1, 0, 0)
+    assert revoke_shares([once.pk, row_of(expired).pk, 999], OLGA) == Revocation(0, 0, 0)
     assert AuditEvent.objects.filter(kind="deleted").count() == 1
 
 
@@ -61,17 +61,26 @@ def test_a_locked_share_does_not_keep_others_from_being_revoked(
         return remove(digest, kind, actor)
 
     monkeypatch.setattr(table, "remove", remove_unless_locked)
-    assert revoke_shares([row.pk for row in rows[:3]], OLGA) == (1, 2)
-    assert revoke_shares([row.pk for row in rows], OLGA) == (0, 5)
+    assert revoke_shares([row.pk for row in rows[:3]], OLGA) == Revocation(1, 2, 0)
+    assert revoke_shares([row.pk for row in rows], OLGA) == Revocation(0, 5, 0)
     locked.clear()
-    assert revoke_shares([row.pk for row in rows], OLGA) == (5, 0)
+    assert revoke_shares([row.pk for row in rows], OLGA) == Revocation(5, 0, 0)
 
 
 def test_a_remote_value_goes_after_its_row(remote_store: MemoryStore) -> None:
     row = row_of(share())
     assert row.value_name in remote_store.values
-    assert revoke_shares([row.pk], OLGA) == (1, 0)
+    assert revoke_shares([row.pk], OLGA) == Revocation(1, 0, 0)
     assert remote_store.values == {}
+
+
+def test_a_store_that_fails_is_waited_for_once(remote_store: MemoryStore) -> None:
+    rows = [row_of(share()) for _ in range(4)]
+    remote_store.failing = {"delete"}
+    remote_store.calls.clear()
+    assert revoke_shares([row.pk for row in rows], OLGA) == Revocation(4, 0, values_left=4)
+    assert remote_store.calls == ["delete"]
+    assert Share.objects.count() == 0
 
 
 def test_purge_now_says_who_asked() -> None:
