@@ -2,13 +2,16 @@
 
 import uuid
 from collections.abc import Collection, Iterator
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from django.apps import apps
 from django.db import models
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from vault_app.associated_data import AssociatedData
+
+M = TypeVar("M", bound=models.Model)
 
 
 class StoredValue(models.Model):
@@ -19,6 +22,22 @@ class StoredValue(models.Model):
 
     def __str__(self) -> str:
         return f"value {self.name}"
+
+
+class LostValue(models.Model):
+    """A mark: the value store has no value of that name, though a row points to it.
+
+    The row stays, with the only copy of its data key: the value may come back from a back-up.
+    """
+
+    name = models.CharField(max_length=64, primary_key=True)
+    marked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"lost value {self.name}"
 
 
 class Installation(models.Model):
@@ -111,3 +130,10 @@ class DeletionHold(models.Model):
 def sealed_models() -> list[type[Sealed]]:
     """Return every model with sealed values."""
     return [model for model in apps.get_models() if issubclass(model, Sealed)]
+
+
+def without_row(values: QuerySet[M]) -> QuerySet[M]:
+    """Return those of StoredValue, or LostValue, whose `name` no row points to."""
+    for model in sealed_models():
+        values = values.exclude(Exists(model._base_manager.filter(value_name=OuterRef("name"))))
+    return values

@@ -8,7 +8,7 @@ only when forced.
 
 import logging
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -27,6 +27,14 @@ BATCH = 10_000
 #: Values that one run deletes at most; the next run continues.
 MAX_DELETED = 10_000
 
+TOO_MANY_ORPHANS = (
+    "Is this a copy of another installation's database, or one restored from an old back-up? If"
+    " these values may really go, say --force."
+)
+FOREIGN_STORE = (
+    "Do VALUE_STORE (and KUBERNETES_NAMESPACE) name the store that belongs to this database?"
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,12 +43,14 @@ class Report:
     """How many values there were, how many were orphans, and how many were deleted.
 
     `refused`: more than a tenth were orphans, and `force` was not given, so none was deleted.
+    `foreign`: there was none, though rows point to some: is it another installation's store?
     """
 
     values: int = 0
     orphans: int = 0
     deleted: int = 0
     refused: bool = False
+    foreign: bool = False
 
 
 def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
@@ -49,7 +59,10 @@ def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tup
         app = model.values_of
         remote = remote_store(app)
         if remote is not None:
-            yield app, reconcile(remote, model.values_in_use, dry_run=dry_run, force=force)
+            had_rows = model._base_manager.exists()
+            report = reconcile(remote, model.values_in_use, dry_run=dry_run, force=force)
+            lacks_all = had_rows and not report.values and model._base_manager.exists()
+            yield app, replace(report, foreign=lacks_all)
         else:  # a value is deleted in the same transaction as its row
             yield app, Report()
 

@@ -5,7 +5,7 @@ import logging
 from fugata_core.tasks import shared_task
 from vault_app import rewrap
 from vault_app.errors import KeyUnavailable, StoreUnavailable
-from vault_app.reconcile import reconcile_all
+from vault_app.reconcile import FOREIGN_STORE, reconcile_all
 
 #: Seconds after which a run leaves the rest to the next one; a purge may have to wait for it.
 REWRAP_BUDGET = 20.0
@@ -28,6 +28,8 @@ def reconcile_values() -> int:
                     report.orphans,
                     report.values,
                 )
+            if report.foreign:
+                logger.error("the value store has nothing of %s. %s", app, FOREIGN_STORE)
     except StoreUnavailable as error:
         logger.warning("reconciliation broke off: %s", error)
     return deleted

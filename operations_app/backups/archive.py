@@ -17,6 +17,8 @@ from typing import IO, Any, Self
 #: Format 1 named rows by model; tables keep their names when code moves.
 ARCHIVE_FORMAT = 2
 _MANIFEST = "manifest.json"
+#: The exit status of a back-up, or a restore, that lacks values. 1 is one that did not happen.
+PARTIAL = 3
 
 
 class BadArchive(Exception):
@@ -39,10 +41,13 @@ class Manifest:
 
 
 class Writer:
-    """Writes beside the target and renames at the end: there is a whole back-up, or none."""
+    """Writes beside the target and renames at the end: there is a whole back-up, or none.
+
+    `target`: where it goes, which may be changed until then.
+    """
 
     def __init__(self, target: Path, manifest: Manifest) -> None:
-        self._target, self._manifest = target, manifest
+        self.target, self._manifest = target, manifest
         self._draft = target.with_name(f".{target.name}.part")
 
     def __enter__(self) -> Self:
@@ -85,7 +90,7 @@ class Writer:
             os.fsync(self._file.fileno())
         self._file.close()
         if kind is None:
-            self._draft.replace(self._target)
+            self._draft.replace(self.target)
         else:
             self._draft.unlink(missing_ok=True)
 

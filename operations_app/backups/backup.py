@@ -1,7 +1,7 @@
 """Takes a back-up: hold deletions, read rows at one moment, then their values, release the hold."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,11 @@ from fugata_core.clock import iso
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
+from operations_app.backups.values import absent_from_database, value_names
+from vault_app import lost_values
 from vault_app.backends import remote_store, value_store
 from vault_app.deletion_hold import hold_deletions
 from vault_app.errors import ValueMissing
-from vault_app.models import sealed_models
 
 #: Seconds between two renewals of the hold.
 RENEW_INTERVAL = 60.0
@@ -24,11 +25,20 @@ RENEW_INTERVAL = 60.0
 
 @dataclass(frozen=True, slots=True)
 class BackupSummary:
-    """How many rows and values a back-up holds; `missing`: rows whose value is missing."""
+    """Where a back-up is, and how many rows and values it holds.
 
+    `missing`: rows whose value is gone without being marked as lost. Then the back-up is partial.
+    """
+
+    file: Path
     rows: int
     values: int
     missing: int
+
+
+def partial_name(target: Path) -> Path:
+    """Return the name of a back-up that lacks values: no pattern takes it for a whole one."""
+    return target.with_name(f"{target.name}.partial")
 
 
 def take_backup(
@@ -41,15 +51,19 @@ def take_backup(
         database=connection.vendor,
         store=str(settings.VALUE_STORE["BACKEND"]),
     )
+    is_remote = remote_store() is not None
     with hold_deletions() as renew, Writer(target, manifest) as archive:
-        names: list[tuple[str, str]] = []
         with snapshot.consistent_snapshot():
-            count = _write_tables(archive, progress)
-            if remote_store() is not None:
-                names = list(_value_names())
-        values, missing = _write_values(archive, names, renew, progress)
+            count, lost = _write_tables(archive, progress), lost_values.marked_names()
+            names = list(value_names()) if is_remote else []
+            absent = set() if is_remote else absent_from_database()
+        absent |= _write_values(archive, names, renew, progress)
+        missing = len(absent - lost)
+        if missing:
+            archive.target = partial_name(target)
         renew()  # raises if the hold ran out, which discards the file
-    return BackupSummary(count, values, missing)
+    values = max(len(names) - len(absent), 0)  # in the database, they are among the rows
+    return BackupSummary(archive.target, count, values, missing)
 
 
 def _write_tables(archive: Writer, progress: ProgressCallback) -> int:
@@ -60,26 +74,21 @@ def _write_tables(archive: Writer, progress: ProgressCallback) -> int:
     return count
 
 
-def _value_names() -> Iterator[tuple[str, str]]:
-    for model in sealed_models():
-        for name in model.value_names():
-            yield model.values_of, name
-
-
 def _write_values(
     archive: Writer,
     names: list[tuple[str, str]],
     renew: Callable[[], None],
     progress: ProgressCallback,
-) -> tuple[int, int]:
-    renewed, missing = time.monotonic(), 0
+) -> set[str]:
+    """Write values, and return the names of those that are not there."""
+    renewed, absent = time.monotonic(), set()
     for number, (app, name) in enumerate(names, start=1):
         try:
             archive.add_bytes(f"values/{app}/{name}", value_store(app).get(name))
         except ValueMissing:
-            missing += 1
+            absent.add(name)
         if time.monotonic() - renewed > RENEW_INTERVAL:
             renew()
             renewed = time.monotonic()
         progress("values", number)
-    return len(names) - missing, missing
+    return absent

@@ -2,67 +2,96 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from django.db import transaction
+from django.db.models import QuerySet
 
-from audit_app.actors import Actor
-from audit_app.models import AuditEvent
-from audit_app.trail import record
 from fugata_core.commands import ProgressCallback
 from secrets_app.models import Share
-from vault_app import envelope
+from vault_app import envelope, lost_values
 from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.errors import DecryptionFailed, KeyUnavailable, ValueMissing
-from vault_app.models import Sealed, sealed_models
+from vault_app.models import Sealed, StoredValue, sealed_models, without_row
 from vault_app.reconcile import reconcile_all
 
-_ACTOR = Actor(username="fsck")
+
+class Kind(StrEnum):
+    """What can be wrong. LOST: it is marked, so that it is known."""
+
+    MISSING = "row without value"
+    LOST = "row whose value is lost"
+    FOUND = "value that is back"
+    ORPHAN = "value without row"
+    KEY = "key missing"
+    UNREADABLE = "value does not open"
 
 
 @dataclass(frozen=True, slots=True)
 class Inconsistency:
-    """Something that is wrong: `kind` for counting, `what` for people, naming no secret.
+    """Something that is wrong: `what`, for people, names no secret.
 
-    `row`: the row that it is about; `value_name`: the orphan, where the store is the database.
+    `value_name`: the value that it is about, unless it is one of many orphans in a remote store.
     """
 
-    kind: str
+    kind: Kind
     what: str
-    row: Sealed | None = None
-    value_name: str | None = None
+    value_name: str = ""
 
 
-def find_inconsistencies(
-    progress: ProgressCallback = lambda what, count: None,
-) -> Iterator[Inconsistency]:
-    """Yield what is wrong. Reads every value. Raises StoreUnavailable.
+@dataclass(slots=True)
+class Examination:
+    """What is wrong, and how many rows and values there are."""
+
+    found: list[Inconsistency] = field(default_factory=list)
+    rows: int = 0
+    values: int = 0
+
+    def count(self) -> Counter[Kind]:
+        """Return how many inconsistencies there are of each kind."""
+        return Counter(each.kind for each in self.found)
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the names of the values that have it."""
+        return [each.value_name for each in self.found if each.kind == kind]
+
+
+def examine(progress: ProgressCallback = lambda what, count: None) -> Examination:
+    """Return what is wrong. Reads every value. Raises StoreUnavailable.
 
     A share can't be opened without its link: only its data key and its size are checked. A
     repository's secret is opened, and discarded.
     """
-    count = 0
+    seen, marked = Examination(), lost_values.marked_names()
     for model in sealed_models():
         for row in model._default_manager.order_by("pk").iterator(chunk_size=200):
-            yield from _check_row(row)
-            count += 1
-            progress("rows", count)
-    yield from _orphans()
+            seen.found += _check_row(row, marked)
+            seen.rows += 1
+            progress("rows", seen.rows)
+    _add_orphans(seen)
+    return seen
 
 
-def _check_row(row: Sealed) -> Iterator[Inconsistency]:
-    where = f"{row._meta.verbose_name} {row.pk}"
+def _check_row(row: Sealed, marked: set[str]) -> Iterator[Inconsistency]:
+    where, name = f"{row._meta.verbose_name} {row.pk}", row.value_name
     try:
         check_data_key(row)
         _check_value(row)
+        if name in marked:
+            yield Inconsistency(Kind.FOUND, f"{where} has its value again", name)
     except ValueMissing:
-        yield Inconsistency("row without value", f"{where} has no value", row)
+        if _is_current(row):
+            kind = Kind.LOST if name in marked else Kind.MISSING
+            yield Inconsistency(kind, f"{where} has no value", name)
     except KeyUnavailable:
-        yield Inconsistency(
-            "key missing", f"{where} needs key {row.key_id}, which is not at hand", row
-        )
+        yield Inconsistency(Kind.KEY, f"{where} needs key {row.key_id}, which is not at hand", name)
     except DecryptionFailed:
-        yield Inconsistency("value does not open", f"{where} has a value that does not open", row)
+        yield Inconsistency(Kind.UNREADABLE, f"{where} has a value that does not open", name)
+
+
+def _is_current(row: Sealed) -> bool:
+    """Return whether the row still points to its value; it may have been opened, or set anew."""
+    return type(row)._base_manager.filter(pk=row.pk, value_name=row.value_name).exists()
 
 
 def check_data_key(row: Sealed) -> None:
@@ -79,48 +108,18 @@ def _check_value(row: Sealed) -> None:
     envelope.unseal(sealed, bytes(row.wrapped_key), row.associated_data())
 
 
-def _orphans() -> Iterator[Inconsistency]:
+def _add_orphans(seen: Examination) -> None:
     if remote_store() is None:
-        stored = [found.name for found in value_store().list()]
-        # The rows afterwards: what is made meanwhile is not among the values.
-        used = {name for model in sealed_models() for name in model.value_names()}
-        for name in stored:
-            if name not in used:
-                what = f"value {name} belongs to no row"
-                yield Inconsistency("value without row", what, value_name=name)
+        seen.values = StoredValue.objects.count()
+        for name in orphans().values_list("name", flat=True):
+            seen.found.append(Inconsistency(Kind.ORPHAN, f"value {name} belongs to no row", name))
         return
     for app, report in reconcile_all(dry_run=True):
-        for _ in range(report.orphans):
-            yield Inconsistency("value without row", f"a value of {app} belongs to no row")
+        seen.values += report.values
+        what = f"a value of {app} belongs to no row"
+        seen.found += [Inconsistency(Kind.ORPHAN, what)] * report.orphans
 
 
-def repair(found: list[Inconsistency]) -> Counter[str]:
-    """Delete rows whose value is gone for good, and values that no row points to.
-
-    Rows whose key is missing, or whose value does not open, stay: a key may come back. Returns
-    how many were repaired, by kind.
-    """
-    done: Counter[str] = Counter()
-    for finding in found:
-        if finding.kind == "row without value" and finding.row is not None:
-            _delete(finding.row)
-            done[finding.kind] += 1
-    if remote_store() is None:
-        orphans = [each.value_name for each in found if each.value_name is not None]
-        with transaction.atomic():
-            for name in orphans:
-                value_store().delete(name)
-        done["value without row"] = len(orphans)
-    elif any(finding.kind == "value without row" for finding in found):
-        done["value without row"] = sum(report.deleted for _, report in reconcile_all())
-    return +done
-
-
-def _delete(row: Sealed) -> None:
-    with transaction.atomic():
-        if isinstance(row, Share):
-            record(AuditEvent.Kind.DELETED, _ACTOR, share_digest=bytes(row.digest))
-        else:
-            subject = {"repository": row.repository.name, "secret_key": row.secret_key}  # type: ignore[attr-defined]
-            record(AuditEvent.Kind.REMOVED, _ACTOR, **subject)
-        row.delete()
+def orphans() -> QuerySet[StoredValue]:
+    """Return the values in the database that no row points to."""
+    return without_row(StoredValue.objects.order_by("name"))

@@ -1,5 +1,6 @@
 """Restores a back-up: its values first, then its rows, in one transaction."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from audit_app.trail import new_event
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
+from operations_app.backups.values import absent_from_database, value_names
 from secrets_app.models import Share
+from vault_app import lost_values
 from vault_app.backends import remote_store, reset_backends, value_store
 from vault_app.errors import ValueConflict
-from vault_app.models import Installation, StoredValue
+from vault_app.models import Installation, StoredValue, sealed_models
 from vault_app.stores.base import ValueStore
 
 _ACTOR = Actor(username="restore")
@@ -27,11 +30,15 @@ class NotEmpty(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RestoreSummary:
-    """How many rows and values were restored; `closed`: one-time shares that were closed."""
+    """How many rows and values were restored; `closed`: one-time shares that were closed.
+
+    `missing`: rows whose value was not in the back-up.
+    """
 
     rows: int
     values: int
     closed: int
+    missing: int
 
 
 def restore_backup(
@@ -52,11 +59,11 @@ def restore_backup(
             _require_empty()
         archive.verify()
         _restore_identity(archive)
-        values = _put_values(archive, force, progress)
+        put = _put_values(archive, force, progress)
         with transaction.atomic():
-            count = _put_rows(archive, progress)
+            count = _put_rows(archive, put, progress)
             closed = 0 if keep_one_time else _close_one_time_shares()
-    return RestoreSummary(count, values, closed)
+    return RestoreSummary(count, len(put), closed, _count_missing(put))
 
 
 def _require_same_version(archive: Reader) -> None:
@@ -97,13 +104,36 @@ def _restore_identity(archive: Reader) -> None:
     reset_backends()
 
 
-def _put_values(archive: Reader, force: bool, progress: ProgressCallback) -> int:
-    count = 0
-    for app, name, sealed in archive.values():
+def _put_values(archive: Reader, force: bool, progress: ProgressCallback) -> set[str]:
+    """Put values into their store, and return their names."""
+    put: set[str] = set()
+    for app, name, sealed in _values_apart(archive):
         _put(value_store(app), name, sealed, force)
-        count += 1
-        progress("values", count)
-    return count
+        put.add(name)
+        progress("values", len(put))
+    return put
+
+
+def _values_apart(archive: Reader) -> Iterator[tuple[str, str, bytes]]:
+    """Yield app, name and sealed bytes of each value that is not loaded with the rows."""
+    yield from archive.values()
+    if remote_store() is None:
+        return
+    apps = {
+        columns["value_name"]: model.values_of
+        for model in sealed_models()
+        for columns in rows.parse(archive.lines(rows.file_of(model)))
+    }
+    for columns in rows.parse(archive.lines(rows.file_of(StoredValue))):
+        if columns["name"] in apps:
+            yield apps[columns["name"]], columns["name"], columns["sealed"]
+
+
+def _count_missing(put: set[str]) -> int:
+    """Return how many rows have no value now, and are not marked so."""
+    is_remote = remote_store() is not None
+    needed = {name for _, name in value_names()} if is_remote else absent_from_database()
+    return len(needed - put - lost_values.marked_names())
 
 
 def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
@@ -117,16 +147,15 @@ def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
         store.put(name, sealed)
 
 
-def _put_rows(archive: Reader, progress: ProgressCallback) -> int:
-    models = rows.tables()
-    from_store = [path for path in archive.manifest.digests if path.startswith("values/")]
-    # Values from a remote store were just put into this table: keep them.
-    kept = {StoredValue} if from_store and remote_store() is None else set()
-    rows.delete_all([model for model in models if model not in kept])
+def _put_rows(archive: Reader, put: set[str], progress: ProgressCallback) -> int:
+    """Replace all rows; but values that were `put` into the database just now stay."""
+    models, is_remote = rows.tables(), remote_store() is not None
+    rows.delete_all([m for m in models if m is not StoredValue or is_remote or not put])
     count = 0
     for model in models:
-        count += rows.load(model, archive.lines(rows.file_of(model)))
-        progress("rows", count)
+        if model is not StoredValue or not is_remote:
+            count += rows.load(model, archive.lines(rows.file_of(model)))
+            progress("rows", count)
     rows.reset_sequences(models)
     return count
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -61,12 +61,17 @@ def _decode(value: Any) -> Any:
     return value
 
 
-def load(model: Model, lines: Iterator[str]) -> int:
+def parse(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the columns of each row, by name."""
+    for line in lines:
+        yield {name: _decode(value) for name, value in json.loads(line).items()}
+
+
+def load(model: Model, lines: Iterable[str]) -> int:
     """Insert the rows as they were, primary keys too; return how many."""
     count, batch = 0, []
-    for line in lines:
-        fields = json.loads(line)
-        batch.append(model(**{name: _decode(value) for name, value in fields.items()}))
+    for columns in parse(lines):
+        batch.append(model(**columns))
         if len(batch) == _BATCH:
             count += _flush(model, batch)
     return count + _flush(model, batch)

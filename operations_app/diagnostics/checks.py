@@ -23,6 +23,7 @@ from operations_app import statistics
 from operations_app.diagnostics.probes import probe_key_provider, probe_value_store
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
+from vault_app.lost_values import rows_marked
 from vault_app.models import KeyEncryptionKey
 from vault_app.usage import rows_of, unavailable_keys, with_rows
 from vault_app.writes import writes
@@ -160,6 +161,20 @@ def replaced_keys() -> Finding:
     )
 
 
+def lost_values() -> Finding:
+    """Do rows point to values that are known to be gone?"""
+    lost = rows_marked()
+    if not lost:
+        return _good("Lost values", "No row is marked as one whose value is lost.")
+    return Finding(
+        "Lost values",
+        Level.NOTICE,
+        f"The values of {lost} row{pluralize(lost)} are gone from the value store.",
+        "Restore them from a back-up, or set these secrets again; manage.py fsck names them. Shares"
+        " go when they expire.",
+    )
+
+
 _KEYS_REMEDY = (
     "Restore the keys from their back-up (FUGATA_KEYS or the keyring file, or access to the key"
     " service). Nothing that they wrapped opens until then. Do not make new ones instead."
@@ -219,7 +234,15 @@ def known_keys(known: list[KeyEncryptionKey]) -> Finding:
     return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", _KEYS_REMEDY)
 
 
-LOCAL_CHECKS: list[Check] = [migrations, beat, purge, counts, replaced_keys, production]
+LOCAL_CHECKS: list[Check] = [
+    migrations,
+    beat,
+    purge,
+    counts,
+    replaced_keys,
+    lost_values,
+    production,
+]
 _BACKEND_REMEDY = (
     "Look whether it runs and whether Fugata may use it. Nothing is lost meanwhile: opening fails"
     " without using a share up."

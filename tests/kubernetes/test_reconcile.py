@@ -8,13 +8,15 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
 
 from repositories_app.actions.repositories import create_repository
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
 from tests.secrets_app.support import new_share
 from tests.support.faults.faulty import FaultyProxy
-from tests.support.servers.kubernetes import Json, KubernetesServer
+from tests.support.in_process.stores import set_options
+from tests.support.servers.kubernetes import ADMIN_TOKEN, Json, KubernetesServer
 from vault_app import reconcile as reconciliation
 from vault_app.models import Installation
 from vault_app.reconcile import Report, reconcile
@@ -243,6 +245,27 @@ def test_the_task(
         assert reconcile_values() == 0
     assert "reconcile_values --force" in caplog.text
     assert len(kubernetes.names(kubernetes_namespace)) == 38
+
+
+@pytest.mark.usefixtures("both")
+def test_a_store_that_has_nothing_of_ours(
+    kubernetes: KubernetesServer,
+    kubernetes_namespace: str,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A listing of a namespace that does not exist is a valid empty list."""
+    set_options(settings, namespace="nowhere", kubeconfig=str(kubernetes.kubeconfig(ADMIN_TOKEN)))
+    with pytest.raises(CommandError, match="has nothing of this installation, whose rows need it"):
+        command()
+    assert reconcile_values() == 0
+    assert "the value store has nothing of shares. Do VALUE_STORE" in caplog.text
+    assert len(kubernetes.names(kubernetes_namespace)) == 40
+
+
+@pytest.mark.usefixtures("kubernetes_namespace")
+def test_a_new_installation_has_nothing_anywhere() -> None:
+    assert "0 of 0" in command()
 
 
 def test_a_store_that_is_down(faulty_store: KubernetesStore, faulty: FaultyProxy) -> None:

@@ -185,6 +185,16 @@ def status_of(reason: str) -> bytes:
     return json.dumps(status | {"message": "Operation cannot be fulfilled"}).encode()
 
 
+@pytest.mark.parametrize("operation", ["GET", "DELETE", "check"])
+@pytest.mark.parametrize("body", [b"<h1>Not found</h1>", b'{"kind":"Status","reason":"Gone"}'])
+def test_a_404_of_somebody_else_says_nothing_about_a_value(
+    faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, operation: str, body: bytes
+) -> None:
+    """A proxy with a wrong route, for instance: no value is missing for that."""
+    faulty.fail("answer", status=404, body=body)
+    assert "answered 404" in failure(operation, faulty_store, name)
+
+
 @pytest.mark.parametrize("operation", ["POST", "DELETE"])
 def test_others_who_were_first_are_no_outcome(
     faulty_store: KubernetesStore,

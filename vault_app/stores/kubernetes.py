@@ -82,7 +82,10 @@ class KubernetesStore(ValueStore):
         """Create the objects, the first piece last: once it exists, the value is complete."""
         objects = _object_names(name)
         if _piece_count(len(sealed)) != len(objects):
-            raise ValueError("the name was given for a value of another size")
+            raise StoreUnavailable(
+                "a value of more than 1 MiB that was kept elsewhere can't be kept in Kubernetes"
+                " under its name"
+            )
         deadline = self._deadline()
         for number in reversed(range(len(objects))):
             piece = sealed[number * PIECE_SIZE : (number + 1) * PIECE_SIZE]

@@ -38,6 +38,8 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 #: Statuses worth a retry (429: too many requests; 5xx: a passing server error).
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+#: The reason that the API server gives where a refusal is an outcome.
+_OUTCOMES = {404: "NotFound", 409: "AlreadyExists"}
 
 
 class ListedMetadata(msgspec.Struct, rename="camel"):
@@ -225,9 +227,13 @@ def _newer(body: bytes) -> str:
 
 
 def _is_accepted(call: _Call, answer: _Answer) -> bool:
-    """Return whether it is one of the call's outcomes; of the two that 409 means, one is."""
-    exists = answer.status != 409 or status_of(answer.body).reason == "AlreadyExists"
-    return answer.status in call.accepted and exists
+    """Return whether it is one of the call's outcomes.
+
+    409 may mean a conflict too; and a 404 of a proxy says nothing about an object.
+    """
+    reason = _OUTCOMES.get(answer.status)
+    said = reason is None or status_of(answer.body).reason == reason
+    return answer.status in call.accepted and said
 
 
 def _pause_after(answer: _Answer, attempt: int) -> float | None:

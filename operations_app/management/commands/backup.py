@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import ProgressLine
-from operations_app.backups.backup import take_backup
+from operations_app.backups.archive import PARTIAL
+from operations_app.backups.backup import partial_name, take_backup
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
 
@@ -19,18 +20,25 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
     def handle(self, *args: Any, file: Path, force: bool, **options: Any) -> None:
-        """Write the back-up. Raises CommandError; then no file is left behind."""
-        if file.exists() and not force:
-            raise CommandError(f"{file} is there already. Choose another name, or give --force.")
+        """Write the back-up. Raises CommandError; unless it is partial, no file is left behind."""
+        for taken_name in (file, partial_name(file)):
+            if taken_name.exists() and not force:
+                raise CommandError(
+                    f"{taken_name} is there already. Choose another name, or give --force."
+                )
         progress = ProgressLine(self.stderr)
         try:
             taken = take_backup(file, progress)
         except (VaultError, DeletionHoldLost, OSError) as error:
             raise CommandError(f"No back-up was written: {error}") from None
         progress.done()
-        if taken.missing:
-            self.stderr.write(f"{taken.missing} rows have no value: see manage.py fsck")
         self.stdout.write(
-            f"{taken.rows} rows and {taken.values} values are in {file}. The keys are not:"
+            f"{taken.rows} rows and {taken.values} values are in {taken.file}. The keys are not:"
             " keep FUGATA_KEYS (or the keyring file), SECRET_KEY and AUDIT_KEY elsewhere."
         )
+        if taken.missing:
+            raise CommandError(
+                f"This back-up is partial: {taken.missing} rows have no value. Keep the earlier"
+                " ones, and see manage.py fsck.",
+                returncode=PARTIAL,
+            )

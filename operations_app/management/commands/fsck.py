@@ -1,4 +1,4 @@
-"""`manage.py fsck [--repair]`: do rows and values match, and are their keys available?"""
+"""`manage.py fsck [--repair [--force]]`: do rows and values match, and are their keys available?"""
 
 from collections import Counter
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import ProgressLine
-from operations_app.backups.fsck import find_inconsistencies, repair
+from operations_app.backups.fsck import Examination, Kind, examine
+from operations_app.backups.repair import TooMuchMissing, repair
 from vault_app.errors import VaultError
 
 
@@ -17,23 +18,44 @@ class Command(BaseCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help="delete rows whose value is gone, and values that belong to no row",
+            help="mark rows whose value is gone, and delete values that belong to no row",
+        )
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="repair even if more than a tenth of all rows or values is alone",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: Any, force: bool, **options: Any) -> None:
         """Check, and repair if asked. Raises CommandError if a problem remains."""
-        progress = ProgressLine(self.stderr)
         try:
-            found = list(find_inconsistencies(progress))
-            progress.done()
-            for finding in found:
-                self.stdout.write(finding.what)
-            repaired = repair(found) if options["repair"] else Counter[str]()
+            seen = self._examine()
+            repaired = repair(seen, force=force) if options["repair"] else Counter[Kind]()
         except VaultError as error:
             raise CommandError(f"The check broke off: {error}") from None
+        except TooMuchMissing as error:
+            raise CommandError(f"Nothing was repaired. {error}") from None
         for kind, count in sorted(repaired.items()):
-            self.stdout.write(f"Repaired: {kind}, {count}")
-        left = Counter(finding.kind for finding in found) - repaired
+            self.stdout.write(f"{_DONE[kind]}: {kind}, {count}")
+        self._conclude(seen.count(), repaired)
+
+    def _examine(self) -> Examination:
+        progress = ProgressLine(self.stderr)
+        seen = examine(progress)
+        progress.done()
+        for each in seen.found:
+            self.stdout.write(each.what)
+        return seen
+
+    def _conclude(self, found: Counter[Kind], repaired: Counter[Kind]) -> None:
+        lost = found.pop(Kind.LOST, 0) + repaired[Kind.MISSING]
+        left = found - repaired
         if left:
             raise CommandError(", ".join(f"{kind}: {n}" for kind, n in sorted(left.items())))
-        self.stdout.write("All rows have values that belong to them, and the keys are at hand.")
+        but = f" But {lost} are marked as rows whose value is lost." if lost else ""
+        self.stdout.write(
+            f"All rows have values that belong to them, and the keys are at hand.{but}"
+        )
+
+
+_DONE = {Kind.MISSING: "Marked", Kind.FOUND: "No longer marked", Kind.ORPHAN: "Deleted"}

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
 from fugata_core.commands import ProgressLine, private_umask
-from operations_app.backups.archive import BadArchive
+from operations_app.backups.archive import PARTIAL, BadArchive
 from operations_app.backups.restore import NotEmpty, restore_backup
 from vault_app import keycheck
 from vault_app.errors import VaultError
@@ -47,6 +47,12 @@ class Command(BaseCommand):
             f" {restored.closed} one-time shares were closed."
         )
         self._compare_keys()
+        if restored.missing:
+            raise CommandError(
+                f"The restore is partial: {restored.missing} rows have no value, because the"
+                " back-up had none. An earlier one may have them. See manage.py fsck.",
+                returncode=PARTIAL,
+            )
 
     def _compare_keys(self) -> None:
         try:

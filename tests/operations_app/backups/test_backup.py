@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
 
 from audit_app import chain
 from audit_app.actors import SERVICE
@@ -20,11 +21,11 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
 from tests.operations_app.backups.conftest import Everything
-from tests.repositories_app.support import opened
+from tests.repositories_app.support import opened, row
 from tests.secrets_app.support import share
-from tests.support.in_process.doubles import MemoryStore
+from tests.support.in_process.doubles import MemoryStore, backend
 from vault_app.deletion_hold import DeletionHoldLost, hold_deletions, is_deletion_held
-from vault_app.models import DeletionHold, Installation
+from vault_app.models import DeletionHold, Installation, StoredValue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -149,6 +150,93 @@ def test_a_store_that_fails_leaves_no_file(
         said("backup", str(file))
     assert list(file.parent.iterdir()) == []
     assert not is_deletion_held()
+
+
+def exit_of(*arguments: str) -> tuple[int, str]:
+    """Return the exit status of a command that does not end well, and what it says."""
+    with pytest.raises(CommandError) as raised:
+        said(*arguments)
+    return raised.value.returncode, str(raised.value)
+
+
+def partial(file: Path) -> Path:
+    return file.with_name("backup.tar.partial")
+
+
+@pytest.mark.parametrize("store", ["database", "remote"])
+def test_a_back_up_that_lacks_values_is_partial(
+    fill: Fill, wipe: Wipe, file: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    """By its exit status and by its name: a rotation must not take it for a good one."""
+    remote = request.getfixturevalue("remote_store") if store == "remote" else None
+    fill()
+    gone = row("A").value_name
+    if remote:
+        del remote.values[gone]
+    else:
+        StoredValue.objects.filter(name=gone).delete()
+    status, why = exit_of("backup", str(file))
+    assert (status, "1 rows have no value" in why) == (3, True)
+    assert [each.name for each in file.parent.iterdir()] == ["backup.tar.partial"]
+    assert exit_of("backup", str(file))[1].startswith(f"{partial(file)} is there already")
+    wipe()
+    status, why = exit_of("restore", str(partial(file)))
+    assert (status, "The restore is partial: 1 rows have no value" in why) == (3, True)
+    assert read_secret(opened(), "B", SERVICE) == b"value b"
+
+
+def test_a_back_up_without_any_value_is_partial(
+    fill: Fill, file: Path, remote_store: MemoryStore
+) -> None:
+    fill()
+    file.write_text("a good one")
+    remote_store.values.clear()
+    status, why = exit_of("backup", str(file), "--force")
+    assert (status, "5 rows have no value" in why) == (3, True)
+    assert file.read_text() == "a good one"
+    assert tarfile.is_tarfile(partial(file))
+
+
+@pytest.mark.parametrize("store", ["database", "remote"])
+def test_what_is_known_to_be_lost_makes_no_back_up_partial(
+    fill: Fill, wipe: Wipe, file: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    remote = request.getfixturevalue("remote_store") if store == "remote" else None
+    fill()
+    if remote:
+        del remote.values[row("A").value_name]
+    else:
+        StoredValue.objects.filter(name=row("A").value_name).delete()
+    said("fsck", "--repair", "--force")
+    said("backup", str(file))
+    wipe()
+    said("restore", str(file))
+
+
+def test_values_move_from_the_database_to_a_store_outside(
+    fill: Fill, wipe: Wipe, file: Path, settings: Settings
+) -> None:
+    everything = fill()
+    said("backup", str(file))
+    wipe()
+    settings.VALUE_STORE = backend(store := MemoryStore())
+    assert "and 5 values are back" in said("restore", str(file), "--keep-one-time")
+    assert len(store.values) == 5
+    assert not StoredValue.objects.exists()
+    everything.assert_kept(one_time=True)
+
+
+def test_values_move_from_a_store_outside_to_the_database(
+    fill: Fill, wipe: Wipe, file: Path, settings: Settings
+) -> None:
+    inside = settings.VALUE_STORE
+    settings.VALUE_STORE = backend(MemoryStore())
+    everything = fill()
+    said("backup", str(file))
+    wipe()
+    settings.VALUE_STORE = inside
+    assert "and 5 values are back" in said("restore", str(file), "--keep-one-time")
+    everything.assert_kept(one_time=True)
 
 
 def test_no_file_is_written_over_unasked(fill: Fill, file: Path) -> None:

@@ -6,15 +6,19 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from audit_app.models import AuditEvent
+from audit_app.actors import SERVICE
+from operations_app.backups.fsck import Kind, examine
+from repositories_app.actions.secrets import remove_secret, set_secret
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
+from tests.operations_app.backups.conftest import Everything
 from tests.operations_app.backups.test_backup import Fill
-from tests.repositories_app.support import row
+from tests.repositories_app.support import OTHERS, opened, row
 from tests.secrets_app.support import row_of
-from tests.support.in_process.doubles import MemoryStore
+from tests.support.in_process.doubles import MemoryStore, backend
 from tests.support.in_process.keys import use_keys
-from vault_app.models import KeyEncryptionKey, StoredValue
+from vault_app import lost_values
+from vault_app.models import KeyEncryptionKey, LostValue, StoredValue
 
 pytestmark = pytest.mark.django_db
 
@@ -41,26 +45,97 @@ def test_an_installation_with_values_in_the_database(fill: Fill) -> None:
     assert "All rows have values" in fsck()
 
 
-def test_rows_without_values(fill: Fill) -> None:
+@pytest.fixture
+def many(fill: Fill) -> Everything:
+    """Twenty rows and more, so that one is not a tenth."""
     everything = fill()
-    names = [row("A").value_name, row_of(everything.once).value_name]
-    StoredValue.objects.filter(name__in=names).delete()
-    assert refused() == "row without value: 2"
-    assert Share.objects.count() == 3
-    assert "Repaired: row without value, 2" in fsck("--repair")
-    assert Share.objects.count() == 2
-    assert not RepositorySecret.objects.filter(secret_key="A").exists()
-    kinds = AuditEvent.objects.filter(username="fsck").values_list("kind", flat=True)
-    assert sorted(kinds) == ["deleted", "removed"]
-    assert "All rows have values" in fsck()
+    for number in range(20):
+        set_secret(opened(OTHERS), f"more-{number}", "value", SERVICE)
+    return everything
 
 
-def test_values_without_rows(fill: Fill) -> None:
-    fill()
+def test_a_row_without_its_value_is_marked_and_stays(many: Everything) -> None:
+    """It has the only copy of the data key: the value may come back."""
+    gone = StoredValue.objects.get(name=row("A").value_name)
+    StoredValue.objects.filter(name=gone.name).delete()
+    assert refused() == "row without value: 1"
+    said = fsck("--repair")
+    assert "Marked: row without value, 1" in said
+    assert "But 1 are marked as rows whose value is lost." in said
+    assert RepositorySecret.objects.filter(secret_key="A").exists()
+    assert "But 1 are marked" in fsck(), "what is known is no failure"
+    StoredValue.objects.create(name=gone.name, sealed=gone.sealed)
+    assert refused() == "value that is back: 1"
+    assert "No longer marked: value that is back, 1" in fsck("--repair")
+    assert "But" not in fsck()
+    many.assert_kept(one_time=True)
+
+
+def test_marks_go_with_what_they_were_for(many: Everything) -> None:
+    for key in ("A", "B"):
+        StoredValue.objects.filter(name=row(key).value_name).delete()
+    fsck("--repair")
+    assert lost_values.rows_marked() == 2
+    set_secret(opened(), "A", "set again", SERVICE)
+    remove_secret(opened(), "B", SERVICE)
+    assert lost_values.rows_marked() == 0
+    assert "But" not in fsck("--repair")
+    assert not LostValue.objects.exists()
+
+
+def test_more_than_a_tenth_is_marked_only_by_force(many: Everything) -> None:
+    rows = RepositorySecret.objects.exclude(secret_key__in="AB")[:3]
+    StoredValue.objects.filter(name__in=[each.value_name for each in rows]).delete()
+    said = refused("--repair")
+    assert said.startswith("Nothing was repaired. 3 of 25 rows have no value")
+    assert "KUBERNETES_NAMESPACE" in said
+    assert not LostValue.objects.exists()
+    assert "Marked: row without value, 3" in fsck("--repair", "--force")
+    assert RepositorySecret.objects.count() == 22
+
+
+def test_the_wrong_store_changes_nothing(many: Everything, settings: Settings) -> None:
+    """Whatever is said: rows stay, and all is well as soon as the store is the right one."""
+    right, wrong = settings.VALUE_STORE, backend(MemoryStore())
+    settings.VALUE_STORE = wrong
+    assert "The store has nothing of this installation" in refused("--repair")
+    assert "Marked: row without value, 25" in fsck("--repair", "--force")
+    settings.VALUE_STORE = right
+    assert "No longer marked: value that is back, 25" in fsck("--repair")
+    many.assert_kept(one_time=True)
+
+
+def test_a_row_that_goes_while_it_is_examined_is_nothing(
+    many: Everything, remote_store: MemoryStore
+) -> None:
+    set_secret(opened(), "goes", "value", SERVICE)
+    set_secret(opened(), "changes", "value", SERVICE)
+
+    def change() -> None:
+        remote_store.before = {}
+        remove_secret(opened(), "goes", SERVICE)
+        set_secret(opened(), "changes", "another", SERVICE)
+
+    remote_store.before = {"get": change}
+    found = {each.what for each in examine().found if each.kind == Kind.MISSING}
+    assert len(found) == 25, "those whose values are in the database"
+
+
+def test_values_without_rows(many: Everything) -> None:
     StoredValue.objects.create(name="nobody", sealed=b"x")
     assert refused() == "value without row: 1"
-    assert "Repaired: value without row, 1" in fsck("--repair")
+    assert "Deleted: value without row, 1" in fsck("--repair")
     assert not StoredValue.objects.filter(name="nobody").exists()
+    many.assert_kept(one_time=True)
+
+
+def test_more_than_a_tenth_is_deleted_only_by_force(many: Everything) -> None:
+    for number in range(3):
+        StoredValue.objects.create(name=f"nobody-{number}", sealed=b"x")
+    assert refused("--repair").startswith("Nothing was repaired. 3 of 28 values belong to no row")
+    assert StoredValue.objects.count() == 28
+    assert "Deleted: value without row, 3" in fsck("--repair", "--force")
+    assert StoredValue.objects.count() == 25
 
 
 def test_values_that_do_not_open_stay(fill: Fill) -> None:

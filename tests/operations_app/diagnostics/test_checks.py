@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django.fixtures import Settings
 
+from audit_app.actors import SERVICE
 from operations_app import statistics
 from operations_app.diagnostics import checks
 from operations_app.diagnostics.checks import Finding, Level, run_checks
 from operations_app.models import TaskSuccess
+from repositories_app.actions.secrets import set_secret
+from tests.repositories_app.support import opened, people, row
 from tests.secrets_app.support import expire, row_of, share
 from tests.support.clients.operators import Admin, person, text
 from tests.support.in_process.doubles import FaultyKeys, MemoryStore
@@ -18,6 +21,7 @@ from tests.support.in_process.keys import use_keys
 from tests.support.servers.parts import RedisServer, free_port
 from vault_app import keycheck
 from vault_app.errors import StoreUnavailable
+from vault_app.lost_values import mark
 from vault_app.models import KeyEncryptionKey
 from vault_app.writes import MAX_FAILED, Writes
 
@@ -55,6 +59,7 @@ def test_nothing() -> None:
         "Purge",
         "Charts",
         "Keys in use",
+        "Lost values",
         "Settings",
         "Value store",
         "Key provider",
@@ -110,6 +115,15 @@ def test_a_key_is_missing() -> None:
 def test_the_store_fails(remote_store: MemoryStore) -> None:
     remote_store.failing.add("check")
     assert "StoreUnavailable" in problem("Value store").summary
+
+
+def test_a_value_is_lost() -> None:
+    people()
+    set_secret(opened(), "k", "value", SERVICE)
+    mark([row("k").value_name, "of no row"])
+    found = problem("Lost values")
+    assert found.level == Level.NOTICE
+    assert "The values of 1 row are gone" in found.summary
 
 
 def test_the_store_takes_nothing_new(

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from vault_app.errors import StoreUnavailable
-from vault_app.reconcile import Report, reconcile_all
+from vault_app.reconcile import FOREIGN_STORE, TOO_MANY_ORPHANS, Report, reconcile_all
 
 
 class Command(BaseCommand):
@@ -19,18 +19,20 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, force: bool, **options: Any) -> None:
         """Reconcile all apps. Raises CommandError if the store is down or --force is needed."""
-        refused = False
+        reports = []
         try:
             for app, report in reconcile_all(dry_run=dry_run, force=force):
                 self.stdout.write(f"{app}: {_sentence(report, dry_run)}")
-                refused |= report.refused
+                reports.append(report)
         except StoreUnavailable as error:
             raise CommandError(f"The value store can't be used: {error}.") from error
-        if refused:
+        if any(report.refused for report in reports):
             raise CommandError(
-                "Nothing points to more than a tenth of what is kept. Is this a copy of another"
-                " installation's database, or one restored from an old back-up? If these values"
-                " may really go, say --force."
+                f"Nothing points to more than a tenth of what is kept. {TOO_MANY_ORPHANS}"
+            )
+        if any(report.foreign for report in reports):
+            raise CommandError(
+                f"The store has nothing of this installation, whose rows need it. {FOREIGN_STORE}"
             )
 
 

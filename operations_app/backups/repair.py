@@ -1,0 +1,61 @@
+"""Mends what `fsck` found, unless it found so much that the store may be the wrong one.
+
+No row is ever deleted: it has the only copy of its data key, without which a value that comes back
+opens for nobody.
+"""
+
+from collections import Counter
+
+from operations_app.backups.fsck import Examination, Kind, orphans
+from vault_app import lost_values
+from vault_app.backends import remote_store
+from vault_app.reconcile import FOREIGN_STORE, TOO_MANY_ORPHANS, reconcile_all
+
+
+class TooMuchMissing(Exception):
+    """More than a tenth has nothing that belongs to it; the message says what to look at."""
+
+
+def repair(seen: Examination, *, force: bool = False) -> Counter[Kind]:
+    """Mark rows whose value is gone, and delete values that no row points to.
+
+    Rows whose key is missing, or whose value does not open, stay as they are: a key may come back.
+    Returns how many were repaired, by kind. Raises StoreUnavailable; TooMuchMissing unless `force`.
+    """
+    if not force:
+        require_most(seen)
+    lost_values.mark(seen.names(Kind.MISSING))
+    lost_values.unmark(seen.names(Kind.FOUND))
+    lost_values.forget_unused()
+    done = seen.count()
+    return +Counter(
+        {
+            Kind.MISSING: done[Kind.MISSING],
+            Kind.FOUND: done[Kind.FOUND],
+            Kind.ORPHAN: _delete_orphans(force=force) if done[Kind.ORPHAN] else 0,
+        }
+    )
+
+
+def require_most(seen: Examination) -> None:
+    """Raise TooMuchMissing if over a tenth of the rows, or of the values, is alone."""
+    count = seen.count()
+    missing, orphaned = count[Kind.MISSING], count[Kind.ORPHAN]
+    if missing * 10 > seen.rows:
+        nothing = "" if seen.values else " The store has nothing of this installation."
+        raise TooMuchMissing(
+            f"{missing} of {seen.rows} rows have no value, which is more than a tenth.{nothing}"
+            f" {FOREIGN_STORE} If these values are lost for good, say --force: it marks the rows,"
+            " and deletes none."
+        )
+    if orphaned * 10 > seen.values:
+        raise TooMuchMissing(
+            f"{orphaned} of {seen.values} values belong to no row, which is more than a tenth."
+            f" {TOO_MANY_ORPHANS}"
+        )
+
+
+def _delete_orphans(*, force: bool) -> int:
+    if remote_store() is None:
+        return orphans().delete()[0]
+    return sum(report.deleted for _, report in reconcile_all(force=force))
