@@ -10,7 +10,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
 from django.db import DatabaseError, DataError, IntegrityError
 
-from fugata_core.errors import DATABASE_ERRORS, LOCK_FAILURES, FugataError
+from fugata_core.errors import DATABASE_ERRORS, LOCK_FAILURES, READ_ONLY, FugataError
 
 NOT_MIGRATED = "The database is not migrated. Run: python manage.py prepare"
 #: What is said for which SQLSTATE (PostgreSQL's documentation, appendix A), or in which words:
@@ -29,9 +29,10 @@ _SENTENCES = (
         " database or its schema.",
     ),
     (
-        ("25006",),
+        (READ_ONLY,),
         ("readonly database", "read-only"),
-        "DATABASE_URL: the database can only be read. Is it a standby, or a file of somebody else?",
+        "DATABASE_URL: the database can only be read. Is it a standby, or a file of somebody else?"
+        " (With target_session_attrs=any, a standby is good enough for what only reads.)",
     ),
     (
         ("42P07",),

@@ -2,15 +2,18 @@
 
 Those that died while idle: Django's own health check queries the database at each request. A
 connection that PostgreSQL closed has an end-of-file waiting to be read, which takes one system call
-to detect. And those of SQLite that stored a large value: each keeps a copy, in each thread.
+to detect. Those whose database can only be read: the next one may lead to another server. And those
+of SQLite that stored a large value: each keeps a copy, in each thread.
 """
 
 import select
 from typing import Any
 
 from django.core.signals import request_started
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.signals import connection_created
+
+from fugata_core.errors import ReadOnlyDatabase, is_read_only_failure
 
 #: Bytes of a parameter that are worth a new connection to SQLite (a millisecond) to get back.
 LARGE_PARAMETER = 256 * 1024
@@ -35,14 +38,33 @@ def _readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
+def note_read_only(connection: Any, **_: Any) -> None:
+    """Have a new connection closed after the request that finds its database to be read-only.
+
+    That statement raises ReadOnlyDatabase.
+    """
+    _wrap(connection, _close_if_read_only)
+
+
+def _close_if_read_only(
+    execute: Any, sql: str, parameters: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    try:
+        return execute(sql, parameters, many, context)
+    except DatabaseError as error:
+        if not is_read_only_failure(error):
+            raise
+        _close_soon(context)
+        raise ReadOnlyDatabase(*error.args) from error.__cause__
+
+
 def note_large_parameters(connection: Any, **_: Any) -> None:
     """Have a new connection to SQLite closed after the request that stores a large value.
 
     A prepared statement keeps the parameters that it was last given.
     """
-    wrappers = connection.execute_wrappers  # they outlive the connection to the database
-    if connection.vendor == "sqlite" and _close_after_large_parameters not in wrappers:
-        wrappers.append(_close_after_large_parameters)
+    if connection.vendor == "sqlite":
+        _wrap(connection, _close_after_large_parameters)
 
 
 def _close_after_large_parameters(
@@ -52,11 +74,22 @@ def _close_after_large_parameters(
         isinstance(each, bytes | memoryview) and len(each) > LARGE_PARAMETER
         for each in parameters or ()
     ):
-        context["connection"].close_at = 0.0  # Django closes it when the request is over
+        _close_soon(context)
     return execute(sql, parameters, many, context)
 
 
+def _wrap(connection: Any, wrapper: Any) -> None:
+    wrappers = connection.execute_wrappers  # they outlive the connection to the database
+    if wrapper not in wrappers:
+        wrappers.append(wrapper)
+
+
+def _close_soon(context: dict[str, Any]) -> None:
+    context["connection"].close_at = 0.0  # Django closes it when the request is over
+
+
 def check_on_each_request() -> None:
-    """Check the connection at the start of each request, and what it keeps at the end."""
+    """Check the connection at the start of each request, and close some at its end."""
     request_started.connect(close_if_dead, dispatch_uid="fugata.close_if_dead")
+    connection_created.connect(note_read_only, dispatch_uid="fugata.read_only")
     connection_created.connect(note_large_parameters, dispatch_uid="fugata.large_parameters")

@@ -4,6 +4,7 @@ No sentence ever contains a value, an id or a token.
 """
 
 import logging
+import sqlite3
 import traceback
 
 from django.conf import settings
@@ -15,6 +16,15 @@ logger = logging.getLogger(__name__)
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 #: lock_not_available and deadlock_detected (PostgreSQL's documentation, appendix A).
 LOCK_FAILURES = ("55P03", "40P01")
+#: read_only_sql_transaction (the same).
+READ_ONLY = "25006"
+
+
+class ReadOnlyDatabase(OperationalError):
+    """The database can only be read: it is a standby, or was made read-only.
+
+    What PostgreSQL's driver raises is not even an OperationalError.
+    """
 
 
 class FugataError(Exception):
@@ -216,6 +226,14 @@ def internal_error(
 def is_lock_failure(error: Exception) -> bool:
     """Return whether PostgreSQL gave up waiting for another session's lock."""
     return getattr(error.__cause__, "sqlstate", None) in LOCK_FAILURES
+
+
+def is_read_only_failure(error: Exception) -> bool:
+    """Return whether a statement failed because the database can only be read."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+    return getattr(cause, "sqlstate", None) == READ_ONLY
 
 
 def database_failure(error: Exception) -> DatabaseUnavailable | RowLocked:

@@ -7,6 +7,18 @@ from django.core.exceptions import ImproperlyConfigured
 from fugata_site.settings.environment import env, read
 from fugata_site.settings.home import FUGATA_HOME, IN_CLUSTER
 
+
+def _prepare_threshold(given: object) -> int | None:
+    """Return after how many uses a statement is prepared; None: never (`none` in the URL)."""
+    if given == "none":
+        return None
+    if type(given) is int:  # which a bool is not
+        return given
+    raise ImproperlyConfigured(
+        "DATABASE_URL: prepare_threshold must be a whole number, or none: nothing is prepared."
+    )
+
+
 _SQLITE = f"sqlite:///{quote(str(FUGATA_HOME))}/fugata.sqlite3"  # a folder may be named C#
 DATABASES = {"default": read("DATABASE_URL", env.dj_db_url, _SQLITE)}
 _database = DATABASES["default"]
@@ -27,7 +39,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     # Parameters are bound by the server, and statements prepared at their second use.
     _options.setdefault("server_side_binding", True)
-    _options.setdefault("prepare_threshold", 1)
+    _threshold = _prepare_threshold(_options.get("prepare_threshold", 1))
+    _options["prepare_threshold"] = _threshold
+    # A standby is refused. Behind PgBouncer that can't be known: it says for good what it was first
+    # told by a server; there, the statement that is refused tells (fugata_core/connections.py).
+    _options.setdefault("target_session_attrs", "any" if _threshold is None else "read-write")
     _options.setdefault("connect_timeout", 5)
     # A server that vanished silently is noticed within seconds, not after the kernel's hours.
     _options.setdefault("tcp_user_timeout", 10_000)

@@ -1,21 +1,38 @@
 """The parts without which nothing is served, and a probe for each."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from django.db import connection
 
+from fugata_core.errors import ReadOnlyDatabase
 from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.writes import writes
 
 
 def probe_database() -> None:
-    """Raise the driver's error if it does not answer, and close the connection."""
+    """Raise the driver's error if it does not answer, and close the connection.
+
+    Raises ReadOnlyDatabase if it can only be read; nothing is written to find that out.
+    """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        if _is_read_only():
+            raise ReadOnlyDatabase("read-only")
     except Exception:
         connection.close()
         raise
+
+
+def _is_read_only() -> bool:
+    """Return whether the server refuses to write just now, or the system the file."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SHOW transaction_read_only")  # on in a standby too
+            return bool(cursor.fetchone() == ("on",))
+        cursor.execute("PRAGMA database_list")
+        path = Path(cursor.fetchone()[2])
+        return not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def probe_value_store() -> None:

@@ -29,7 +29,7 @@ NAMES = (
     ]
     + [f"{web}: {whose} {how}" for web in ("web", "another web")
        for whose in ("its master", "a worker") for how in ("killed", "stopped")]
-    + ["postgresql: its disk full"]
+    + ["postgresql: its disk full", "postgresql: read-only"]
     + [f"the way to {server}: {how}" for server in ("postgresql", "redis", "api server")
        for how in ("reset", "cut", "hanging", "slow")]
 )  # fmt: skip
@@ -141,15 +141,25 @@ def test_faults_at_random(scene: Scene, minutes: float, capsys: pytest.CaptureFi
 # --- Failover ------------------------------------------------------------------------------------
 
 
+def _is_unhealthy(web: Part) -> bool:
+    return plain_http.get(f"{web.url}/healthz").status_code == 503
+
+
 def test_a_failover_to_a_synchronous_standby(scene: Scene) -> None:
-    """What was acknowledged is on the standby: the first server is gone for good."""
+    """What was acknowledged is on the standby: the first server is gone for good.
+
+    The standby is there, and read-only, before it is promoted.
+    """
     at = scene.installation
     at.postgresql.add_standby()
     scene.load.await_more(100)
     at.postgresql.kill()
     at.to_postgresql.cut()
-    at.to_postgresql.target = at.postgresql.promote()
+    at.to_postgresql.target = at.postgresql.standby_socket
     at.to_postgresql.heal()
+    for web in at.webs():
+        wait_until(partial(_is_unhealthy, web), f"{web.name} to say that it can't write")
+    at.postgresql.promote()
     at.wait_until_well()
     scene.load.await_more(100)
     assert scene.load.ledger.complaints == []

@@ -64,6 +64,9 @@ def manage(home: Path, *arguments: str, **settings: str) -> CompletedProcess[str
         ("DATABASE_URL", "hunter2hunter2"),
         ("DATABASE_URL", "postgresql://fugata:hunter2hunter2#x@db/fugata"),
         ("DATABASE_URL", "postgresql://fugata:pw@db:hunter2hunter2/fugata"),
+        ("DATABASE_URL", "postgresql://db/fugata?prepare_threshold=hunter2hunter2"),
+        ("DATABASE_URL", "postgresql://db/fugata?prepare_threshold=-1"),
+        ("DATABASE_URL", "postgresql://db/fugata?prepare_threshold=true"),
         ("REDIS_URL", "hunter2hunter2"),
         ("REDIS_URL", "http://:hunter2hunter2@redis/0"),
         ("REDIS_URL", "redis://:pw@redis:hunter2hunter2/0"),
@@ -249,3 +252,36 @@ def test_a_command_without_its_database(tmp_path: Path, command: str) -> None:
     assert "DATABASE_URL" in ended.stderr
     assert SECRET not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("query", "threshold", "server"),
+    [
+        ("", "1", "read-write"),
+        ("?prepare_threshold=0", "0", "read-write"),
+        ("?prepare_threshold=none", "None", "any"),
+        ("?prepare_threshold=none&target_session_attrs=primary", "None", "primary"),
+        ("?target_session_attrs=any", "1", "any"),
+    ],
+)
+def test_what_a_database_url_says_of_connections(
+    tmp_path: Path, query: str, threshold: str, server: str
+) -> None:
+    script = (
+        "from django.db import connection; given = connection.get_connection_params();"
+        "print(given['prepare_threshold'], given['target_session_attrs'])"
+    )
+    url = f"postgresql://fugata:pw@db.example/fugata{query}"
+    ended = manage(tmp_path, "shell", "--no-imports", "-c", script, DATABASE_URL=url)
+    assert ended.stdout.split() == [threshold, server], ended.stderr
+
+
+@pytest.mark.parametrize("address", ["one,two:5433/fugata", "/fugata?host=one,two&port=5433"])
+def test_a_database_url_may_name_several_servers(tmp_path: Path, address: str) -> None:
+    script = (
+        "from django.db import connection; given = connection.get_connection_params();"
+        "print(given['host'], given['port'])"
+    )
+    url = f"postgresql://fugata:pw@{address}"
+    ended = manage(tmp_path, "shell", "--no-imports", "-c", script, DATABASE_URL=url)
+    assert ended.stdout.split() == ["one,two", "5433"], ended.stderr

@@ -67,6 +67,7 @@ def _of_postgresql(at: RunningInstallation, disk: Path) -> list[Fault]:
         Fault("postgresql: killed", server.kill, server.start),
         Fault("postgresql: stopped", server.freeze, server.thaw, HANGS_LONG),
         Fault("postgresql: restarted", server.stop, server.start, 0),
+        Fault("postgresql: read-only", server.forbid_writing, server.allow_writing),
         Fault("postgresql: its disk full", partial(fill, disk), partial(_make_room, at, disk)),
     ]
 

@@ -41,7 +41,7 @@ SHORT_LIVED = "10s"
 #: Whether the worker came to the end of a purge since then.
 _PURGED = "SELECT count(*) FROM operations_app_tasksuccess WHERE task = 'purge_expired' AND at > %s"
 #: The tasks that beat sends, by the last word of their names.
-_TASKS = {each["task"].rpartition(".")[2]: each["task"] for each in SCHEDULE.values()}
+TASKS = {each["task"].rpartition(".")[2]: each["task"] for each in SCHEDULE.values()}
 _BEGINNING = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)
 
 
@@ -214,8 +214,7 @@ class RunningInstallation:
 
     def send_task(self, name: str) -> None:
         """Send a task to the worker, as beat does."""
-        with Celery(broker=self.settings["REDIS_URL"], set_as_current=False) as sender:
-            sender.send_task(_TASKS[name], ignore_result=True)
+        send_task(self.settings["REDIS_URL"], name)
 
     def close(self) -> None:
         """End everything."""
@@ -224,6 +223,12 @@ class RunningInstallation:
         ends += [self.kubernetes.close, self.redis.close, self.postgresql.close]
         for end in ends:
             end()
+
+
+def send_task(broker: str, name: str) -> None:
+    """Send a task, by the last word of its name, to the workers of that Redis."""
+    with Celery(broker=broker, set_as_current=False) as sender:
+        sender.send_task(TASKS[name], ignore_result=True)
 
 
 def _serves(web: Part) -> bool:

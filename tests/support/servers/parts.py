@@ -63,6 +63,11 @@ class PostgresqlServer:
         self._server = get_server(self._folder / "data", cleanup_mode="stop")
         self._uri = self._server.get_uri()
 
+    @property
+    def system_user(self) -> str | None:
+        """The user that the server runs as, if not as this process's."""
+        return self._server.system_user
+
     def new_database(self) -> str:
         """Return the URL of a new, empty database."""
         name = f"fugata_{os.getpid()}_{next(_numbers)}"

@@ -31,16 +31,26 @@ class ReplicatedPostgresql(RestartablePostgresql):
         processes[0].wait(10)
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
-        """Run a statement as the administrator of the first server."""
+        """Run a statement as the administrator of the first server, also of one made read-only."""
         return _execute(self._uri, statement)
+
+    def forbid_writing(self) -> None:
+        """Make the first server read-only: its sessions too."""
+        self.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        self.execute("SELECT pg_reload_conf()")
+
+    def allow_writing(self) -> None:
+        """Let the first server be written to again."""
+        self.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        self.execute("SELECT pg_reload_conf()")
 
     # --- The standby ---
 
     def add_standby(self) -> None:
         """Make a standby, and have every commit wait for it."""
         self._standby.mkdir(mode=0o700)
-        if self._server.system_user:
-            shutil.chown(self._standby, self._server.system_user)
+        if self.system_user:
+            shutil.chown(self._standby, self.system_user)
         self._run("pg_basebackup", "-D", str(self._standby), "-R", "-X", "stream", "-c", "fast",
                   "-U", "postgres", "-h", str(self.socket.parent))  # fmt: skip
         (self._standby / ".s.PGSQL.5432.lock").unlink()  # copied with the rest
@@ -58,12 +68,22 @@ class ReplicatedPostgresql(RestartablePostgresql):
     def promote(self) -> Path:
         """Make the standby the server; returns the socket that it listens on."""
         self._run("pg_ctl", "-w", "-D", str(self._standby), "promote")
+        return self.standby_socket
+
+    @property
+    def standby_socket(self) -> Path:
+        """The socket that the standby listens on."""
         return self._standby / ".s.PGSQL.5432"
+
+    def on_standby(self, url: str) -> str:
+        """Return the URL of the same database on the standby."""
+        return url.replace(str(self.socket.parent), str(self._standby))
 
     def _run(self, name: str, *arguments: str) -> None:
         command = [str(self._server.bin_path / name), *arguments]
-        user = self._server.system_user
-        subprocess.run(command, check=True, user=user, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run(
+            command, check=True, user=self.system_user, stdout=subprocess.DEVNULL, cwd="/"
+        )
 
     def close(self) -> None:
         """Stop both servers and remove their folders."""
@@ -74,5 +94,6 @@ class ReplicatedPostgresql(RestartablePostgresql):
 
 def _execute(uri: str, statement: str) -> list[tuple[object, ...]]:
     with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
         cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
