@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from audit_app.models import AuditEvent
+from fugata_core.streams import stream
 
 
 def export_lines(since: datetime | None = None) -> Iterator[str]:
@@ -12,7 +13,7 @@ def export_lines(since: datetime | None = None) -> Iterator[str]:
     events = AuditEvent.objects.order_by("pk")
     if since:
         events = events.filter(at__gte=since)
-    for event in events.iterator(chunk_size=2000):
+    for event in stream(events):
         yield json.dumps(_as_dict(event), ensure_ascii=False)
 
 

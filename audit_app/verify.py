@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from audit_app import chain
 from audit_app.chain import GENESIS_MAC, Head
 from audit_app.models import AuditEvent, AuditStub
+from fugata_core.streams import stream
 
 #: Events between two reports of progress.
 STEP = 10_000
@@ -58,7 +59,7 @@ def _walk(
     """Return the first problem, the last good head, and how many events were verified."""
     sealed = AuditEvent.objects.filter(position__isnull=False).order_by("position")
     head, count = start, 0
-    for event in sealed.iterator(chunk_size=2000):
+    for event in stream(sealed):
         problem, head = _next(head, event, published)
         if problem:
             return problem, head, count

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
+from fugata_core.streams import stream
 from vault_app.associated_data import AssociatedData
 
 M = TypeVar("M", bound=models.Model)
@@ -102,7 +103,7 @@ class Sealed(models.Model):
     @classmethod
     def value_names(cls) -> Iterator[str]:
         """Yield the names of all values that rows point to."""
-        yield from cls._base_manager.values_list("value_name", flat=True).iterator()
+        yield from stream(cls._base_manager.values_list("value_name", flat=True))
 
     @classmethod
     def values_in_use(cls, names: Collection[str]) -> set[str]:

@@ -15,6 +15,8 @@ from vault_app.errors import DecryptionFailed, KeyUnavailable, ValueMissing
 from vault_app.models import Sealed, StoredValue, sealed_models, without_row
 from vault_app.reconcile import reconcile_all
 
+_BATCH = 200
+
 
 class Kind(StrEnum):
     """What can be wrong. LOST: it is marked, so that it is known."""
@@ -64,12 +66,20 @@ def examine(progress: ProgressCallback = lambda what, count: None) -> Examinatio
     """
     seen, marked = Examination(), lost_values.marked_names()
     for model in sealed_models():
-        for row in model._default_manager.order_by("pk").iterator(chunk_size=200):
+        for row in _rows(model):
             seen.found += _check_row(row, marked)
             seen.rows += 1
             progress("rows", seen.rows)
     _add_orphans(seen)
     return seen
+
+
+def _rows(model: type[Sealed]) -> Iterator[Sealed]:
+    """Yield all rows, by batches: no transaction lasts while a remote store is read."""
+    last = 0
+    while batch := list(model._base_manager.filter(pk__gt=last).order_by("pk")[:_BATCH]):
+        yield from batch
+        last = batch[-1].pk
 
 
 def _check_row(row: Sealed, marked: set[str]) -> Iterator[Inconsistency]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from django.db import DatabaseError
 
+from fugata_core.streams import stream
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import StoredValue
 from vault_app.stores.base import StoredObject, ValueStore
@@ -46,7 +47,7 @@ class DatabaseStore(ValueStore):
     def list(self) -> Iterator[StoredObject]:
         """Yield the names of all values: only the rows that point to them name an app."""
         try:
-            for name in StoredValue.objects.values_list("name", flat=True).iterator():
+            for name in stream(StoredValue.objects.values_list("name", flat=True)):
                 yield StoredObject(name)
         except DatabaseError as error:
             raise StoreUnavailable("the database did not answer") from error

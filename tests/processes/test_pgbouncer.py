@@ -1,0 +1,152 @@
+"""Everything by way of PgBouncer, which gives each transaction another session of PostgreSQL."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.conftest import MakeService, Require
+from tests.support.clients.keeping import Keeper, keeper
+from tests.support.clients.sharing import acknowledged, create_request, delete_request, open_request
+from tests.support.clients.wire import exchange
+from tests.support.load.crowd import Crowd
+from tests.support.servers.installation import TASKS, send_task
+from tests.support.servers.parts import PostgresqlServer, wait_until
+from tests.support.servers.pgbouncer import PgBouncer, pgbouncer
+from tests.support.servers.service import Service
+
+#: Whatever the database's own setting is.
+WRITING = "-c default_transaction_read_only=off"
+#: More than PgBouncer has sessions, so that each client's statements meet different ones.
+CLIENTS = 8
+GOOD = {
+    ("create", 201), ("open", 200), ("delete", 200), ("set", 201), ("read", 200), ("list", 200),
+    ("remove", 204), ("again", 404),
+}  # fmt: skip
+
+
+@pytest.fixture
+def pooler(require: Require, postgresql: PostgresqlServer) -> Iterator[PgBouncer]:
+    """PgBouncer in front of the run's server."""
+    require("PgBouncer (Debian: apt install pgbouncer)", pgbouncer())
+    made = PgBouncer(postgresql)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def direct(postgresql: PostgresqlServer) -> str:
+    """The URL of a new database, past PgBouncer. In its time zone, which each session changes."""
+    url = postgresql.new_database()
+    choose(url, "SET timezone = 'Asia/Tokyo'")
+    return url
+
+
+def choose(url: str, setting: str) -> None:
+    """Set or reset something for all sessions of the database from now on, and end the others."""
+    name = urlsplit(url).path[1:]
+    execute(url, f'ALTER DATABASE "{name}" {setting}')
+    execute(url, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                 " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
+
+
+def execute(url: str, statement: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True, options=WRITING) as session:
+        cursor = session.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+class Clients(Crowd):
+    """Share, open and delete, set, read, list and remove, each thread its own."""
+
+    def __init__(self, service: Service, keep: Keeper) -> None:
+        super().__init__(CLIENTS)
+        self._port, self._keep = service.port, keep
+        self.answers: Counter[tuple[str, int]] = Counter()
+
+    def _run(self, number: int) -> None:
+        while not self._end.is_set():
+            self._share()
+            self._keep_one(f"key-{number}")
+            self.done += 1
+
+    def _ask(self, what: str, data: bytes) -> None:
+        self._count(what, exchange(self._port, data).status)
+
+    def _count(self, what: str, status: int) -> None:
+        with self._lock:
+            self.answers[what, status] += 1
+
+    def _share(self) -> None:
+        for what, act in (("open", open_request), ("delete", delete_request)):
+            made = exchange(self._port, create_request("through a pool"))
+            self._count("create", made.status)
+            if made.status == 201:
+                share = acknowledged(made, "through a pool")
+                self._ask(what, act(share))
+                self._ask("again", open_request(share))
+
+    def _keep_one(self, key: str) -> None:
+        self._ask("set", self._keep.set_request(key, "value"))
+        self._ask("read", self._keep.request("GET", key))
+        self._ask("list", self._keep.request("GET"))
+        self._ask("remove", self._keep.request("DELETE", key))
+
+
+def test_all_of_it_through_few_sessions(
+    make_service: MakeService, pooler: PgBouncer, direct: str, tmp_path: Path
+) -> None:
+    url = pooler.url(direct, "prepare_threshold=none")
+    service = make_service(DATABASE_URL=url, redis=True, WEB_CONCURRENCY="2", start=False)
+    service.manage("prepare")
+    assert execute(direct, "SHOW lock_timeout") == [("2s",)]
+    service.start()
+    with Clients(service, keeper(service)) as clients:
+        for _ in range(2):
+            clients.await_more(20)
+            run_commands(service, tmp_path)
+        run_tasks(service, direct)
+    assert set(clients.answers) == GOOD
+    service.manage("fsck")
+    assert "Traceback" not in service.logged()
+    assert " failed: " not in service.logged()
+
+
+def run_commands(service: Service, folder: Path) -> None:
+    """Run what reads all rows, one after the other, in the midst of all else."""
+    service.manage("audit", "seal")
+    service.manage("audit", "verify")
+    service.manage("audit", "export")
+    service.manage("backup", "--force", str(folder / "backup"))
+    service.manage("rotate_key")
+    service.manage("rewrap_keys")
+    ended = service.manage("fsck", check=False)
+    assert "Traceback" not in ended.stderr + ended.stdout, ended.stderr
+
+
+def run_tasks(service: Service, direct: str) -> None:
+    """Have the worker do each of its tasks, and wait for those that it notes."""
+    execute(direct, "DELETE FROM operations_app_tasksuccess")
+    for name in TASKS:
+        send_task(service.settings["REDIS_URL"], name)
+    noted = "SELECT count(*) FROM operations_app_tasksuccess"
+    wait_until(lambda: execute(direct, noted) == [(2,)], "the worker's tasks")
+
+
+def test_a_server_that_could_only_be_read_at_first(
+    make_service: MakeService, pooler: PgBouncer, direct: str
+) -> None:
+    """PgBouncer says so for good, but it is not asked: the server is."""
+    service = make_service(DATABASE_URL=direct, start=False)
+    service.manage("prepare")
+    choose(direct, "SET default_transaction_read_only = on")
+    service.settings["DATABASE_URL"] = pooler.url(direct, "prepare_threshold=none")
+    service.start(wait=False)
+    wait_until(lambda: not service.is_well() and "health: " in service.logged(), "what is wrong")
+    assert exchange(service.port, create_request("never")).status == 503
+    choose(direct, "RESET default_transaction_read_only")
+    service.wait_until_well()
+    wait_until(lambda: exchange(service.port, create_request("x")).status == 201, "a create")
