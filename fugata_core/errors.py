@@ -5,6 +5,7 @@ No sentence ever contains a value, an id or a token.
 
 import logging
 import sqlite3
+import threading
 import traceback
 
 from django.conf import settings
@@ -16,8 +17,10 @@ logger = logging.getLogger(__name__)
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 #: lock_not_available and deadlock_detected (PostgreSQL's documentation, appendix A).
 LOCK_FAILURES = ("55P03", "40P01")
-#: read_only_sql_transaction (the same).
-READ_ONLY = "25006"
+#: read_only_sql_transaction, and disk_full (the same).
+READ_ONLY, DISK_FULL = "25006", "53100"
+#: Set when the database said that its disk is full, until something could be written again.
+disk_full = threading.Event()
 
 
 class ReadOnlyDatabase(OperationalError):
@@ -230,15 +233,21 @@ def is_lock_failure(error: Exception) -> bool:
 
 def is_read_only_failure(error: Exception) -> bool:
     """Return whether a statement failed because the database can only be read."""
+    return _has_code(error, READ_ONLY, sqlite3.SQLITE_READONLY)
+
+
+def _has_code(error: Exception, sqlstate: str, sqlite_code: int) -> bool:
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error):
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
-    return getattr(cause, "sqlstate", None) == READ_ONLY
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite_code
+    return getattr(cause, "sqlstate", None) == sqlstate
 
 
 def database_failure(error: Exception) -> DatabaseUnavailable | RowLocked:
     """Return the error for a database that failed; log it, and free what its frames hold."""
     locked = is_lock_failure(error)
+    if _has_code(error, DISK_FULL, sqlite3.SQLITE_FULL):
+        disk_full.set()
     if locked:
         logger.warning("a row stayed locked by another session")
     else:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from django.db import connection
 
-from fugata_core.errors import ReadOnlyDatabase
+from fugata_core.errors import ReadOnlyDatabase, disk_full
 from vault_app.backends import key_provider, remote_store, value_store
+from vault_app.stores.database import DatabaseStore
 from vault_app.writes import writes
 
 
@@ -42,6 +43,9 @@ def probe_value_store() -> None:
 
 def probe_writes() -> None:
     """Raise StoreUnavailable if values can't be stored; store one to see, if that is in doubt."""
+    if disk_full.is_set():
+        DatabaseStore().check_writable()
+        disk_full.clear()
     remote = remote_store()
     if remote is not None:
         writes.probe(remote)

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from vault_app.errors import StoreUnavailable
 
-_TRIAL = b"stored to see whether that is possible"
+#: More than what fits where others were deleted, on a disk that is full.
+_TRIAL = bytes(2**16)
 
 
 @dataclass(frozen=True, slots=True)
