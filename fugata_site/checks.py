@@ -15,6 +15,13 @@ from django.core.checks import Warning as CheckWarning
 
 from fugata_core.checks import START
 
+#: Seconds that a start waits for Redis to connect, and to answer.
+_REDIS_PATIENCE = 1.0
+_REDIS_HINT = (
+    "Correct user, password, database, host or ?ssl_ca_certs= in REDIS_URL. docs/settings.md says"
+    " what it may hold."
+)
+
 
 @register(START)
 def check_shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
@@ -30,6 +37,17 @@ def check_shared_buckets(app_configs: Sequence[AppConfig] | None, **_: Any) -> l
             id="fugata.E001",
         )
     ]
+
+
+@register(START)
+def check_redis(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Refuse a REDIS_URL that Redis refuses. If Redis is down, requests are served without it."""
+    if not settings.REDIS_URL:
+        return []
+    from fugata_core.redis_client import refusal  # large, and Redis is optional
+
+    why = refusal(_REDIS_PATIENCE)
+    return [Error(f"REDIS_URL: {why}.", hint=_REDIS_HINT, id="fugata.E004")] if why else []
 
 
 @register(START)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Min, Sum
 from django.db.models.functions import TruncHour
@@ -28,7 +29,7 @@ RECOUNT_WINDOW = 2 * HOUR
 MAX_COUNTED = 100_000
 
 #: The tasks whose success the diagnosis asks for: `last_success`.
-WATCHED_TASKS = PURGE_TASK, COUNT_TASK = ("purge_expired", "count_hours")
+PURGE_TASK, COUNT_TASK = "purge_expired", "count_hours"
 
 Counts = dict[datetime, dict[str, int]]
 
@@ -138,12 +139,24 @@ def installed_at() -> datetime | None:
     return first
 
 
+def periodic_tasks() -> list[str]:
+    """Return the names of the tasks that beat sends."""
+    return [each["task"].rpartition(".")[2] for each in settings.CELERY_BEAT_SCHEDULE.values()]
+
+
 def record_success(task: str) -> None:
-    """Record that a task has just succeeded, if it is one of WATCHED_TASKS."""
-    if task in WATCHED_TASKS:
+    """Record that a task has just succeeded, if it is one of the periodic tasks."""
+    if task in periodic_tasks():
         TaskSuccess.objects.update_or_create(task=task, defaults={"at": now()})
 
 
 def last_success(task: str) -> datetime | None:
     """Return when a periodic task last succeeded."""
     return TaskSuccess.objects.filter(task=task).values_list("at", flat=True).first()
+
+
+def last_successes() -> dict[str, datetime]:
+    """Return the same for each periodic task; when Fugata was installed, if it never did."""
+    installed = installed_at()
+    never = dict.fromkeys(periodic_tasks(), installed) if installed else {}
+    return never | dict(TaskSuccess.objects.values_list("task", "at"))

@@ -76,6 +76,14 @@ def redis_server() -> Iterator[RedisServer]:
     server.close()
 
 
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis server that the test may stop, and give passwords and users."""
+    server = RedisServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture(scope="session")
 def kubernetes(require: Require) -> Iterator[KubernetesServer]:
     """A Kubernetes API server for the whole run; no test stops it."""

@@ -44,6 +44,7 @@ class RedisBuckets:
 
     def __init__(self, url: str, interval: float, burst: int) -> None:
         self._interval, self._burst = max(round(interval), 1), burst
+        self._prefix = f"{settings.REDIS_PREFIX}:bucket:"
         self._pool = redis.ConnectionPool.from_url(
             url,
             socket_timeout=settings.REDIS_TIMEOUT,
@@ -59,7 +60,7 @@ class RedisBuckets:
         if time.monotonic() < self._circuit_open_until:
             return self._unlimited()
         try:
-            allowed, now, full_at = self._run(f"fugata:bucket:{bucket}")
+            allowed, now, full_at = self._run(f"{self._prefix}{bucket}")
         except (redis.RedisError, OSError) as error:
             return self._open_circuit(error)
         return result(bool(allowed), now, full_at, self._interval, self._burst)

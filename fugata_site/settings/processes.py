@@ -1,23 +1,21 @@
 """How many processes and threads there are, what they log, and who may scrape them."""
 
 import re
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from fugata_site.settings import log_settings
 from fugata_site.settings.environment import env, one_of, read, whole_number
 from fugata_site.settings.home import FUGATA_HOME
+from fugata_site.settings.redis_address import redis_address
 from fugata_site.settings.serving import PORT
 
-REDIS_URL = read("REDIS_URL", env.str, "")
-try:
-    _redis = urlsplit(REDIS_URL)
-    _usable = _redis.scheme in ("", "redis", "rediss", "unix") and _redis.port != 0
-except ValueError:
-    _usable = False
-if not _usable or (REDIS_URL and not _redis.scheme):
-    raise ImproperlyConfigured("REDIS_URL: must be a URL such as redis://host:6379/0.")
+redis = redis_address(read("REDIS_URL", env.str, ""))
+REDIS_URL = redis.url if redis else ""
+#: What all keys and queues in Redis begin with, each followed by a colon.
+REDIS_PREFIX = read("REDIS_PREFIX", env.str, "fugata")
+if not re.fullmatch(r"[-_.0-9A-Za-z]{1,64}", REDIS_PREFIX):
+    raise ImproperlyConfigured("REDIS_PREFIX: must be 1 to 64 letters, digits, -, _ or dots.")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", 2 if REDIS_URL else 1, 1, 256)
 WEB_THREADS = whole_number("WEB_THREADS", 16, 4, 512)
 #: Number of machines, containers or pods; seconds for requests to finish when one stops.

@@ -3,13 +3,14 @@
 from fugata_site.settings import schedule
 from fugata_site.settings.environment import whole_number
 from fugata_site.settings.home import FUGATA_HOME
-from fugata_site.settings.processes import REDIS_URL
+from fugata_site.settings.processes import REDIS_PREFIX, REDIS_URL, redis
 
 #: Seconds a call to Redis may take; a slower one lets the request through.
 REDIS_TIMEOUT = whole_number("REDIS_TIMEOUT_MS", 100, 1, 10_000) / 1000
 _redis_cache = {
     "BACKEND": "django.core.cache.backends.redis.RedisCache",
     "LOCATION": REDIS_URL,
+    "KEY_PREFIX": f"{REDIS_PREFIX}:cache",
     "OPTIONS": {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT},
 }
 _memory_cache = {
@@ -21,8 +22,14 @@ CACHES = {"default": _redis_cache if REDIS_URL else _memory_cache}
 # Without Redis the task queue is a folder: Celery's in-memory transport does not reach from a
 # command to the worker, which are separate processes.
 _QUEUE = FUGATA_HOME / "queue"
-CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost/"
-if not REDIS_URL:
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object]
+CELERY_BROKER_URL = redis.broker_url if redis else "filesystem://localhost/"
+if redis:
+    CELERY_BROKER_USE_SSL = redis.broker_tls
+    # Another application may use the same database, and Celery's default names.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{REDIS_PREFIX}:"}
+    CELERY_TASK_DEFAULT_QUEUE = "tasks"
+else:
     CELERY_BROKER_TRANSPORT = "fugata_server.folder_queue:FolderTransport"
     for _folder in ("messages", "control"):
         (_QUEUE / _folder).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -36,6 +43,7 @@ if not REDIS_URL:
 #: The module of the Celery application, for all code that sends tasks.
 TASK_APPLICATION = "fugata_site.celery"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # or the worker would crash an hour into an outage
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -217,12 +217,10 @@ def redis() -> Finding:
     """Does Redis answer?"""
     if not settings.REDIS_URL:
         return _good("Redis", "Not configured: one web process keeps rate limits in its memory.")
-    from redis import Redis  # large, and not everybody has one
+    from fugata_core.redis_client import client  # large, and not everybody has Redis
 
-    with Redis.from_url(
-        settings.REDIS_URL, socket_timeout=CHECK_TIMEOUT, socket_connect_timeout=CHECK_TIMEOUT
-    ) as client:
-        used = client.info("memory")["used_memory"]
+    with client(CHECK_TIMEOUT) as asked:
+        used = asked.info("memory")["used_memory"]
     return _good("Redis", f"It answers and uses {filesizeformat(used)}.")
 
 

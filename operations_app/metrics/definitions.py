@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 REQUESTS = Histogram(
     "fugata_http_request_duration_seconds",
@@ -14,12 +14,6 @@ RATE_LIMITED = Counter(
     "fugata_rate_limited", "Requests refused by an empty token bucket, by whose it was", ["by"]
 )
 TASKS = Counter("fugata_tasks", "Runs of periodic tasks", ["task", "outcome"])
-TASK_SUCCEEDED = Gauge(
-    "fugata_task_last_success_timestamp_seconds",
-    "Unix time at which a periodic task last came to its end",
-    ["task"],
-    multiprocess_mode="mostrecent",
-)
 for _kind in ("client", "token"):
     RATE_LIMITED.labels(_kind)
 

@@ -1,4 +1,4 @@
-"""Measures what is kept and how far behind the purge is, in a thread of its own.
+"""Measures what is kept and how far behind the tasks are, in a thread of its own.
 
 A database that hangs delays a scrape by SCRAPE_TIMEOUT seconds at most, and scrapes take at most a
 twentieth of its time, however large the tables are.
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -34,15 +34,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """All shares, those that wait for the purge, and repositories' secrets."""
+    """All shares, those that wait for the purge, repositories' secrets, and tasks' successes."""
 
     all_shares: Total
     backlog: Backlog
     secrets: Total
+    successes: dict[str, datetime]
 
 
 #: What `describe` yields, without measuring anything.
-NOTHING = Measurement(Total(0, 0), Backlog(0, timedelta()), Total(0, 0))
+NOTHING = Measurement(Total(0, 0), Backlog(0, timedelta()), Total(0, 0), {})
 
 
 def measure() -> Measurement:
@@ -51,6 +52,7 @@ def measure() -> Measurement:
         all_shares=total(Share.objects.all()),
         backlog=statistics.backlog(most=None),
         secrets=total(RepositorySecret.objects.all()),
+        successes=statistics.last_successes(),
     )
 
 
@@ -106,6 +108,17 @@ def _metrics(found: Measurement) -> Iterator[Metric]:
     lag = "Seconds for which the oldest expired share waits to be purged"
     behind = found.backlog.lag.total_seconds()
     yield from (rows, size, GaugeMetricFamily("fugata_purge_lag_seconds", lag, behind))
+    yield _successes(found.successes)
+
+
+def _successes(found: dict[str, datetime]) -> Metric:
+    """Return the same whether or not a worker ever ran to be scraped."""
+    text = "Unix time at which a periodic task last came to its end (of the installation: never)"
+    name = "fugata_task_last_success_timestamp_seconds"
+    family = GaugeMetricFamily(name, text, labels=["task"])
+    for task, at in found.items():
+        family.add_metric([task], at.timestamp())
+    return family
 
 
 totals = TotalsCollector()

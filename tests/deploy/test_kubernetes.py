@@ -162,7 +162,7 @@ def test_a_worker_finishes_what_it_has(make_cluster: MakeCluster) -> None:
     with _database(cluster) as database:
         assert database.execute("SELECT count(*) FROM secrets_app_share").fetchone() == (0,)
     with redis.Redis.from_url((cluster.secrets / "REDIS_URL").read_text()) as broker:
-        assert broker.llen("celery") == 1
+        assert broker.llen("fugata:tasks") == 1
 
 
 def test_worker_and_beat_give_signs_of_life(make_cluster: MakeCluster) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from django.db import OperationalError
 
+from fugata_site.celery import app
 from secrets_app import tasks
 from vault_app.errors import StoreUnavailable
 
@@ -31,3 +32,8 @@ def test_what_nobody_foresaw_is_said_with_its_traceback(
     _fails_with(monkeypatch, ArithmeticError())
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert record.exc_info
+
+
+def test_an_outage_of_any_length_ends_no_worker() -> None:
+    """Celery would give up after a hundred tries, with a stack trace."""
+    assert app.conf.broker_connection_max_retries is None

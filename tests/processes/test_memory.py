@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +13,7 @@ from tests.conftest import MakeService
 from tests.support.clients.sharing import create, create_request, open_share
 from tests.support.clients.wire import Answer, request, volley
 from tests.support.servers.parts import free_port, wait_until
-from tests.support.servers.service import ROOT, Service
+from tests.support.servers.service import ROOT, Service, running
 
 #: What no process loads that has the default settings.
 OTHERS = {"boto3", "botocore", "hvac", "kubernetes", "redis", "drf_spectacular"}
@@ -23,20 +21,6 @@ ADMIN = {"operations_app.admin", "operations_app.console.site", "secrets_app.adm
 ADMIN |= {"repositories_app.admin"}
 QUEUE = {"celery", "kombu", "billiard"}
 WEB_MODULES = {"rest_framework", "gunicorn", "fugata_site.urls", "whitenoise"}
-
-
-@contextmanager
-def running(service: Service, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one process of a service by itself."""
-    with service.log.open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=service.environment, stdout=log, stderr=log
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def loaded(service: Service, name: str = "modules") -> set[str]:

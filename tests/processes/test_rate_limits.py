@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,14 +17,6 @@ LIMITS = {
     "TRUSTED_PROXIES": "127.0.0.1",
     "WEB_CONCURRENCY": "3",
 }
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis server that the test may stop."""
-    server = RedisServer()
-    yield server
-    server.close()
 
 
 def _limited(make_service: MakeService, **settings: str) -> Service:

@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError
 from django.db.models.functions import Now
 
 from audit_app.actors import SERVICE
+from operations_app import statistics
 from operations_app.metrics import totals as module
 from operations_app.metrics.totals import NOTHING, Measurement, TotalsCollector, measure
 from operations_app.statistics import Backlog
@@ -16,9 +18,13 @@ from secrets_app.actions.create import Draft, create_share
 from secrets_app.models import Share
 from tests.support.in_process.fixtures import Clock
 from tests.support.servers.parts import wait_until
+from vault_app.models import KeyEncryptionKey
 from vault_app.totals import Total
 
-MEASURED = Measurement(Total(3, 300), Backlog(1, timedelta(seconds=60)), Total(2, 20))
+PURGED = datetime(2026, 1, 1, tzinfo=UTC)
+MEASURED = Measurement(
+    Total(3, 300), Backlog(1, timedelta(seconds=60)), Total(2, 20), {"purge_expired": PURGED}
+)
 
 
 def samples(collector: TotalsCollector) -> dict[str, float]:
@@ -67,6 +73,7 @@ def test_what_is_said(database: Database) -> None:
         "fugata_kept_bytes/share": 300,
         "fugata_kept_bytes/repository_secret": 20,
         "fugata_purge_lag_seconds": 60,
+        "fugata_task_last_success_timestamp_seconds/purge_expired": PURGED.timestamp(),
     }
 
 
@@ -105,10 +112,21 @@ def test_no_figure_is_better_than_an_old_one(database: Database, clock: Clock) -
 
 @pytest.mark.django_db
 def test_measuring() -> None:
-    assert measure() == NOTHING
+    assert measure() == replace(NOTHING, successes=statistics.last_successes())
     for content in ("12345", "ü"):
         create_share(Draft(content, "1h"), SERVICE)
     Share.objects.filter(size=2).update(expires_at=Now() - timedelta(minutes=10))
     found = measure()
     assert (found.all_shares, found.backlog.waiting) == (Total(2, 7), 1)
     assert timedelta(seconds=590) < found.backlog.lag < timedelta(seconds=700)
+
+
+@pytest.mark.django_db
+def test_a_worker_that_never_came_up_is_seen() -> None:
+    """The time of the installation stands for it, so that the alert comes after a grace."""
+    KeyEncryptionKey.objects.update(created_at=PURGED)
+    assert set(measure().successes) == set(statistics.periodic_tasks())
+    assert set(measure().successes.values()) == {PURGED}
+    statistics.record_success("purge_expired")
+    assert measure().successes["purge_expired"] > PURGED
+    assert measure().successes["count_hours"] == PURGED

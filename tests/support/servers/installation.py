@@ -228,6 +228,8 @@ class RunningInstallation:
 def send_task(broker: str, name: str) -> None:
     """Send a task, by the last word of its name, to the workers of that Redis."""
     with Celery(broker=broker, set_as_current=False) as sender:
+        sender.conf.broker_transport_options = {"global_keyprefix": "fugata:"}
+        sender.conf.task_default_queue = "tasks"
         sender.send_task(TASKS[name], ignore_result=True)
 
 

