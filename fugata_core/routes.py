@@ -12,7 +12,8 @@ STATIC = "/static/"
 #: Paths below these contain ids, names and keys, which no log shows.
 PRIVATE = (SHARES_API, SHARE_PAGES.rstrip("/"), REPOSITORIES_API)
 #: For probes and scrapers, which send an IP address as Host and do not count as clients.
-HEALTH, LIVENESS, METRICS = "/healthz", "/livez", "/metrics"
+HEALTH, READINESS, LIVENESS, METRICS = "/healthz", "/readyz", "/livez", "/metrics"
+PROBES = (HEALTH, READINESS, LIVENESS)
 
 
 def is_api(path: str) -> bool:

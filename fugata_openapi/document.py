@@ -9,7 +9,7 @@ from django.conf import settings
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 
 from fugata_core.responses import JSON
-from fugata_core.routes import HEALTH, LIVENESS
+from fugata_core.routes import HEALTH, LIVENESS, READINESS
 from fugata_openapi.describe import HEADERS, OpenApiObject
 
 #: The API contract's names of path parameters.
@@ -68,7 +68,11 @@ def _health() -> OpenApiObject:
     unwell = {"status": "unhealthy", "error": "Database connection failed"}
     alive = _probe("Is the process running?", "livez", {"200": _state("It runs.", well)})
     answers = {"200": _state("Well.", well), "503": _state("Unwell.", unwell)}
-    return {HEALTH: _probe("Is the service well?", "healthz", answers), LIVENESS: alive}
+    return {
+        HEALTH: _probe("Is the service well?", "healthz", answers),
+        READINESS: _probe("Can it at least open what is stored?", "readyz", answers),
+        LIVENESS: alive,
+    }
 
 
 def _probe(summary: str, name: str, responses: OpenApiObject) -> OpenApiObject:

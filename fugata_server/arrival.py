@@ -14,7 +14,7 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import IterUnreader
 
 from fugata_core.limits import FIRST_PART, HUGE_BODY
-from fugata_core.routes import HEALTH, LIVENESS
+from fugata_core.routes import PROBES
 from fugata_server.body import RequestBody, Source
 from fugata_server.refusals import (
     BadHead,
@@ -84,7 +84,7 @@ class Arrival:
         """Return whether it asks for the service's health."""
         request, body = self.request, self.body
         is_bare = body is not None and body.length == 0 and request.method in ("GET", "HEAD")
-        return is_bare and request.path in (HEALTH, LIVENESS)
+        return is_bare and request.path in PROBES
 
     def is_huge(self) -> bool:
         """Return whether more than HUGE_BODY bytes of its body may be kept (chunked: maybe).

@@ -10,17 +10,16 @@ from fugata_core.logs import formatter, redact, request_id
 from fugata_core.routes import (
     CONSOLE,
     DOCS,
-    HEALTH,
-    LIVENESS,
     METRICS,
     NEW_SHARE,
     OPENAPI,
     PRIVATE,
+    PROBES,
     SHARES_API,
     STATIC,
 )
 
-_WHOLE = (NEW_SHARE, HEALTH, LIVENESS, METRICS, DOCS, OPENAPI, SHARES_API)
+_WHOLE = (NEW_SHARE, *PROBES, METRICS, DOCS, OPENAPI, SHARES_API)
 _KNOWN = re.compile(
     rf"{'|'.join(map(re.escape, _WHOLE))}|({'|'.join(PRIVATE)})/.*"
     rf"|{STATIC}[-._/0-9A-Za-z]*|{CONSOLE}[_/0-9a-z]*",

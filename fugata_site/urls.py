@@ -1,4 +1,4 @@
-"""The URL patterns. /healthz and /livez are answered by HealthMiddleware, before these."""
+"""The URL patterns. Probes are answered by HealthMiddleware, before these."""
 
 from django.urls import URLResolver, include, path
 from django.urls.resolvers import RoutePattern

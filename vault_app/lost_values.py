@@ -6,6 +6,8 @@ without these values is whole, as far as it can be.
 
 from collections.abc import Iterable, Sequence
 
+from django.db.models import QuerySet
+
 from vault_app.models import LostValue, sealed_models, without_row
 
 #: Names in one statement.
@@ -14,12 +16,13 @@ _BATCH = 1000
 
 def marked_names() -> set[str]:
     """Return the names of all values that are marked."""
-    return set(LostValue.objects.values_list("name", flat=True))
+    return set(marked())
 
 
 def mark(names: Iterable[str]) -> None:
     """Mark values as lost; those that are marked keep their time."""
-    LostValue.objects.bulk_create([LostValue(name=name) for name in names], ignore_conflicts=True)
+    marks = [LostValue(name=name) for name in names]
+    LostValue.objects.bulk_create(marks, batch_size=_BATCH, ignore_conflicts=True)
 
 
 def unmark(names: Sequence[str]) -> None:
@@ -28,10 +31,14 @@ def unmark(names: Sequence[str]) -> None:
         LostValue.objects.filter(name__in=names[start : start + _BATCH]).delete()
 
 
+def marked() -> QuerySet[LostValue, str]:
+    """Return the names of all values that are marked, for a query."""
+    return LostValue.objects.values_list("name", flat=True)
+
+
 def rows_marked() -> int:
     """Return how many rows point to a value that is marked."""
-    names = LostValue.objects.values("name")
-    return sum(m._base_manager.filter(value_name__in=names).count() for m in sealed_models())
+    return sum(m._base_manager.filter(value_name__in=marked()).count() for m in sealed_models())
 
 
 def forget_unused() -> None:

@@ -1,9 +1,9 @@
 """Reconciliation: delete values that no row points to, once it is certain that none will.
 
 A value is written before its row, so only values older than a day by the store's own clock count,
-and they are compared with the rows after being listed. A database that was copied to a second
-installation must not empty the first one's store: more than a tenth of what is there is deleted
-only when forced.
+and they are compared with the rows after being listed. More than a tenth of what is there is
+deleted only when forced: a database that was copied to a second installation must not empty the
+first one's store at once. (It still needs a store of its own: deploy/kubernetes/README.md.)
 """
 
 import logging
@@ -15,7 +15,8 @@ from functools import partial
 from vault_app.backends import remote_store
 from vault_app.deletion_hold import is_deletion_held
 from vault_app.errors import StoreUnavailable
-from vault_app.models import sealed_models
+from vault_app.lost_values import marked
+from vault_app.models import Sealed, sealed_models
 from vault_app.stores.base import ValueStore
 
 #: Returns the subset of the names that a row points to.
@@ -59,12 +60,18 @@ def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tup
         app = model.values_of
         remote = remote_store(app)
         if remote is not None:
-            had_rows = model._base_manager.exists()
+            needed = _needed(model)
             report = reconcile(remote, model.values_in_use, dry_run=dry_run, force=force)
-            lacks_all = had_rows and not report.values and model._base_manager.exists()
-            yield app, replace(report, foreign=lacks_all)
+            foreign = not report.values and needed is not None and needed == _needed(model)
+            yield app, replace(report, foreign=foreign)
         else:  # a value is deleted in the same transaction as its row
             yield app, Report()
+
+
+def _needed(model: type[Sealed]) -> str | None:
+    """Return the name of a value that should be there: the oldest that is not marked as lost."""
+    rows = model._base_manager.exclude(value_name__in=marked()).order_by("pk")
+    return rows.values_list("value_name", flat=True).first()
 
 
 def reconcile(

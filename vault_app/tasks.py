@@ -29,7 +29,11 @@ def reconcile_values() -> int:
                     report.values,
                 )
             if report.foreign:
-                logger.error("the value store has nothing of %s. %s", app, FOREIGN_STORE)
+                logger.error(
+                    "the value store has no value of %s, though rows need some. %s",
+                    app,
+                    FOREIGN_STORE,
+                )
     except StoreUnavailable as error:
         logger.warning("reconciliation broke off: %s", error)
     return deleted

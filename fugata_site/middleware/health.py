@@ -1,4 +1,4 @@
-"""/healthz and /livez: before the Host check (probes send an IP address) and the rate limit."""
+"""The probes, answered before the Host check (they send an IP address) and the rate limit."""
 
 from collections.abc import Callable
 
@@ -6,18 +6,19 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from fugata_core import routes
 from operations_app.diagnostics import monitor
+from operations_app.diagnostics.probes import WRITES
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class HealthMiddleware:
-    """Answers the two health endpoints itself and passes everything else on."""
+    """Answers the health endpoints itself and passes everything else on."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info not in (routes.HEALTH, routes.LIVENESS):
+        if request.path_info not in routes.PROBES:
             return self.get_response(request)
         response = self._answer(request)
         response["Cache-Control"] = "no-store"
@@ -29,7 +30,9 @@ class HealthMiddleware:
             refusal = JsonResponse({"error": "Method not allowed"}, status=405)
             refusal["Allow"] = "GET, HEAD"
             return refusal
-        problem = monitor.problem() if request.path_info == routes.HEALTH else None
+        problem = None if request.path_info == routes.LIVENESS else monitor.problem()
+        if request.path_info == routes.READINESS and problem == WRITES:
+            problem = None  # taken away from its balancer, it could open nothing either
         if problem:
             return JsonResponse({"status": "unhealthy", "error": problem}, status=503)
         return JsonResponse({"status": "ok"})

@@ -11,11 +11,11 @@ from fugata_site.settings.environment import env, read, whole_number
 #: A label's value, or the name in its key (Kubernetes: "Labels and Selectors").
 _NAME = r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_KEY = re.compile(rf"(?=.{{1,317}}\Z)({_DNS_LABEL}(\.{_DNS_LABEL})*/)?{_NAME}\Z")
+_KEY = re.compile(rf"((?=[^/]{{1,253}}/){_DNS_LABEL}(\.{_DNS_LABEL})*/)?{_NAME}\Z")
 _LABEL = re.compile(rf"({_NAME})?\Z")
 #: Labels by which Fugata knows its own.
 _OWN = {f"app.kubernetes.io/{name}" for name in ("managed-by", "instance", "component")}
-#: Characters of all annotations together (TotalAnnotationSizeLimitB is 256 KiB).
+#: Bytes of all annotations together (TotalAnnotationSizeLimitB is 256 KiB).
 _MAX_ANNOTATIONS = 100_000
 
 
@@ -40,9 +40,9 @@ def labels(name: str) -> dict[str, str]:
 
 def annotations(name: str) -> dict[str, str]:
     """Return annotations for the objects of values. Raises ImproperlyConfigured."""
-    found = _pairs(name, lambda value: True)
-    if sum(map(len, [*found, *found.values()])) > _MAX_ANNOTATIONS:
-        raise ImproperlyConfigured(f"{name}: at most {_MAX_ANNOTATIONS} characters in all.")
+    found = _pairs(name, lambda value: value.encode() is not None)  # no half of a surrogate pair
+    if sum(len(text.encode()) for text in (*found, *found.values())) > _MAX_ANNOTATIONS:
+        raise ImproperlyConfigured(f"{name}: at most {_MAX_ANNOTATIONS} bytes in all.")
     return found
 
 
@@ -50,10 +50,13 @@ def _pairs(name: str, is_value: Callable[[str], object]) -> dict[str, str]:
     text = read(name, env.str, "")
     try:
         found = json.loads(text) if text.startswith("{") else _split(text)
-        usable = all(_KEY.match(key) and is_value(value) for key, value in found.items())
-    except (ValueError, TypeError):
+        usable = all(
+            isinstance(value, str) and _KEY.match(key) and is_value(value)
+            for key, value in found.items()
+        )
+    except ValueError:
         usable = False
-    if not usable or not all(isinstance(value, str) for value in found.values()):
+    if not usable:
         raise ImproperlyConfigured(
             f"{name}: must be pairs such as team=payments,cost-center=42, or one JSON object of"
             " strings, with keys (and for labels, values) as Kubernetes allows them."

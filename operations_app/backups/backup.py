@@ -1,5 +1,6 @@
 """Takes a back-up: hold deletions, read rows at one moment, then their values, release the hold."""
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,8 +38,12 @@ class BackupSummary:
 
 
 def partial_name(target: Path) -> Path:
-    """Return the name of a back-up that lacks values: no pattern takes it for a whole one."""
-    return target.with_name(f"{target.name}.partial")
+    """Return a free name for a back-up that lacks values: none takes it for a whole one.
+
+    An earlier one stays: it may have what this one lacks.
+    """
+    names = (f"{target.name}.partial{number or ''}" for number in itertools.count())
+    return next(path for path in map(target.with_name, names) if not path.exists())
 
 
 def take_backup(

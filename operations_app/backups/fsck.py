@@ -77,31 +77,41 @@ def examine(progress: ProgressCallback = lambda what, count: None) -> Examinatio
 def _rows(model: type[Sealed]) -> Iterator[Sealed]:
     """Yield all rows, by batches: no transaction lasts while a remote store is read."""
     last = 0
-    while batch := list(model._base_manager.filter(pk__gt=last).order_by("pk")[:_BATCH]):
+    # select_related: a row's associated data may name what it belongs to.
+    rows = model._base_manager.select_related().order_by("pk")
+    while batch := list(rows.filter(pk__gt=last)[:_BATCH]):
         yield from batch
         last = batch[-1].pk
 
 
 def _check_row(row: Sealed, marked: set[str]) -> Iterator[Inconsistency]:
     where, name = f"{row._meta.verbose_name} {row.pk}", row.value_name
+    kind, what = _problem(row)
+    if kind is None:
+        if name in marked:
+            yield Inconsistency(Kind.FOUND, f"{where} has its value again", name)
+    elif _is_current(row):
+        kind = Kind.LOST if kind == Kind.MISSING and name in marked else kind
+        yield Inconsistency(kind, f"{where} {what}", name)
+
+
+def _problem(row: Sealed) -> tuple[Kind | None, str]:
     try:
         check_data_key(row)
         _check_value(row)
-        if name in marked:
-            yield Inconsistency(Kind.FOUND, f"{where} has its value again", name)
     except ValueMissing:
-        if _is_current(row):
-            kind = Kind.LOST if name in marked else Kind.MISSING
-            yield Inconsistency(kind, f"{where} has no value", name)
+        return Kind.MISSING, "has no value"
     except KeyUnavailable:
-        yield Inconsistency(Kind.KEY, f"{where} needs key {row.key_id}, which is not at hand", name)
+        return Kind.KEY, f"needs key {row.key_id}, which is not at hand"
     except DecryptionFailed:
-        yield Inconsistency(Kind.UNREADABLE, f"{where} has a value that does not open", name)
+        return Kind.UNREADABLE, "has a value that does not open"
+    return None, ""
 
 
 def _is_current(row: Sealed) -> bool:
-    """Return whether the row still points to its value; it may have been opened, or set anew."""
-    return type(row)._base_manager.filter(pk=row.pk, value_name=row.value_name).exists()
+    """Return whether the row is as it was; it may have been opened, set anew, or re-wrapped."""
+    same = {"pk": row.pk, "value_name": row.value_name, "key_id": row.key_id}
+    return type(row)._base_manager.filter(**same).exists()
 
 
 def check_data_key(row: Sealed) -> None:

@@ -22,19 +22,18 @@ def repair(seen: Examination, *, force: bool = False) -> Counter[Kind]:
     Rows whose key is missing, or whose value does not open, stay as they are: a key may come back.
     Returns how many were repaired, by kind. Raises StoreUnavailable; TooMuchMissing unless `force`.
     """
+    count = seen.count()
+    lacks_rows = count[Kind.MISSING] * 10 > seen.rows
     if not force:
         require_most(seen)
     lost_values.mark(seen.names(Kind.MISSING))
     lost_values.unmark(seen.names(Kind.FOUND))
     lost_values.forget_unused()
-    done = seen.count()
-    return +Counter(
-        {
-            Kind.MISSING: done[Kind.MISSING],
-            Kind.FOUND: done[Kind.FOUND],
-            Kind.ORPHAN: _delete_orphans(force=force) if done[Kind.ORPHAN] else 0,
-        }
-    )
+    done = Counter({kind: count[kind] for kind in (Kind.MISSING, Kind.FOUND)})
+    # Where so many rows lack values, those without rows may belong to a newer database.
+    if count[Kind.ORPHAN] and not lacks_rows:
+        done[Kind.ORPHAN] = _delete_orphans(force=force)
+    return +done
 
 
 def require_most(seen: Examination) -> None:
@@ -46,7 +45,7 @@ def require_most(seen: Examination) -> None:
         raise TooMuchMissing(
             f"{missing} of {seen.rows} rows have no value, which is more than a tenth.{nothing}"
             f" {FOREIGN_STORE} If these values are lost for good, say --force: it marks the rows,"
-            " and deletes none."
+            " and deletes nothing."
         )
     if orphaned * 10 > seen.values:
         raise TooMuchMissing(

@@ -16,11 +16,13 @@ from operations_app.backups.values import absent_from_database, value_names
 from secrets_app.models import Share
 from vault_app import lost_values
 from vault_app.backends import remote_store, reset_backends, value_store
-from vault_app.errors import ValueConflict
+from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import Installation, StoredValue, sealed_models
 from vault_app.stores.base import ValueStore
+from vault_app.values import delete_all_quietly
 
 _ACTOR = Actor(username="restore")
+_BATCH = 500
 _OURS = ("audit_app", "operations_app", "secrets_app", "repositories_app")
 
 
@@ -62,8 +64,9 @@ def restore_backup(
         put = _put_values(archive, force, progress)
         with transaction.atomic():
             count = _put_rows(archive, put, progress)
-            closed = 0 if keep_one_time else _close_one_time_shares()
-    return RestoreSummary(count, len(put), closed, _count_missing(put))
+            closed = [] if keep_one_time else _close_one_time_shares()
+    delete_all_quietly(Share.values_of, closed)
+    return RestoreSummary(count, len(put), len(closed), _count_missing(put))
 
 
 def _require_same_version(archive: Reader) -> None:
@@ -98,9 +101,12 @@ def _has_rows(model: rows.Model) -> bool:
 
 def _restore_identity(archive: Reader) -> None:
     """Take over the identity of the back-up's installation: its values are labelled with it."""
+    lines = list(archive.lines(rows.file_of(Installation)))
+    if not lines:  # it kept nothing outside its database
+        return
     with transaction.atomic():
         Installation.objects.all().delete()
-        rows.load(Installation, archive.lines(rows.file_of(Installation)))
+        rows.load(Installation, lines)
     reset_backends()
 
 
@@ -143,8 +149,23 @@ def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
     except ValueConflict:
         if not force:
             raise
-        store.delete(name)
+        _overwrite(store, name, sealed)
+
+
+def _overwrite(store: ValueStore, name: str, sealed: bytes) -> None:
+    """Replace a value. What was there is put back if that fails."""
+    store.check_writable()
+    try:
+        before = store.get(name)
+    except ValueMissing:  # a part of it is missing
+        before = None
+    store.delete(name)
+    try:
         store.put(name, sealed)
+    except StoreUnavailable:
+        if before is not None:
+            store.put(name, before)
+        raise
 
 
 def _put_rows(archive: Reader, put: set[str], progress: ProgressCallback) -> int:
@@ -160,12 +181,16 @@ def _put_rows(archive: Reader, put: set[str], progress: ProgressCallback) -> int
     return count
 
 
-def _close_one_time_shares() -> int:
-    shares = list(Share.objects.live().filter(one_time=True))
-    kind = AuditEvent.Kind.DELETED
-    AuditEvent.objects.bulk_create(
-        new_event(kind, _ACTOR, share_digest=bytes(share.digest)) for share in shares
-    )
-    StoredValue.objects.filter(name__in=[share.value_name for share in shares]).delete()
-    Share.objects.filter(pk__in=[share.pk for share in shares]).delete()
-    return len(shares)
+def _close_one_time_shares() -> list[str]:
+    """Delete the live ones, and return the names of their values."""
+    names: list[str] = []
+    while shares := list(Share.objects.live().filter(one_time=True)[:_BATCH]):
+        closed = [share.value_name for share in shares]
+        AuditEvent.objects.bulk_create(
+            new_event(AuditEvent.Kind.DELETED, _ACTOR, share_digest=bytes(share.digest))
+            for share in shares
+        )
+        StoredValue.objects.filter(name__in=closed).delete()
+        Share.objects.filter(pk__in=[share.pk for share in shares]).delete()
+        names += closed
+    return names

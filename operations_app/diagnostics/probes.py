@@ -8,6 +8,7 @@ from django.db import connection
 
 from fugata_core.errors import ReadOnlyDatabase, disk_full
 from vault_app.backends import key_provider, remote_store, value_store
+from vault_app.models import sealed_models
 from vault_app.stores.database import DatabaseStore
 from vault_app.writes import writes
 
@@ -46,9 +47,10 @@ def probe_writes() -> None:
     if disk_full.is_set():
         DatabaseStore().check_writable()
         disk_full.clear()
-    remote = remote_store()
-    if remote is not None:
-        writes.probe(remote)
+    for model in sealed_models():
+        remote = remote_store(model.values_of)
+        if remote is not None:
+            writes.probe(remote)
 
 
 def probe_key_provider() -> None:
@@ -56,10 +58,12 @@ def probe_key_provider() -> None:
     key_provider().check()
 
 
+#: What is said where all else is well: what is stored can be opened.
+WRITES = "Value store can't be written to"
 #: Probes by what /healthz says if one fails, in the order in which they run.
 PROBES: dict[str, Callable[[], None]] = {
     "Database connection failed": probe_database,
     "Value store unavailable": probe_value_store,
-    "Value store can't be written to": probe_writes,
     "Key provider unavailable": probe_key_provider,
+    WRITES: probe_writes,
 }

@@ -9,19 +9,23 @@ from audit_app.trail import record
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
-from vault_app.values import delete_all_quietly
+from vault_app.backends import remote_store
+from vault_app.values import DELETE_ALL_TIMEOUT, delete_all_quietly
 
-BATCH = 1000
+#: Rows of a batch. Each value in a remote store is a call of its own.
+BATCH, REMOTE_BATCH = 1000, 50
 
 
-def purge_expired(batch: int = BATCH) -> Iterator[int]:
+def purge_expired(batch: int | None = None) -> Iterator[int]:
     """Delete expired shares until none is left, yielding the size of each batch.
 
+    Values that a slow store has not deleted in time are left to reconciliation.
     An expired share is a 404 whether or not it has been purged; purges may run concurrently.
     """
-    while names := share_table().purge(batch):
+    size = batch or (REMOTE_BATCH if remote_store(Share.values_of) else BATCH)
+    while names := share_table().purge(size):
         SHARES.labels("expired").inc(len(names))
-        delete_all_quietly(Share.values_of, names)
+        delete_all_quietly(Share.values_of, names, DELETE_ALL_TIMEOUT)
         yield len(names)
 
 

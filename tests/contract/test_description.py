@@ -13,6 +13,7 @@ from django.urls import get_resolver
 from openapi_spec_validator import validate
 from pytest_django.fixtures import Settings
 
+from fugata_core.routes import PROBES
 from fugata_openapi import views
 from fugata_openapi.describe import OpenApiObject
 from fugata_openapi.document import description
@@ -83,7 +84,7 @@ def test_every_address_is_described(found: OpenApiObject) -> None:
     for old, new in names.items():
         patterns = patterns.replace(old, new)
     expected = set(patterns.splitlines())
-    health = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/healthz", "/livez")}
+    health = {f"{method} {path}" for method in ("GET", "HEAD") for path in PROBES}
     assert len(expected) == 10
     assert {name for name, _ in operations(found)} == expected | health
 
@@ -136,7 +137,7 @@ def test_examples_are_what_they_illustrate(found: OpenApiObject) -> None:
 def test_every_answer_has_its_headers(found: OpenApiObject) -> None:
     more = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
     for name, said in operations(found):
-        if "/healthz" in name or "/livez" in name:
+        if any(path in name for path in PROBES):
             continue
         assert {"429", "500", "503"} <= said["responses"].keys()
         for status, answer in said["responses"].items():

@@ -1,7 +1,11 @@
 """Credentials that were replaced are read again: a pod's token, and all that a kubeconfig names."""
 
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
@@ -11,12 +15,15 @@ from kubernetes.config import incluster_config
 from pytest_django.fixtures import Settings
 
 from tests.secrets_app.support import at_once
+from tests.support.faults.faulty import FaultyProxy
 from tests.support.in_process.stores import kubernetes_store, set_options
 from tests.support.servers.kubernetes import SERVICE_TOKEN, KubernetesServer
+from tests.support.servers.parts import wait_until
 from vault_app.backends import reset_backends
 from vault_app.errors import StoreUnavailable
-from vault_app.stores import kubernetes_access
+from vault_app.stores import kubernetes_access, kubernetes_api
 from vault_app.stores.kubernetes import KubernetesStore
+from vault_app.stores.kubernetes_access import Access
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db, pytest.mark.timeout(60)]
 
@@ -47,9 +54,42 @@ def test_a_pod_s_own_access_comes_first(pod: Path) -> None:
     kubernetes_store().check()
 
 
+def test_a_pod_s_token_that_is_missing_leads_to_no_other_cluster(
+    pod: Path, kubernetes: KubernetesServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_options(settings, kubeconfig=str(kubernetes.kubeconfig()))
+    pod.write_text(BAD)
+    store = kubernetes_store()
+    pod.unlink()
+    with pytest.raises(StoreUnavailable, match="answered 401"):
+        store.check()
+    pod.write_text(SERVICE_TOKEN)
+    monkeypatch.setattr(kubernetes_access, "RENEW_INTERVAL", 0.0)
+    store.check()
+
+
 def test_a_pod_s_token_is_read_again_when_it_is_refused(pod: Path) -> None:
     pod.write_text(BAD)
     store = kubernetes_store()
+    pod.write_text(SERVICE_TOKEN)
+    store.check()
+
+
+@pytest.mark.parametrize(
+    ("hide", "how"),
+    [(lambda file: file.write_text(""), "ConfigException"), (Path.unlink, "FileNotFoundError")],
+)
+def test_a_pod_s_token_that_is_gone_for_a_moment(
+    pod: Path, monkeypatch: pytest.MonkeyPatch, hide: Callable[[Path], object], how: str
+) -> None:
+    """The client reads it each minute; here at each request."""
+    store = kubernetes_store()
+    loader = incluster_config.InClusterConfigLoader
+    read: Callable[[Any], object] = loader._read_token_file
+    monkeypatch.setattr(loader, "_set_config", lambda self, _: read(self))
+    hide(pod)
+    with pytest.raises(StoreUnavailable, match=rf"did not answer a GET \({how}\)"):
+        store.check()
     pod.write_text(SERVICE_TOKEN)
     store.check()
 
@@ -111,18 +151,23 @@ def test_no_thread_fails_while_one_reads_the_new_token(
     at_once(16, 1, lambda _: store.check())
 
 
-def test_a_token_that_stays_bad_is_not_read_at_each_request(
-    replace_token: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = kubernetes_store()
-    access, read = store._api._access, list[int]()
-    load = access._load
+def count_readings(access: Access, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with each reading of the credentials."""
+    load, read = access._load, list[int]()
 
     def counted() -> Configuration:
         read.append(1)
         return load()
 
     monkeypatch.setattr(access, "_load", counted)
+    return read
+
+
+def test_a_token_that_stays_bad_is_not_read_at_each_request(
+    replace_token: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = kubernetes_store()
+    read = count_readings(store._api._access, monkeypatch)
     for _ in range(5):
         with pytest.raises(StoreUnavailable, match="answered 401 to a GET: Unauthorized"):
             store.check()
@@ -130,6 +175,31 @@ def test_a_token_that_stays_bad_is_not_read_at_each_request(
     replace_token(SERVICE_TOKEN)
     monkeypatch.setattr(kubernetes_access, "RENEW_INTERVAL", 0.0)
     store.check()
+
+
+def test_a_kubeconfig_that_stays_broken_is_not_read_at_each_request(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = kubernetes_store()
+    read = count_readings(store._api._access, monkeypatch)
+    kubeconfig.write_text("not: [yaml")
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable, match="answered 401"):
+            store.check()
+    assert len(read) == 1
+
+
+def test_who_was_refused_with_old_credentials_takes_the_new_ones(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow request, for instance: what another one has read since is not read again."""
+    monkeypatch.setattr(kubernetes_access, "RENEW_INTERVAL", 0.0)
+    access = kubernetes_store()._api._access
+    old, soon = access.client, time.monotonic() + 10
+    assert access.renew(old, soon)
+    new = access.client
+    assert access.renew(old, soon)
+    assert access.client is new
 
 
 def test_a_kubeconfig_that_is_being_written_breaks_nothing(
@@ -145,6 +215,54 @@ def test_a_kubeconfig_that_is_being_written_breaks_nothing(
     store.check()
 
 
+def test_a_token_that_is_read_while_it_is_written(
+    replace_token: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one the API server takes us for somebody else, who may do nothing: 403."""
+    store = kubernetes_store()
+    replace_token("")
+    with pytest.raises(StoreUnavailable, match=r"answered 40[13]"):
+        store.check()
+    replace_token(SERVICE_TOKEN)
+    monkeypatch.setattr(kubernetes_access, "RENEW_INTERVAL", 0.0)
+    store.check()
+
+
+def test_a_plugin_that_hangs_is_not_waited_for_without_end(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test's own time limit is what would end it, else. It is asked once at a time."""
+    store = kubernetes_store()
+    store.timeout = 0.5
+    asked, go = list[int](), threading.Event()
+    load = store._api._access._load
+
+    def hang() -> Configuration:
+        asked.append(1)
+        go.wait(300)
+        return load()
+
+    monkeypatch.setattr(store._api._access, "_load", hang)
+    monkeypatch.setattr(kubernetes_access, "RENEW_INTERVAL", 0.0)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="answered 401"):
+            store.get(store.new_name(1))
+    access = store._api._access
+    for left in (0.1, -0.1):
+        assert not access.renew(access.client, time.monotonic() + left)
+    assert len(asked) == 1
+    write(kubeconfig, kubeconfig.read_text().replace(BAD, SERVICE_TOKEN))
+    go.set()
+    wait_until(lambda: _answers(store), "a new token")
+
+
+def _answers(store: KubernetesStore) -> bool:
+    with suppress(StoreUnavailable):
+        store.check()
+        return True
+    return False
+
+
 def test_an_authority_that_was_replaced_is_read_again(
     kubernetes: KubernetesServer, kubeconfig: Path
 ) -> None:
@@ -154,3 +272,14 @@ def test_an_authority_that_was_replaced_is_read_again(
     right = str(kubernetes.authority)
     _change(kubeconfig, lambda c: c["cluster"].update({"certificate-authority": right}))
     store.check()
+
+
+def test_a_server_that_can_not_be_trusted_is_asked_once_more_with_what_was_read(
+    kubernetes: KubernetesServer, kubeconfig: Path, faulty: FaultyProxy, settings: Settings
+) -> None:
+    """Then only as often as any that does not answer. It speaks no TLS here."""
+    url = faulty.url.replace("http:", "https:")
+    set_options(settings, kubeconfig=str(kubernetes.kubeconfig(url=url)))
+    with pytest.raises(StoreUnavailable, match=r"did not answer a GET \(SSLError\)"):
+        kubernetes_store().check()
+    assert faulty.connections == kubernetes_api.ATTEMPTS + 1

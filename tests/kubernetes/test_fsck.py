@@ -68,6 +68,37 @@ def test_a_namespace_that_was_emptied(
     assert read_secret(opened(), "two", SERVICE) == b"two"
 
 
+@pytest.fixture
+def orphan(kubernetes: KubernetesServer, kubernetes_namespace: str) -> None:
+    """Old values, and one of them whose row is gone."""
+    for number in range(19):
+        set_secret(opened(), f"more-{number}", "value", SERVICE)
+    kubernetes.age(kubernetes_namespace)
+    RepositorySecret.objects.filter(secret_key="one").delete()
+
+
+@pytest.mark.usefixtures("orphan")
+def test_a_value_without_row(kubernetes: KubernetesServer, kubernetes_namespace: str) -> None:
+    with pytest.raises(CommandError, match=r"^value without row: 1$"):
+        fsck()
+    assert len(kubernetes.names(kubernetes_namespace)) == 22
+    assert "Deleted: value without row, 1" in fsck("--repair")
+    assert len(kubernetes.names(kubernetes_namespace)) == 21
+
+
+@pytest.mark.usefixtures("orphan")
+def test_over_a_tenth_of_one_app_s_values_takes_force(
+    kubernetes: KubernetesServer, kubernetes_namespace: str
+) -> None:
+    """Though it is less than a tenth of all."""
+    Share.objects.all().delete()
+    with pytest.raises(CommandError, match=r"^value without row: 1$"):
+        fsck("--repair")
+    assert len(kubernetes.names(kubernetes_namespace)) == 21
+    assert "Deleted: value without row, 1" in fsck("--repair", "--force")
+    assert len(kubernetes.names(kubernetes_namespace)) == 20
+
+
 def test_one_who_may_not_read_there_is_told_so(settings: Settings) -> None:
     set_options(settings, namespace="no-such-namespace")
     with pytest.raises(CommandError, match=r"The check broke off: .* answered 403"):

@@ -15,11 +15,12 @@ from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
 from tests.secrets_app.support import new_share
 from tests.support.faults.faulty import FaultyProxy
+from tests.support.in_process.doubles import MemoryStore
 from tests.support.in_process.stores import set_options
 from tests.support.servers.kubernetes import ADMIN_TOKEN, Json, KubernetesServer
 from vault_app import reconcile as reconciliation
 from vault_app.models import Installation
-from vault_app.reconcile import Report, reconcile
+from vault_app.reconcile import Report, reconcile, reconcile_all
 from vault_app.stores.kubernetes import PIECE_SIZE, KubernetesStore
 from vault_app.tasks import reconcile_values
 
@@ -256,11 +257,27 @@ def test_a_store_that_has_nothing_of_ours(
 ) -> None:
     """A listing of a namespace that does not exist is a valid empty list."""
     set_options(settings, namespace="nowhere", kubeconfig=str(kubernetes.kubeconfig(ADMIN_TOKEN)))
-    with pytest.raises(CommandError, match="has nothing of this installation, whose rows need it"):
+    with pytest.raises(CommandError, match="no value of repositories and shares, though"):
         command()
     assert reconcile_values() == 0
-    assert "the value store has nothing of shares. Do VALUE_STORE" in caplog.text
+    assert "the value store has no value of shares, though rows need some. Do" in caplog.text
     assert len(kubernetes.names(kubernetes_namespace)) == 40
+
+
+@pytest.mark.parametrize("before", [[], ["goes"]])
+def test_rows_that_come_or_go_meanwhile_have_no_value_there(
+    remote_store: MemoryStore, before: list[str]
+) -> None:
+    rows(before)
+    apps = iter(["repositories", "shares"])
+
+    def change() -> None:
+        if next(apps) == "shares" and not Share.objects.all().delete()[0]:
+            rows(["comes"])
+
+    remote_store.before = {"list": change}
+    assert not any(report.foreign for _, report in reconcile_all())
+    assert Share.objects.exists() is not bool(before)
 
 
 @pytest.mark.usefixtures("kubernetes_namespace")

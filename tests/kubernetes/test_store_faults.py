@@ -2,6 +2,7 @@
 
 import json
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from pytest_django.fixtures import Settings
 from tests.secrets_app.support import at_once
 from tests.support.faults.faulty import FaultyProxy
 from tests.support.in_process.stores import kubernetes_store, set_options
-from tests.support.servers.kubernetes import SERVICE_TOKEN
-from vault_app.errors import StoreUnavailable, ValueConflict
+from tests.support.servers.kubernetes import SERVICE_TOKEN, KubernetesServer
+from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.stores import kubernetes_api
 from vault_app.stores.kubernetes import KubernetesStore
+from vault_app.values import delete_quietly
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db, pytest.mark.timeout(60)]
 
@@ -72,9 +74,19 @@ def test_a_refusal_is_final(
 ) -> None:
     faulty.fail("answer", status=status)
     assert str(status) in failure(operation, faulty_store, name)
-    assert faulty.struck == (2 if status == 401 else 1), "401: once more, with new credentials"
+    asked = 2 if status in {401, 403} else 1
+    assert faulty.struck == asked, "once more with new credentials, where it may be for those"
     faulty.heal()
     run(operation, faulty_store, name)
+
+
+def test_credentials_that_were_read_just_now_are_not_tried_twice(
+    faulty_store: KubernetesStore, faulty: FaultyProxy, name: str
+) -> None:
+    for struck in (2, 1):
+        faulty.fail("answer", status=401)
+        failure("GET", faulty_store, name)
+        assert faulty.struck == struck
 
 
 def test_a_refusal_says_what_to_do(
@@ -147,6 +159,16 @@ def test_a_delete_may_be_given_less_time(
         faulty_store.delete(name, within=0.5)
 
 
+def test_a_response_does_not_wait_for_the_store_s_whole_time(
+    faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, settings: Settings
+) -> None:
+    """The test's own time limit is what would end it, else."""
+    set_options(settings, timeout=300)
+    faulty.fail("hang", "DELETE")
+    delete_quietly("shares", name)
+    assert faulty.struck == 1
+
+
 @all_operations
 def test_a_lost_answer_is_asked_for_again(
     faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, operation: str
@@ -155,6 +177,19 @@ def test_a_lost_answer_is_asked_for_again(
     faulty.fail("lose", times=1)
     run(operation, faulty_store, name)
     assert faulty.struck == 1
+
+
+@all_operations
+def test_no_answer_is_asked_for_a_few_times(
+    faulty_store: KubernetesStore,
+    faulty: FaultyProxy,
+    name: str,
+    operation: str,
+    pauses: list[float],
+) -> None:
+    faulty.fail("drop")
+    failure(operation, faulty_store, name)
+    assert faulty.struck == kubernetes_api.ATTEMPTS
 
 
 def test_a_create_that_finds_its_own_object(
@@ -171,6 +206,32 @@ def test_a_create_that_finds_another_s_object(faulty_store: KubernetesStore, nam
     with pytest.raises(ValueConflict):
         faulty_store.put(name, b"other")
     assert faulty_store.get(name) == VALUE
+
+
+def plant(kubernetes: KubernetesServer, namespace: str, name: str, *keys: str) -> None:
+    """Write an object as another program would: with the same bytes under each of the keys."""
+    metadata, data = {"name": f"fugata-{name}"}, dict.fromkeys(keys, "bWluZQ==")
+    kubernetes.plant(namespace, [{"metadata": metadata, "data": data}])
+
+
+def test_a_create_that_finds_its_own_object_and_more(
+    kubernetes: KubernetesServer, kubernetes_namespace: str, store: KubernetesStore
+) -> None:
+    """A policy added something to what an earlier attempt stored."""
+    name = store.new_name(1)
+    plant(kubernetes, kubernetes_namespace, name, "sealed", "other")
+    store.put(name, b"mine")
+    with pytest.raises(ValueConflict):
+        store.put(name, b"more")
+
+
+def test_an_object_that_has_no_value(
+    kubernetes: KubernetesServer, kubernetes_namespace: str, store: KubernetesStore
+) -> None:
+    name = store.new_name(1)
+    plant(kubernetes, kubernetes_namespace, name, "other")
+    with pytest.raises(ValueMissing):
+        store.get(name)
 
 
 def test_a_conflict_without_an_object(faulty_store: KubernetesStore, faulty: FaultyProxy) -> None:
@@ -207,8 +268,17 @@ def test_others_who_were_first_are_no_outcome(
     times = 3 * kubernetes_api.ATTEMPTS
     faulty.fail("answer", operation, status=409, body=status_of("Conflict"), times=times)
     run(operation, faulty_store, name)
-    assert len(pauses) == times
-    assert max(pauses) <= kubernetes_api.LAST_BACKOFF
+    assert len(pauses) == len(set(pauses)) == times, "not all come back at the same time"
+    longest = kubernetes_api.LAST_BACKOFF
+    assert longest / 2 <= max(pauses) <= longest
+
+
+def test_a_409_of_somebody_else_is_tried_again_a_few_times(
+    faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, pauses: list[float]
+) -> None:
+    faulty.fail("answer", "POST", status=409, body=b"<h1>Conflict</h1>")
+    assert "answered 409" in failure("POST", faulty_store, name)
+    assert faulty.struck == kubernetes_api.ATTEMPTS
 
 
 def test_others_who_are_always_first_end_with_the_time(
@@ -228,7 +298,29 @@ def test_a_server_that_says_when_is_asked_until_the_time_is_over(
     assert pauses == [1.0] * times
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{", b'{"data":{"sealed":"%"}}', b"\xff"])
+@pytest.mark.parametrize("said", ["0", "²", "-1", "Fri, 31 Dec 1999 23:59:59 GMT"])
+def test_a_server_that_says_when_in_other_words(
+    faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, said: str, pauses: list[float]
+) -> None:
+    """It is not asked again at once, nor does it end the call."""
+    faulty.fail("answer", status=503, headers={"Retry-After": said}, times=1)
+    run("GET", faulty_store, name)
+    (pause,) = pauses
+    assert kubernetes_api.FIRST_BACKOFF / 2 <= pause <= kubernetes_api.FIRST_BACKOFF
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b'{"data":{"sealed":"%"}}',
+        b"\xff",
+        b'{"metadata":{"labels":{"a":"\xff"}}}',
+    ],
+)
 def test_an_answer_that_is_not_one(
     faulty_store: KubernetesStore, faulty: FaultyProxy, name: str, body: bytes
 ) -> None:
@@ -258,7 +350,10 @@ def test_apps_share_the_pool(store: KubernetesStore) -> None:
     assert kubernetes_store("repositories")._api is store._api
 
 
-@pytest.mark.parametrize("content", [None, "", "not: [yaml", "users: [{token: s3cret}]"])
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "not: [yaml", "users: [{token: s3cret}]", "current-context: s3cret"],
+)
 def test_no_access_names_the_setting(
     kubernetes_namespace: str, settings: Settings, tmp_path: Path, content: str | None
 ) -> None:
@@ -268,7 +363,7 @@ def test_no_access_names_the_setting(
     set_options(settings, kubeconfig=str(path))
     with pytest.raises(ImproperlyConfigured, match="KUBECONFIG: there is no access") as raised:
         kubernetes_store()
-    assert "s3cret" not in str(raised.value)
+    assert "s3cret" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_time_is_not_the_local_clock_s(

@@ -71,6 +71,7 @@ def test_writing_ends(make_service: MakeService, fragile: KubernetesServer, how:
         assert "health: Value store can't be written to (the Kubernetes API" in service.logged()
         assert open_share(service.port, share).json()["content"] == "before"
         assert _is_unwell(service)
+        assert plain_http.get(f"{service.url}/readyz").json() == {"status": "ok"}
     finally:
         fragile.set_full(False)
     assert "Traceback" not in service.logged()

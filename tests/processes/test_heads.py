@@ -108,6 +108,7 @@ def paths(service: Service) -> dict[str, dict[str, str]]:
         f"{SECRETS}/": {},
         "/healthz": {},
         "/livez": {},
+        "/readyz": {},
         "/metrics": {},
         "/openapi.json": {},
         "/docs": {},

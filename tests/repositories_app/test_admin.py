@@ -251,6 +251,21 @@ def test_keys_are_listed_and_removed_with_their_values(operator: Admin) -> None:
     assert done_by_olga() == [("removed", "")]
 
 
+def test_values_that_stay_for_a_while_are_told_of(
+    operator: Admin, remote_store: MemoryStore
+) -> None:
+    for key in ("ONE", "TWO", "THREE"):
+        set_secret(opened(), key, "value", SERVICE)
+    one, two, _ = RepositorySecret.objects.order_by("pk")
+    operator.act(SECRETS, "remove", one.pk, confirmed="yes")
+    assert "still has" not in text(operator.get(f"{SECRETS}/"))
+    remote_store.failing = {"delete"}
+    operator.act(SECRETS, "remove", two.pk, confirmed="yes")
+    assert "still has 1 of their values" in text(operator.get(f"{SECRETS}/"))
+    operator.act(REPOSITORIES, "delete_with_secrets", one.repository_id, confirmed="yes")
+    assert "still has 1 of their values" in text(operator.get(f"{REPOSITORIES}/"))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_no_remote_store_is_asked_inside_a_transaction(remote_store: MemoryStore) -> None:
     root = Admin(person("root", superuser=True))

@@ -1,5 +1,12 @@
 """Fixtures of the sharing app's tests."""
 
-from tests.support.in_process.fixtures import actor, faulty_keys, frozen_guesses, ours, remote_store
+from tests.support.in_process.fixtures import (
+    actor,
+    clock,
+    faulty_keys,
+    frozen_guesses,
+    ours,
+    remote_store,
+)
 
-__all__ = ["actor", "faulty_keys", "frozen_guesses", "ours", "remote_store"]
+__all__ = ["actor", "clock", "faulty_keys", "frozen_guesses", "ours", "remote_store"]

@@ -13,6 +13,7 @@ from fugata_core.admin import confirmation, read_only
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, row_of, share
 from tests.support.clients.operators import Admin, person, text
+from tests.support.in_process.doubles import MemoryStore
 from vault_app.models import KeyEncryptionKey
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +96,15 @@ def test_revoking_asks_first(operator: Admin) -> None:
     assert event.username == "olga"
     assert event.address_hash
     assert event.request_id
+
+
+def test_a_value_that_stays_for_a_while_is_told_of(
+    operator: Admin, remote_store: MemoryStore
+) -> None:
+    row = row_of(share())
+    remote_store.failing = {"delete"}
+    operator.act(SHARES, "revoke", row.pk, confirmed="yes")
+    assert "still has 1 of their values" in text(operator.get(f"{SHARES}/"))
 
 
 def test_one_share_has_a_button(operator: Admin, auditor: Admin) -> None:

@@ -99,6 +99,13 @@ def test_keys_that_could_be_guessed(client: Client, key: str) -> None:
     assert opening(client, made.share_id, None).status_code == 200  # type: ignore[attr-defined]
 
 
+def test_a_kept_answer_that_was_damaged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    create(client)
+    IdempotentResponse.objects.update(sealed=bytes(60))
+    assert create(client).status_code == 500  # type: ignore[attr-defined]
+    assert "a kept answer does not open: InvalidTag" in caplog.text
+
+
 def test_a_repeated_opening_gets_the_same_answer(client: Client) -> None:
     made = share("only once", label="a label")
     first = opening(client, made.share_id)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from tests.support.in_process.fixtures import ours
+from tests.support.in_process.fixtures import ours, remote_store
 from tests.support.servers.kms import KmsServer
 from tests.support.servers.transit import TransitServer
 
-__all__ = ["ours"]
+__all__ = ["ours", "remote_store"]
 
 #: What only PostgreSQL's locks can show.
 collect_ignore = [] if connection.vendor == "postgresql" else ["test_rotation_postgresql.py"]

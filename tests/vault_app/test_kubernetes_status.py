@@ -32,7 +32,16 @@ def test_without_causes_the_message_says_why() -> None:
     )
 
 
-@pytest.mark.parametrize("secret", [NAME, f"{NAME}-11.10", "QUJD" * 20 + "==", "eyJ" + "x" * 40])
+SECRETS = [
+    NAME,
+    f"{NAME}-11.10",
+    NAME.removeprefix("fugata-"),
+    "QUJD0UJD" * 9 + "==",
+    "eyJhbGciOi-_" * 5 + "7",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
 def test_no_name_and_no_value(secret: str) -> None:
     causes = [{"field": f"data[{secret}]", "message": f"Invalid value: {secret!r}"}]
     for text in (said(message=secret), said(details={"causes": causes})):
@@ -40,13 +49,30 @@ def test_no_name_and_no_value(secret: str) -> None:
         assert secret[:12] not in text
 
 
+def test_a_name_that_people_gave_is_shown() -> None:
+    policy = "require-labels-and-annotations-on-all-secrets"
+    assert policy in said(message=f"ValidatingAdmissionPolicy '{policy}' denied request")
+
+
+@pytest.mark.parametrize("reason", ["no: fugata-01234567\nERROR forged", "x" * 41, "a b"])
+def test_a_reason_is_one_word_or_none(reason: str) -> None:
+    assert said(reason=reason) == "answered 422 to a POST"
+
+
 def test_what_is_shown_has_an_end_and_one_line() -> None:
     text = said(message="words and\x1b[31m\u2028more\n" * 1000)
     assert len(text) < MAX_SHOWN + 100
     assert text.isprintable()
+    assert "more words" in text
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"null", b"[]", b"\xff", b'{"reason": 5}'])
+def test_a_value_that_reaches_over_the_end_is_not_shown_in_part() -> None:
+    assert "eyJ" not in said(message="-" * (MAX_SHOWN - 20) + "eyJ" + "x0" * 20)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"null", b"[]", b"\xff", b'{"reason": 5}', b'{"reason": "\xff"}']
+)
 def test_what_is_no_status_is_a_number_alone(body: bytes) -> None:
     assert status_of(body).reason == ""
     assert refusal("GET", 502, body) == "answered 502 to a GET"

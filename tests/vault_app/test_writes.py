@@ -91,3 +91,33 @@ def test_what_can_not_be_deleted_could_be_stored(store: MemoryStore) -> None:
     writes.probe(store)
     writes.probe(store)
     assert store.calls == ["put", "delete"]
+
+
+def test_one_app_says_nothing_about_the_other(store: MemoryStore, proved: Writes) -> None:
+    """A policy may refuse the objects of one."""
+    other = MemoryStore()
+    other.app = "repositories"
+    attempt(proved, other)
+    other.failing = {"put"}
+    for _ in range(MAX_FAILED):
+        attempt(proved, other)
+        attempt(proved, store)
+        proved.probe(store)
+    assert proved.are_failing
+    with pytest.raises(StoreUnavailable):
+        proved.probe(other)
+
+
+def test_whatever_a_backend_raises_is_a_failure(store: MemoryStore, proved: Writes) -> None:
+    def fail() -> None:
+        raise RuntimeError("nobody foresaw it")
+
+    store.before = {"put": fail}
+    for _ in range(MAX_FAILED):
+        with pytest.raises(RuntimeError):
+            proved.put(store, "name", b"x")
+    assert proved.are_failing
+    for writes in (proved, Writes()):
+        with pytest.raises(RuntimeError):
+            writes.probe(store)
+        assert writes.are_failing

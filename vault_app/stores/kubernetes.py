@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import Any
 
 from django.core.signals import setting_changed
@@ -17,7 +17,7 @@ from django.core.signals import setting_changed
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import Installation
 from vault_app.stores.base import StoredObject, ValueStore
-from vault_app.stores.kubernetes_access import Access, configuration
+from vault_app.stores.kubernetes_access import Access, access_loader
 from vault_app.stores.kubernetes_api import Page, SecretsApi, StoredSecret
 
 #: Bytes in an object: the limit of a Secret's data (MaxSecretSize in Kubernetes' core/v1).
@@ -33,7 +33,7 @@ _DATA_KEY = "sealed"
 @cache
 def api(namespace: str, kubeconfig: str, connections: int) -> SecretsApi:
     """Return this process's client: one connection pool for the values of all apps."""
-    return SecretsApi(Access(partial(configuration, kubeconfig, connections)), namespace)
+    return SecretsApi(Access(access_loader(kubeconfig, connections)), namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +118,12 @@ class KubernetesStore(ValueStore):
         found = self._api.read(name, deadline)
         if found is None:
             raise StoreUnavailable("an object could not be created, and is not there")
-        if found.data != {_DATA_KEY: piece}:
+        if found.data.get(_DATA_KEY) != piece:
             raise ValueConflict("an object of that name is there with another content")
 
     def _changed(self, made: StoredSecret, piece: bytes) -> str:
         """Return which part of a new object is not as it was sent; nothing if all is."""
-        if made.data != {_DATA_KEY: piece}:
+        if made.data.get(_DATA_KEY) != piece:
             return "data"
         if not made.immutable:
             return "immutability"

@@ -170,7 +170,9 @@ class SecretsApi:
             if not self._access.renew(client, deadline):
                 raise
         else:
-            if answer.status != 401 or not self._access.renew(client, deadline):
+            # 403: who has no credentials, as they were being written, is anonymous.
+            refused = answer.status in {401, 403}
+            if not refused or not self._access.renew(client, deadline):
                 return answer
         return self._once(self._access.client, call, deadline)
 
@@ -249,7 +251,7 @@ def _pause_after(answer: _Answer, attempt: int) -> float | None:
         return None
     text = answer.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
-        return max(float(text), FIRST_BACKOFF)
+        return max(float(text), _backoff(attempt))
     return _backoff(attempt) if attempt < ATTEMPTS else None
 
 

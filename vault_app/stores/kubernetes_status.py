@@ -14,8 +14,9 @@ _REMEDIES = {
     403: "does the Role of deploy/kubernetes apply to this identity?",
     404: "does the namespace that KUBERNETES_NAMESPACE names exist?",
 }
-#: An object of ours, and anything long enough to be a value or a token.
-_UNSPEAKABLE = re.compile(r"fugata-[0-9a-f]{8,}[-.0-9]*|[A-Za-z0-9+/=_]{33,}")
+#: An object of ours, and anything that may be a value or a token: it is long, and has a digit.
+_UNSPEAKABLE = re.compile(r"(fugata-)?[0-9a-f]{16,}[-.0-9]*|(?=[^\s\d]*\d)[-A-Za-z0-9+/=_]{33,}")
+_REASON = re.compile(r"[A-Za-z]{1,40}")
 
 
 class _Cause(msgspec.Struct):
@@ -43,7 +44,8 @@ class Status(msgspec.Struct):
         text = "; ".join(filter(None, said)) or self.message
         shown = _UNSPEAKABLE.sub("…", " ".join(text.split()))[:MAX_SHOWN]
         shown = "".join(character for character in shown if character.isprintable())
-        return " ".join(filter(None, (self.reason, f"({shown})" if shown else "")))
+        reason = self.reason if _REASON.fullmatch(self.reason) else ""
+        return " ".join(filter(None, (reason, f"({shown})" if shown else "")))
 
 
 def status_of(body: bytes) -> Status:

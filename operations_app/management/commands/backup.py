@@ -7,7 +7,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import ProgressLine
 from operations_app.backups.archive import PARTIAL
-from operations_app.backups.backup import partial_name, take_backup
+from operations_app.backups.backup import take_backup
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
 
@@ -21,11 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, force: bool, **options: Any) -> None:
         """Write the back-up. Raises CommandError; unless it is partial, no file is left behind."""
-        for taken_name in (file, partial_name(file)):
-            if taken_name.exists() and not force:
-                raise CommandError(
-                    f"{taken_name} is there already. Choose another name, or give --force."
-                )
+        if file.exists() and not force:
+            raise CommandError(f"{file} is there already. Choose another name, or give --force.")
         progress = ProgressLine(self.stderr)
         try:
             taken = take_backup(file, progress)

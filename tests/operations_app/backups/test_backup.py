@@ -14,7 +14,9 @@ from audit_app import chain
 from audit_app.actors import SERVICE
 from audit_app.models import AuditEvent
 from audit_app.verify import verify
+from operations_app.backups.archive import Reader
 from operations_app.backups.backup import take_backup
+from operations_app.backups.restore import _restore_identity
 from operations_app.backups.rows import tables
 from repositories_app.actions.secrets import read_secret, set_secret
 from secrets_app.actions.reveal import reveal_share
@@ -25,6 +27,7 @@ from tests.repositories_app.support import opened, row
 from tests.secrets_app.support import share
 from tests.support.in_process.doubles import MemoryStore, backend
 from vault_app.deletion_hold import DeletionHoldLost, hold_deletions, is_deletion_held
+from vault_app.errors import StoreUnavailable
 from vault_app.models import DeletionHold, Installation, StoredValue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -178,11 +181,22 @@ def test_a_back_up_that_lacks_values_is_partial(
     status, why = exit_of("backup", str(file))
     assert (status, "1 rows have no value" in why) == (3, True)
     assert [each.name for each in file.parent.iterdir()] == ["backup.tar.partial"]
-    assert exit_of("backup", str(file))[1].startswith(f"{partial(file)} is there already")
+    assert exit_of("backup", str(file))[0] == 3
+    assert sorted(each.suffix for each in file.parent.iterdir()) == [".partial", ".partial1"]
     wipe()
     status, why = exit_of("restore", str(partial(file)))
     assert (status, "The restore is partial: 1 rows have no value" in why) == (3, True)
     assert read_secret(opened(), "B", SERVICE) == b"value b"
+
+
+def test_a_partial_one_does_not_keep_a_whole_one_from_being_written(fill: Fill, file: Path) -> None:
+    fill()
+    gone = StoredValue.objects.get(name=row("A").value_name)
+    StoredValue.objects.filter(name=gone.name).delete()
+    assert exit_of("backup", str(file))[0] == 3
+    StoredValue.objects.create(name=gone.name, sealed=gone.sealed)
+    said("backup", str(file))
+    assert file.exists()
 
 
 def test_a_back_up_without_any_value_is_partial(
@@ -217,6 +231,7 @@ def test_values_move_from_the_database_to_a_store_outside(
     fill: Fill, wipe: Wipe, file: Path, settings: Settings
 ) -> None:
     everything = fill()
+    StoredValue.objects.create(name="nobody", sealed=b"of no row")
     said("backup", str(file))
     wipe()
     settings.VALUE_STORE = backend(store := MemoryStore())
@@ -224,6 +239,14 @@ def test_values_move_from_the_database_to_a_store_outside(
     assert len(store.values) == 5
     assert not StoredValue.objects.exists()
     everything.assert_kept(one_time=True)
+
+
+def test_values_that_moved_leave_the_database(fill: Fill, file: Path, settings: Settings) -> None:
+    fill()
+    said("backup", str(file))
+    settings.VALUE_STORE = backend(MemoryStore())
+    said("restore", str(file), "--force")
+    assert not StoredValue.objects.exists()
 
 
 def test_values_move_from_a_store_outside_to_the_database(
@@ -278,6 +301,65 @@ def test_a_forced_restore_deletes_no_value_of_a_store_that_fails(
         said("restore", str(file), "--force", "--keep-one-time")
     remote_store.failing.clear()
     everything.assert_kept(one_time=True)
+
+
+def test_a_value_that_can_not_be_replaced_stays(
+    fill: Fill, file: Path, remote_store: MemoryStore
+) -> None:
+    """A policy of the cluster refuses what is new, but not what was there before."""
+    fill()
+    said("backup", str(file))
+    remote_store.values = dict.fromkeys(remote_store.values, b"another value")
+    before, puts = dict(remote_store.values), iter(range(99))
+
+    def refuse_the_third() -> None:
+        """After the one that conflicts, and the trial."""
+        if next(puts) == 2:
+            raise StoreUnavailable("refused")
+
+    remote_store.before = {"put": refuse_the_third}
+    assert "refused" in exit_of("restore", str(file), "--force")[1]
+    assert remote_store.values == before
+
+
+def test_nothing_is_replaced_where_nothing_can_be_stored(
+    fill: Fill, file: Path, remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill()
+    said("backup", str(file))
+    remote_store.values = dict.fromkeys(remote_store.values, b"another value")
+    before = dict(remote_store.values)
+
+    def refuse() -> None:
+        raise StoreUnavailable("refused")
+
+    monkeypatch.setattr(remote_store, "check_writable", refuse)
+    assert "refused" in exit_of("restore", str(file), "--force")[1]
+    assert remote_store.values == before
+    assert "delete" not in remote_store.calls
+
+
+def test_closed_shares_leave_nothing_in_the_store(
+    fill: Fill, wipe: Wipe, file: Path, remote_store: MemoryStore
+) -> None:
+    fill()
+    said("backup", str(file))
+    wipe()
+    remote_store.values.clear()
+    assert "2 one-time shares were closed" in said("restore", str(file))
+    assert len(remote_store.values) == 3
+
+
+def test_a_back_up_without_an_identity_takes_none(fill: Fill, file: Path) -> None:
+    """It kept nothing outside its database; what is labelled here must still be found."""
+    fill()
+    Installation.objects.all().delete()
+    said("backup", str(file))
+    identity = Installation.identity()
+    with pytest.raises(CommandError, match="give --force"):
+        said("restore", str(file))
+    _restore_identity(Reader(file))
+    assert Installation.identity() == identity
 
 
 def test_the_archive_holds_no_key_and_no_value(fill: Fill, file: Path) -> None:

@@ -7,7 +7,10 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
-from operations_app.backups.fsck import Kind, examine
+from operations_app.backups import fsck as fsck_module
+from operations_app.backups.fsck import Examination, Inconsistency, Kind, examine
+from operations_app.backups.repair import TooMuchMissing, require_most
+from repositories_app.actions.repositories import delete_repositories
 from repositories_app.actions.secrets import remove_secret, set_secret
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
@@ -18,7 +21,7 @@ from tests.secrets_app.support import row_of
 from tests.support.in_process.doubles import MemoryStore, backend
 from tests.support.in_process.keys import use_keys
 from vault_app import lost_values
-from vault_app.models import KeyEncryptionKey, LostValue, StoredValue
+from vault_app.models import KeyEncryptionKey, LostValue, Sealed, StoredValue
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +86,17 @@ def test_marks_go_with_what_they_were_for(many: Everything) -> None:
     assert not LostValue.objects.exists()
 
 
+def test_marks_are_set_once_and_all_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two may repair at once."""
+    monkeypatch.setattr(lost_values, "_BATCH", 2)
+    names = [str(number) for number in range(5)]
+    lost_values.mark(names[:3])
+    lost_values.mark(names)
+    assert lost_values.marked_names() == set(names)
+    lost_values.unmark(names)
+    assert lost_values.marked_names() == set()
+
+
 def test_more_than_a_tenth_is_marked_only_by_force(many: Everything) -> None:
     rows = RepositorySecret.objects.exclude(secret_key__in="AB")[:3]
     StoredValue.objects.filter(name__in=[each.value_name for each in rows]).delete()
@@ -92,6 +106,43 @@ def test_more_than_a_tenth_is_marked_only_by_force(many: Everything) -> None:
     assert not LostValue.objects.exists()
     assert "Marked: row without value, 3" in fsck("--repair", "--force")
     assert RepositorySecret.objects.count() == 22
+
+
+def test_where_rows_lack_values_no_value_goes(many: Everything) -> None:
+    """They may belong to a newer database than this one, which is from an old dump."""
+    rows = RepositorySecret.objects.exclude(secret_key__in="AB")[:3]
+    StoredValue.objects.filter(name__in=[each.value_name for each in rows]).delete()
+    for number in range(10):
+        StoredValue.objects.create(name=f"newer-{number}", sealed=b"x")
+    kept = StoredValue.objects.count()
+    assert "deletes nothing" in refused("--repair")
+    assert refused("--repair", "--force") == "value without row: 10"
+    assert StoredValue.objects.count() == kept
+    assert "belong to no row" in refused("--repair"), "and then it is asked about them"
+
+
+def test_many_marks() -> None:
+    """More than the parameters that a statement may have."""
+    names = [f"{number:032x}" for number in range(70_000)]
+    lost_values.mark(names)
+    lost_values.mark(names[:10])
+    assert LostValue.objects.count() == 70_000
+    lost_values.unmark(names[:-1])
+    assert lost_values.marked_names() == {names[-1]}
+
+
+def test_a_repository_that_is_deleted_meanwhile_is_nothing(
+    many: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, deletions = fsck_module._check_value, iter([OTHERS])
+
+    def delete_first(sealed: Sealed) -> None:
+        for name in deletions:
+            delete_repositories([name])
+        check(sealed)
+
+    monkeypatch.setattr(fsck_module, "_check_value", delete_first)
+    assert "All rows have values" in fsck()
 
 
 def test_the_wrong_store_changes_nothing(many: Everything, settings: Settings) -> None:
@@ -136,6 +187,20 @@ def test_more_than_a_tenth_is_deleted_only_by_force(many: Everything) -> None:
     assert StoredValue.objects.count() == 28
     assert "Deleted: value without row, 3" in fsck("--repair", "--force")
     assert StoredValue.objects.count() == 25
+
+
+@pytest.mark.parametrize("kind", [Kind.MISSING, Kind.ORPHAN])
+def test_a_tenth_is_not_more_than_a_tenth(kind: Kind) -> None:
+    found = [Inconsistency(kind, "what")] * 2
+    require_most(Examination(found, rows=20, values=20))
+    with pytest.raises(TooMuchMissing, match="2 of 19"):
+        require_most(Examination(found, rows=19, values=19))
+
+
+def test_a_store_without_orphans_is_listed_once(fill: Fill, remote_store: MemoryStore) -> None:
+    fill()
+    fsck("--repair")
+    assert remote_store.calls.count("list") == 2, "once for each app"
 
 
 def test_values_that_do_not_open_stay(fill: Fill) -> None:

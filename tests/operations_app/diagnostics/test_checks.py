@@ -131,6 +131,7 @@ def test_the_store_takes_nothing_new(
 ) -> None:
     attempts = Writes()
     monkeypatch.setattr(checks, "writes", attempts)
+    attempts.put(remote_store, "name", b"")
     remote_store.failing.add("put")
     for _ in range(MAX_FAILED):
         assert "Value store" in {found.subject for found in run_checks().good}

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from operations_app.diagnostics import monitor as module
 from operations_app.diagnostics.monitor import Monitor
-from operations_app.diagnostics.probes import PROBES
+from operations_app.diagnostics.probes import PROBES, WRITES
 from tests.support.in_process.fixtures import Clock
 from tests.support.in_process.keys import use_keys
 
@@ -71,6 +71,18 @@ def test_a_part_that_fails(client: Client, monitor: Monitor, parts: Parts, sente
     parts[sentence] = well
     monitor._probe()
     assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("sentence", list(PROBES))
+def test_readiness(client: Client, monitor: Monitor, parts: Parts, sentence: str) -> None:
+    """Who can only not store anything can open what is stored, if requests still get there."""
+    parts[sentence] = fail
+    monitor._probe()
+    answer = client.get("/readyz")
+    assert answer.status_code == (200 if sentence == WRITES else 503)
+    parts[WRITES] = fail
+    monitor._probe()
+    assert client.get("/readyz").status_code == answer.status_code
 
 
 def test_the_documented_sentence_is_there() -> None:

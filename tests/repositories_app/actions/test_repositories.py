@@ -1,5 +1,7 @@
 """Repositories, members and tokens as operators change them: whole, and each an event."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from audit_app.actors import Actor
@@ -23,7 +25,8 @@ from tests.repositories_app.support import OTHERS, REPOSITORY, Api, opened, toke
 from tests.support.in_process.doubles import MemoryStore
 from tests.support.in_process.fixtures import Clock
 from vault_app import values
-from vault_app.models import StoredValue
+from vault_app.deletion_hold import DURATION
+from vault_app.models import DeletionHold, StoredValue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
 
@@ -132,6 +135,18 @@ def test_a_slow_store_is_not_waited_for_without_end(
 
 
 @pytest.mark.usefixtures("many")
+def test_a_back_up_that_begins_meanwhile_ends_the_deletions(remote_store: MemoryStore) -> None:
+    """It has read rows that still point to these values."""
+
+    def begin() -> None:
+        DeletionHold.objects.create(until=datetime.now(UTC) + DURATION)
+
+    remote_store.before = {"delete": begin}
+    assert delete_repositories([REPOSITORY, OTHERS], OLGA) == RemovedSecrets(10, left=9)
+    assert len(remote_store.values) == 9
+
+
+@pytest.mark.usefixtures("many")
 def test_what_was_removed_before_a_locked_row_loses_its_value(
     remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +178,12 @@ def test_a_secret_set_meanwhile_is_removed_too(monkeypatch: pytest.MonkeyPatch) 
     assert delete_repositories([REPOSITORY], OLGA) == RemovedSecrets(1, 0)
     assert StoredValue.objects.count() == 0
     assert [kind for kind, _, _ in events()] == ["set", "removed", "repo deleted"]
+
+
+def test_a_secret_removed_meanwhile_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_secret(opened(), "stays", "value", OLGA)
+    monkeypatch.setattr(repositories, "secret_keys", lambda _: ["gone", "stays"])
+    assert delete_repositories([REPOSITORY], OLGA) == RemovedSecrets(1, 0)
 
 
 def test_writers_who_never_stop_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

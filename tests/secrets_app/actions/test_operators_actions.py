@@ -67,6 +67,23 @@ def test_a_locked_share_does_not_keep_others_from_being_revoked(
     assert revoke_shares([row.pk for row in rows], OLGA) == Revocation(5, 0, 0)
 
 
+def test_a_share_that_is_opened_meanwhile_is_not_among_those_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    created, opened = share(), share()
+    rows = [row_of(created), row_of(opened)]
+    table = share_table()
+    remove = table.remove
+
+    def remove_too_late(digest: bytes, kind: AuditEvent.Kind, actor: Actor) -> bool:
+        monkeypatch.undo()
+        reveal_share(opened.share_id, SERVICE)
+        return remove(digest, kind, actor)
+
+    monkeypatch.setattr(table, "remove", remove_too_late)
+    assert revoke_shares([row.pk for row in rows], OLGA) == Revocation(1, 0, 0)
+
+
 def test_a_remote_value_goes_after_its_row(remote_store: MemoryStore) -> None:
     row = row_of(share())
     assert row.value_name in remote_store.values

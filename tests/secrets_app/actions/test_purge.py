@@ -14,6 +14,8 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
 from tests.secrets_app.support import expire, kinds, share
 from tests.support.in_process.doubles import MemoryStore
+from tests.support.in_process.fixtures import Clock
+from vault_app import values
 
 pytestmark = pytest.mark.django_db
 
@@ -90,3 +92,16 @@ def test_a_store_that_is_down_is_asked_once_a_batch(remote_store: MemoryStore) -
     remote_store.failing = {"delete"}
     assert list(purge_expired()) == [5]
     assert remote_store.calls.count("delete") == 1
+
+
+def test_a_slow_store_delays_a_purge_by_a_small_batch(
+    remote_store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are purged no quicker than their values are deleted, and each batch has an end."""
+    for _ in range(purge.REMOTE_BATCH + 10):
+        expire(share())
+    monkeypatch.setattr(values, "time", clock)
+    remote_store.before = {"delete": lambda: clock.move(0.9)}
+    assert next(iter(purge_expired())) == purge.REMOTE_BATCH
+    assert clock.steady - 1000 < values.DELETE_ALL_TIMEOUT + 1
+    assert Share.objects.expired().count() == 10

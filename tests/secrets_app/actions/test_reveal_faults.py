@@ -152,14 +152,16 @@ def test_a_share_that_stays_keeps_its_value(remote_store: MemoryStore) -> None:
 
 
 def test_a_database_that_fails_after_the_claim(
-    remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The share is this reader's by then; its value is left to reconciliation."""
     created = share("s3cret")
 
     def fail() -> bool:
-        raise OperationalError("gone")
+        raise OperationalError("connection to fugata:p4ssword@db failed")
 
     monkeypatch.setattr("vault_app.values.is_deletion_held", fail)
     assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
     assert len(remote_store.values) == 1
+    assert "until they are reconciled: OperationalError" in caplog.text
+    assert "p4ssword" not in caplog.text

@@ -19,20 +19,20 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, force: bool, **options: Any) -> None:
         """Reconcile all apps. Raises CommandError if the store is down or --force is needed."""
-        reports = []
+        reports: dict[str, Report] = {}
         try:
             for app, report in reconcile_all(dry_run=dry_run, force=force):
                 self.stdout.write(f"{app}: {_sentence(report, dry_run)}")
-                reports.append(report)
+                reports[app] = report
         except StoreUnavailable as error:
             raise CommandError(f"The value store can't be used: {error}.") from error
-        if any(report.refused for report in reports):
+        if any(report.refused for report in reports.values()):
             raise CommandError(
                 f"Nothing points to more than a tenth of what is kept. {TOO_MANY_ORPHANS}"
             )
-        if any(report.foreign for report in reports):
+        if foreign := " and ".join(app for app, report in reports.items() if report.foreign):
             raise CommandError(
-                f"The store has nothing of this installation, whose rows need it. {FOREIGN_STORE}"
+                f"The store has no value of {foreign}, though rows need some. {FOREIGN_STORE}"
             )
 
 
