@@ -62,13 +62,12 @@ def take_backup(
             count, lost = _write_tables(archive, progress), lost_values.marked_names()
             names = list(value_names()) if is_remote else []
             absent = set() if is_remote else absent_from_database()
-        absent |= _write_values(archive, names, renew, progress)
-        missing = len(absent - lost)
+        gone = _write_values(archive, names, renew, progress)
+        missing = len((absent | gone) - lost)
         if missing:
             archive.target = partial_name(target)
         renew()  # raises if the hold ran out, which discards the file
-    values = max(len(names) - len(absent), 0)  # in the database, they are among the rows
-    return BackupSummary(archive.target, count, values, missing)
+    return BackupSummary(archive.target, count, len(names) - len(gone), missing)
 
 
 def _write_tables(archive: Writer, progress: ProgressCallback) -> int:

@@ -53,6 +53,11 @@ class Examination:
         """Return how many inconsistencies there are of each kind."""
         return Counter(each.kind for each in self.found)
 
+    @property
+    def lacks_values(self) -> bool:
+        """Whether more than a tenth of the rows has no value, and is not marked."""
+        return self.count()[Kind.MISSING] * 10 > self.rows
+
     def names(self, kind: Kind) -> list[str]:
         """Return the names of the values that have it."""
         return [each.value_name for each in self.found if each.kind == kind]

@@ -23,7 +23,6 @@ def repair(seen: Examination, *, force: bool = False) -> Counter[Kind]:
     Returns how many were repaired, by kind. Raises StoreUnavailable; TooMuchMissing unless `force`.
     """
     count = seen.count()
-    lacks_rows = count[Kind.MISSING] * 10 > seen.rows
     if not force:
         require_most(seen)
     lost_values.mark(seen.names(Kind.MISSING))
@@ -31,7 +30,7 @@ def repair(seen: Examination, *, force: bool = False) -> Counter[Kind]:
     lost_values.forget_unused()
     done = Counter({kind: count[kind] for kind in (Kind.MISSING, Kind.FOUND)})
     # Where so many rows lack values, those without rows may belong to a newer database.
-    if count[Kind.ORPHAN] and not lacks_rows:
+    if count[Kind.ORPHAN] and not seen.lacks_values:
         done[Kind.ORPHAN] = _delete_orphans(force=force)
     return +done
 
@@ -40,7 +39,7 @@ def require_most(seen: Examination) -> None:
     """Raise TooMuchMissing if over a tenth of the rows, or of the values, is alone."""
     count = seen.count()
     missing, orphaned = count[Kind.MISSING], count[Kind.ORPHAN]
-    if missing * 10 > seen.rows:
+    if seen.lacks_values:
         nothing = "" if seen.values else " The store has nothing of this installation."
         raise TooMuchMissing(
             f"{missing} of {seen.rows} rows have no value, which is more than a tenth.{nothing}"

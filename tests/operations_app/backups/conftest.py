@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -70,3 +71,9 @@ def _models() -> list[type[models.Model]]:
     apart = ("contenttypes", "auth.permission", "auth.group")
     found = apps.get_models(include_auto_created=True)
     return [m for m in found if not m._meta.label_lower.startswith(apart)]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the test's back-up goes."""
+    return tmp_path / "backup.tar"

@@ -23,7 +23,7 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
 from tests.operations_app.backups.conftest import Everything
-from tests.repositories_app.support import opened, row
+from tests.repositories_app.support import opened
 from tests.secrets_app.support import share
 from tests.support.in_process.doubles import MemoryStore, backend
 from vault_app.deletion_hold import DeletionHoldLost, hold_deletions, is_deletion_held
@@ -40,11 +40,6 @@ def said(*arguments: str) -> str:
     out = StringIO()
     call_command(*arguments, stdout=out, stderr=out)
     return out.getvalue()
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "backup.tar"
 
 
 def counts() -> dict[str, int]:
@@ -160,71 +155,6 @@ def exit_of(*arguments: str) -> tuple[int, str]:
     with pytest.raises(CommandError) as raised:
         said(*arguments)
     return raised.value.returncode, str(raised.value)
-
-
-def partial(file: Path) -> Path:
-    return file.with_name("backup.tar.partial")
-
-
-@pytest.mark.parametrize("store", ["database", "remote"])
-def test_a_back_up_that_lacks_values_is_partial(
-    fill: Fill, wipe: Wipe, file: Path, store: str, request: pytest.FixtureRequest
-) -> None:
-    """By its exit status and by its name: a rotation must not take it for a good one."""
-    remote = request.getfixturevalue("remote_store") if store == "remote" else None
-    fill()
-    gone = row("A").value_name
-    if remote:
-        del remote.values[gone]
-    else:
-        StoredValue.objects.filter(name=gone).delete()
-    status, why = exit_of("backup", str(file))
-    assert (status, "1 rows have no value" in why) == (3, True)
-    assert [each.name for each in file.parent.iterdir()] == ["backup.tar.partial"]
-    assert exit_of("backup", str(file))[0] == 3
-    assert sorted(each.suffix for each in file.parent.iterdir()) == [".partial", ".partial1"]
-    wipe()
-    status, why = exit_of("restore", str(partial(file)))
-    assert (status, "The restore is partial: 1 rows have no value" in why) == (3, True)
-    assert read_secret(opened(), "B", SERVICE) == b"value b"
-
-
-def test_a_partial_one_does_not_keep_a_whole_one_from_being_written(fill: Fill, file: Path) -> None:
-    fill()
-    gone = StoredValue.objects.get(name=row("A").value_name)
-    StoredValue.objects.filter(name=gone.name).delete()
-    assert exit_of("backup", str(file))[0] == 3
-    StoredValue.objects.create(name=gone.name, sealed=gone.sealed)
-    said("backup", str(file))
-    assert file.exists()
-
-
-def test_a_back_up_without_any_value_is_partial(
-    fill: Fill, file: Path, remote_store: MemoryStore
-) -> None:
-    fill()
-    file.write_text("a good one")
-    remote_store.values.clear()
-    status, why = exit_of("backup", str(file), "--force")
-    assert (status, "5 rows have no value" in why) == (3, True)
-    assert file.read_text() == "a good one"
-    assert tarfile.is_tarfile(partial(file))
-
-
-@pytest.mark.parametrize("store", ["database", "remote"])
-def test_what_is_known_to_be_lost_makes_no_back_up_partial(
-    fill: Fill, wipe: Wipe, file: Path, store: str, request: pytest.FixtureRequest
-) -> None:
-    remote = request.getfixturevalue("remote_store") if store == "remote" else None
-    fill()
-    if remote:
-        del remote.values[row("A").value_name]
-    else:
-        StoredValue.objects.filter(name=row("A").value_name).delete()
-    said("fsck", "--repair", "--force")
-    said("backup", str(file))
-    wipe()
-    said("restore", str(file))
 
 
 def test_values_move_from_the_database_to_a_store_outside(
