@@ -177,6 +177,7 @@ def make_service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mak
 
     yield make
     for service in made:
+        print(*service.complaints(), sep="\n")  # shown if the test failed
         service.stop()
 
 

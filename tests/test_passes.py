@@ -32,6 +32,16 @@ def test_five() -> None:
     ran.touch()
     raise ValueError
 """
+#: Fails, and a fixture prints what its service logged.
+LOGS = """
+import pytest
+@pytest.fixture
+def service():
+    yield
+    print("ERROR what it logged")
+def test_six(service) -> None:
+    raise ValueError
+"""
 BROKEN = "import nothing_that_is_there\n"
 
 
@@ -56,7 +66,7 @@ def run(capsys: pytest.CaptureFixture[str], *sources: str, workers: int = 1) -> 
 def test_what_passes_when_it_is_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     status, said = run(capsys, PASSES, ONCE)
     assert status == 0
-    assert "FLAKY pass | test_1.py::test_four\n" in said
+    assert "FLAKY pass | test_1.py::test_four\n    assert False\n" in said
     assert "FAILED" not in said
     assert said.endswith("\n2 passed, 0 failed\n")
 
@@ -65,7 +75,7 @@ def test_what_passes_when_it_is_repeated(capsys: pytest.CaptureFixture[str]) -> 
 def test_what_fails_again(capsys: pytest.CaptureFixture[str], workers: int) -> None:
     status, said = run(capsys, PASSES, FAILS, ONCE, workers=workers)
     assert status == 1
-    assert "FAILED pass | test_1.py::test_two\n" in said
+    assert "FAILED pass | test_1.py::test_two\n    ValueError\n" in said
     assert "FLAKY pass | test_2.py::test_four\n" in said
     assert said.endswith("\n2 passed, 1 failed\n")
 
@@ -77,6 +87,11 @@ def test_what_does_not_pass_when_it_is_repeated_has_failed(
     assert status == 1
     assert "FAILED pass | test_1.py::test_five\n" in said
     assert "FLAKY" not in said
+
+
+def test_what_a_service_of_a_failed_test_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    _, said = run(capsys, PASSES, LOGS)
+    assert "FAILED pass | test_1.py::test_six\n    ValueError\n    ERROR what it logged\n" in said
 
 
 def test_a_file_that_can_not_be_read(capsys: pytest.CaptureFixture[str]) -> None:

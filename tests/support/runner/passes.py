@@ -8,6 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 Environment = dict[str, str]
 
@@ -37,13 +38,18 @@ class Pass:
 
 @dataclass
 class Outcome:
-    """What came of a pass: pytest's status, its tests, and the seconds that it took."""
+    """What came of a pass: pytest's status, its tests, why they failed, the seconds it took."""
 
     status: int
     passed: list[str]
     failed: list[str]
     skipped: list[str]
+    reasons: dict[str, list[str]]
     seconds: float
+
+    def told(self, test: str) -> str:
+        """Return the test's id, and below it what it said when it failed."""
+        return "\n    ".join([test, *self.reasons[test]])
 
 
 class Run:
@@ -67,7 +73,7 @@ class Run:
         """Run what failed alone; what passes then, and that only, has not failed."""
         again = _run(one, outcome.failed, " again")
         mended = [test for test in outcome.failed if test in again.passed]
-        self._flaky += [f"{one.title} | {test}" for test in mended]
+        self._flaky += [f"{one.title} | {outcome.told(test)}" for test in mended]
         outcome.passed += mended
         outcome.failed = [test for test in outcome.failed if test not in mended]
         outcome.status = _FAILED if outcome.failed else _PASSED
@@ -84,7 +90,7 @@ class Run:
         if len(skipped) > _SHOWN:
             _say(f"SKIPPED {len(skipped) - _SHOWN} more")
         _say(*(f"FLAKY {test}" for test in self._flaky))
-        _say(*(f"FAILED {test}" for test in self._named("failed")))
+        _say(*(f"FAILED {test}" for test in self._failed()))
         _say(*(_taken(title, outcome) for title, outcome in self._outcomes.items()))
         outcomes = self._outcomes.values()
         passed, failed = sum(len(o.passed) for o in outcomes), sum(len(o.failed) for o in outcomes)
@@ -97,6 +103,10 @@ class Run:
     def _named(self, what: str) -> list[str]:
         found = self._outcomes.items()
         return [f"{title} | {test}" for title, one in found for test in getattr(one, what)]
+
+    def _failed(self) -> list[str]:
+        found = self._outcomes.items()
+        return [f"{title} | {one.told(test)}" for title, one in found for test in one.failed]
 
     def _status(self, *, accepted: bool) -> int:
         statuses = {outcome.status for outcome in self._outcomes.values()}
@@ -115,8 +125,8 @@ def _run(one: Pass, arguments: list[str], note: str = "") -> Outcome:
         ours |= {"FUGATA_TEST_OUTCOMES": str(written)} | one.environment
         status = _print(one.title + note, one.command(arguments), _inherited() | ours)
         found = json.loads(written.read_text()) if written.exists() else {}
-    tests: dict[str, list[str]] = {"passed": [], "failed": [], "skipped": []} | found
-    return Outcome(status, seconds=time.monotonic() - started, **tests)
+    nothing: dict[str, Any] = {"passed": [], "failed": [], "skipped": [], "reasons": {}}
+    return Outcome(status, seconds=time.monotonic() - started, **nothing | found)
 
 
 def _inherited() -> Environment:

@@ -137,6 +137,10 @@ class Service:
         """Return everything that the processes wrote."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def complaints(self) -> list[str]:
+        """Return the lines of warnings and errors among them."""
+        return [line for line in self.logged().splitlines() if "WARNING" in line or "ERROR" in line]
+
     def kill(self) -> None:
         """Kill all processes at once; none gets to do anything more."""
         kill_all(self.processes())
