@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.runner.marking import marks
-from tests.support.servers.parts import PostgresqlServer
 from tests.support.servers.service import Service
 
 _mark = marks(__file__, "processes")
@@ -19,7 +18,6 @@ class Crowds:
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         self._request, self._folder = request, folder
         self._running: dict[str, Service] = {}
-        self._postgresql: PostgresqlServer | None = None
 
     def on(self, place: str) -> Service:
         """Return the service on "sqlite", on "postgresql", or with its values in "kubernetes"."""
@@ -30,13 +28,10 @@ class Crowds:
     def _settings(self, place: str) -> dict[str, str]:
         redis_server = self._request.getfixturevalue("redis_server")
         settings = {"WEB_CONCURRENCY": "3", "REDIS_URL": redis_server.url()}
-        if place == "postgresql":
+        if place != "sqlite":
             server = self._request.getfixturevalue("postgresql")
             settings["DATABASE_URL"] = server.new_database()
         if place == "kubernetes":
-            # A server of its own: two crowds take more connections than one server has.
-            self._postgresql = PostgresqlServer()
-            settings["DATABASE_URL"] = self._postgresql.new_database()
             settings |= self._request.getfixturevalue("kubernetes").settings()
         return settings
 
@@ -44,8 +39,6 @@ class Crowds:
         """Stop all of them."""
         for service in self._running.values():
             service.stop()
-        if self._postgresql:
-            self._postgresql.close()
 
 
 @pytest.fixture(scope="session")

