@@ -13,7 +13,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection
-from django.template.defaultfilters import filesizeformat, pluralize
+from django.template.defaultfilters import pluralize
 from django.utils.timesince import timesince
 
 from fugata_core.clock import now
@@ -214,14 +214,14 @@ def keys() -> Finding:
 
 
 def redis() -> Finding:
-    """Does Redis answer?"""
+    """Does Redis answer, and take what is new?"""
     if not settings.REDIS_URL:
         return _good("Redis", "Not configured: one web process keeps rate limits in its memory.")
     from fugata_core.redis_client import client  # large, and not everybody has Redis
 
     with client(CHECK_TIMEOUT) as asked:
-        used = asked.info("memory")["used_memory"]
-    return _good("Redis", f"It answers and uses {filesizeformat(used)}.")
+        asked.set(f"{settings.REDIS_PREFIX}:check", "", px=1)
+    return _good("Redis", "It answers, and takes what is new.")
 
 
 def known_keys(known: list[KeyEncryptionKey]) -> Finding:
@@ -252,7 +252,8 @@ _WRITES_REMEDY = (
 _REMEDIES = {
     "Value store": _BACKEND_REMEDY,
     "Key provider": _BACKEND_REMEDY,
-    "Redis": "Look whether Redis runs at REDIS_URL. Meanwhile requests are not limited, and"
+    "Redis": "Look whether Redis runs at REDIS_URL, and whether it is full or only a replica, which"
+    " take nothing new. Meanwhile requests are not limited, and"
     " periodic tasks do not reach the worker.",
     "Keys": _BACKEND_REMEDY,
 }

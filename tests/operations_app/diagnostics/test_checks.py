@@ -8,6 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
+from fugata_core.redis_client import client
 from operations_app import statistics
 from operations_app.diagnostics import checks
 from operations_app.diagnostics.checks import Finding, Level, run_checks
@@ -165,7 +166,14 @@ def hanging() -> Iterator[threading.Event]:
 def test_redis(redis_server: RedisServer, settings: Settings) -> None:
     settings.REDIS_URL = redis_server.url()
     (redis,) = [found for found in run_checks().good if found.subject == "Redis"]
-    assert "It answers" in redis.summary
+    assert redis.summary == "It answers, and takes what is new."
+
+
+def test_redis_is_full(own_redis: RedisServer, settings: Settings) -> None:
+    settings.REDIS_URL = own_redis.url()
+    with client(1) as asked:
+        asked.config_set("maxmemory", 1)
+    assert problem("Redis").summary == "It can't be used (OutOfMemoryError)."
 
 
 def test_redis_is_down(settings: Settings) -> None:
