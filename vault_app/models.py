@@ -41,6 +41,20 @@ class LostValue(models.Model):
         return f"lost value {self.name}"
 
 
+class Leftover(models.Model):
+    """A value in a remote store whose row is gone for certain; it could not be deleted yet."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    app = models.CharField(max_length=20)
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"leftover value of {self.app}"
+
+
 class Installation(models.Model):
     """This installation: one row, created when first needed.
 

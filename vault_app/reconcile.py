@@ -1,26 +1,24 @@
 """Reconciliation: delete values that no row points to, once it is certain that none will.
 
-A value is written before its row, so only values older than a day by the store's own clock count,
-and they are compared with the rows after being listed. More than a tenth of what is there is
-deleted only when forced: a database that was copied to a second installation must not empty the
-first one's store at once. (It still needs a store of its own: deploy/kubernetes/README.md.)
+Those that are noted (leftovers.py) go at once. Others are orphans: a process was killed between a
+value and its row, for instance. A value is written before its row, so only values older than a day
+by the store's own clock count, and they are compared with the rows after being listed. More than a
+tenth of what is there is deleted only when forced: a database that was copied to a second
+installation must not empty the first one's store at once. (It still needs a store of its own:
+deploy/kubernetes/README.md.)
 """
 
-import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
 from vault_app.backends import remote_store
 from vault_app.deletion_hold import is_deletion_held
-from vault_app.errors import StoreUnavailable
+from vault_app.leftovers import FindUsedNames, delete_each, delete_noted, noted
 from vault_app.lost_values import marked
 from vault_app.models import Sealed, sealed_models
 from vault_app.stores.base import ValueStore
-
-#: Returns the subset of the names that a row points to.
-FindUsedNames = Callable[[Collection[str]], set[str]]
 
 MIN_AGE = timedelta(hours=24)
 #: Names compared with the rows at once: each batch costs a scan of the table.
@@ -36,13 +34,13 @@ FOREIGN_STORE = (
     "Do VALUE_STORE (and KUBERNETES_NAMESPACE) name the store that belongs to this database?"
 )
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How many values there were, how many were orphans, and how many were deleted.
+    """How many values there were, how many were orphans, and how many of those were deleted.
 
+    `leftovers`: how many were deleted besides, which were noted when their rows went.
+    `failed`: how many the store did not delete, before the rest was left to the next run.
     `refused`: more than a tenth were orphans, and `force` was not given, so none was deleted.
     `foreign`: there was none, though rows point to some: is it another installation's store?
     """
@@ -52,6 +50,8 @@ class Report:
     deleted: int = 0
     refused: bool = False
     foreign: bool = False
+    leftovers: int = 0
+    failed: int = 0
 
 
 def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
@@ -60,12 +60,20 @@ def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tup
         app = model.values_of
         remote = remote_store(app)
         if remote is not None:
-            needed = _needed(model)
-            report = reconcile(remote, model.values_in_use, dry_run=dry_run, force=force)
+            needed, held = _needed(model), dry_run or is_deletion_held()
+            deleted, failed = (0, 0) if held else delete_noted(app, remote, model.values_in_use)
+            in_use = partial(_explained, model)
+            report = reconcile(remote, in_use, dry_run=dry_run, force=force)
             foreign = not report.values and needed is not None and needed == _needed(model)
-            yield app, replace(report, foreign=foreign)
+            failed += report.failed
+            yield app, replace(report, foreign=foreign, leftovers=deleted, failed=failed)
         else:  # a value is deleted in the same transaction as its row
             yield app, Report()
+
+
+def _explained(model: type[Sealed], names: Collection[str]) -> set[str]:
+    """Return those of `names` that a row points to, or that are noted for deletion."""
+    return model.values_in_use(names) | noted(names)
 
 
 def _needed(model: type[Sealed]) -> str | None:
@@ -94,7 +102,9 @@ def reconcile(
         return report()
     if survey.orphan_count * 10 > survey.values and not force:
         return report(refused=True)
-    return report(deleted=_delete(store, in_use, survey.orphans))
+    used = in_use(survey.orphans)  # again, because a long listing came in between
+    deleted, failed = delete_each(store, set(survey.orphans) - used)
+    return report(deleted=len(deleted), failed=failed)
 
 
 class _Survey:
@@ -119,15 +129,3 @@ class _Survey:
         self.orphan_count += len(orphans)
         self.orphans += orphans[: MAX_DELETED - len(self.orphans)]
         self._waiting = []
-
-
-def _delete(store: ValueStore, in_use: FindUsedNames, orphans: list[str]) -> int:
-    used = in_use(orphans)  # again, because a long listing came in between
-    names = [name for name in orphans if name not in used]
-    for number, name in enumerate(names):
-        try:
-            store.delete(name)
-        except StoreUnavailable:
-            logger.warning("reconciliation broke off after %d of %d values", number, len(names))
-            raise
-    return len(names)

@@ -6,6 +6,7 @@ from functools import partial
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models.functions import Now
 
+from fugata_core.database_failures import ReadOnlyDatabase
 from vault_app import keycheck
 from vault_app.backends import key_provider
 from vault_app.keys import keyring, local
@@ -108,6 +109,8 @@ def _delete_record(key_id: str) -> None:
             _wait_for_writers()
             _refuse_while_needed(key_id)
             KeyEncryptionKey.objects.filter(id=key_id).delete()
+    except ReadOnlyDatabase:
+        raise
     except (models.ProtectedError, DatabaseError) as error:
         raise KeyInUse(
             f"Rows are being written just now ({type(error).__name__}). Try again in a moment."

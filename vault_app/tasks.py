@@ -15,11 +15,11 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def reconcile_values() -> int:
-    """Delete orphaned values of all apps; return how many."""
+    """Delete leftovers and orphans of all apps; return how many."""
     deleted = 0
     try:
         for app, report in reconcile_all():
-            deleted += report.deleted
+            deleted += report.deleted + report.leftovers
             if report.refused:
                 logger.error(
                     "reconciliation of %s stopped: nothing points to %d of %d values, which is"

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from django.db import DatabaseError
 
-from vault_app import envelope
+from vault_app import envelope, leftovers
 from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.deletion_hold import is_deletion_held
@@ -112,6 +112,8 @@ def delete_all_quietly(app: str, names: Iterable[str], seconds: float = math.inf
     except (VaultError, DatabaseError) as error:
         reason = error if isinstance(error, VaultError) else type(error).__name__
         logger.warning("values outlive their rows until they are reconciled: %s", reason)
+    if waiting:
+        leftovers.note(app, waiting)
     return len(waiting)
 
 

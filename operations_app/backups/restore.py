@@ -60,6 +60,7 @@ def restore_backup(
         if not force:
             _require_empty()
         archive.verify()
+        _require_names(archive)
         _restore_identity(archive)
         put = _put_values(archive, force, progress)
         with transaction.atomic():
@@ -78,6 +79,19 @@ def _require_same_version(archive: Reader) -> None:
         raise BadArchive(
             f"the back-up was made by another version (migrations of {', '.join(other)} differ)."
             " Restore it with that version, then upgrade"
+        )
+
+
+def _require_names(archive: Reader) -> None:
+    """Raise BadArchive if the store can't have a value under its name, which can't be changed."""
+    strangers = sum(
+        not value_store(app).takes(name, len(sealed))
+        for app, name, sealed in _values_apart(archive)
+    )
+    if strangers:
+        raise BadArchive(
+            f"{strangers} values of more than 1 MiB were kept in a database, and can't be moved to"
+            " Kubernetes. Restore with VALUE_STORE=database"
         )
 
 

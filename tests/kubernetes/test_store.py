@@ -60,7 +60,7 @@ def test_a_long_value_is_in_pieces(
 
 
 def test_a_name_for_another_size_is_refused(store: KubernetesStore) -> None:
-    with pytest.raises(StoreUnavailable, match="under its name"):
+    with pytest.raises(StoreUnavailable, match="another size"):
         store.put(store.new_name(1), bytes(PIECE_SIZE + 1))
 
 

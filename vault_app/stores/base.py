@@ -41,6 +41,10 @@ class ValueStore(ABC):
         """Return a new opaque name (up to 64 characters) for a sealed value of `size` bytes."""
         return secrets.token_hex(16)
 
+    def takes(self, name: str, size: int) -> bool:
+        """Return whether a sealed value of `size` bytes can have a name that is not from here."""
+        return True
+
     @abstractmethod
     def put(self, name: str, sealed: bytes) -> None:
         """Store `sealed` under `name`, which comes from `new_name`.

@@ -78,14 +78,15 @@ class KubernetesStore(ValueStore):
         pieces = _piece_count(size)
         return super().new_name(size) + (f"-{pieces}" if pieces > 1 else "")
 
+    def takes(self, name: str, size: int) -> bool:
+        """Return whether the name says how many pieces a value of that size has."""
+        return _piece_count(size) == len(_object_names(name))
+
     def put(self, name: str, sealed: bytes) -> None:
         """Create the objects, the first piece last: once it exists, the value is complete."""
+        if not self.takes(name, len(sealed)):
+            raise StoreUnavailable("the name was given for a value of another size")
         objects = _object_names(name)
-        if _piece_count(len(sealed)) != len(objects):
-            raise StoreUnavailable(
-                "a value of more than 1 MiB that was kept elsewhere can't be kept in Kubernetes"
-                " under its name"
-            )
         deadline = self._deadline()
         for number in reversed(range(len(objects))):
             piece = sealed[number * PIECE_SIZE : (number + 1) * PIECE_SIZE]

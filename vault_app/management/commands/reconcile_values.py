@@ -9,7 +9,7 @@ from vault_app.reconcile import FOREIGN_STORE, TOO_MANY_ORPHANS, Report, reconci
 
 
 class Command(BaseCommand):
-    help = "Delete values that nothing points to and that are older than a day."
+    help = "Delete values that nothing points to: noted ones, and others older than a day."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
@@ -26,6 +26,11 @@ class Command(BaseCommand):
                 reports[app] = report
         except StoreUnavailable as error:
             raise CommandError(f"The value store can't be used: {error}.") from error
+        if failed := sum(report.failed for report in reports.values()):
+            raise CommandError(
+                f"The value store did not delete {failed} of them. The log says why; the hourly"
+                " task tries again."
+            )
         if any(report.refused for report in reports.values()):
             raise CommandError(
                 f"Nothing points to more than a tenth of what is kept. {TOO_MANY_ORPHANS}"
@@ -38,6 +43,8 @@ class Command(BaseCommand):
 
 def _sentence(report: Report, dry_run: bool) -> str:
     found = f"nothing points to {report.orphans} of {report.values} values"
+    if report.leftovers:
+        found = f"{report.leftovers} leftovers deleted; {found}"
     if dry_run or report.refused:
         return f"{found}; none was deleted."
     return f"{found}; {report.deleted} deleted."
