@@ -10,7 +10,8 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
 from django.db import DatabaseError, DataError, IntegrityError
 
-from fugata_core.errors import DATABASE_ERRORS, LOCK_FAILURES, READ_ONLY, FugataError
+from fugata_core.database_failures import DATABASE_ERRORS, LOCK_FAILURES, READ_ONLY
+from fugata_core.errors import FugataError
 
 NOT_MIGRATED = "The database is not migrated. Run: python manage.py prepare"
 #: What is said for which SQLSTATE (PostgreSQL's documentation, appendix A), or in which words:

@@ -13,7 +13,7 @@ from django.core.signals import request_started
 from django.db import DatabaseError, connections
 from django.db.backends.signals import connection_created
 
-from fugata_core.errors import ReadOnlyDatabase, is_read_only_failure
+from fugata_core.database_failures import ReadOnlyDatabase, is_read_only_failure
 
 #: Bytes of a parameter that are worth a new connection to SQLite (a millisecond) to get back.
 LARGE_PARAMETER = 256 * 1024

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
-from fugata_core.errors import RowLocked, database_failure, is_lock_failure
+from fugata_core.database_failures import database_failure, is_lock_failure
+from fugata_core.errors import RowLocked
 from fugata_core.limits import Bulkhead, Limit
 
 #: How long a statement waits for a lock before it fails, with nothing changed.

@@ -15,9 +15,11 @@ from celery import Celery, platforms, signals
 from celery.app import task
 from celery.apps import beat, worker
 from click import Option
+from django.conf import settings
 from django.db.utils import DatabaseError
 
-from fugata_core.errors import DATABASE_ERRORS
+from fugata_core.database_failures import DATABASE_ERRORS
+from fugata_core.postgresql.base import limit_answers
 from fugata_server.beat import BeatBesideWorker
 from fugata_server.heartbeat_step import HeartbeatStep
 from fugata_server.processes import PREPARED
@@ -67,6 +69,7 @@ class Fugata(Celery):
     def Worker(self) -> type[worker.Worker]:  # noqa: N802  # Celery's name
         """The class that `celery worker` runs."""
         self._serves_metrics = folder.claim("worker")
+        limit_answers(settings.WORKER_DATABASE_TIMEOUT)
         setattr(worker, "safe_say", _say)  # noqa: B010  # Celery's own bypasses the log
         return self.subclass_with_self(worker.Worker)
 

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from rest_framework import exceptions
 
 from fugata_core import routes
+from fugata_core.database_failures import database_failure
 from fugata_core.errors import (
     BadRequest,
     DatabaseUnavailable,
@@ -22,7 +23,6 @@ from fugata_core.errors import (
     RowLocked,
     UnknownHost,
     UnsupportedMediaType,
-    database_failure,
 )
 from fugata_core.negotiation import prefers_html
 from fugata_core.views import refusal_page_for

@@ -4,11 +4,13 @@ import os
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_header_parameters
 
+from fugata_core.postgresql.base import limit_answers
 from fugata_core.requests import FugataRequest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
@@ -48,4 +50,5 @@ def _leave_out_content(response: HttpResponse) -> None:
 
 
 django.setup(set_prefix=False)
+limit_answers(settings.DATABASE_TIMEOUT)
 application = Handler()

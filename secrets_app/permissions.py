@@ -17,7 +17,8 @@ from audit_app.guessing import refuse_wrong_token
 from fugata_core import routes
 from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
-from fugata_core.errors import DATABASE_ERRORS, FugataError, RateLimited, database_failure
+from fugata_core.database_failures import DATABASE_ERRORS, database_failure
+from fugata_core.errors import FugataError, RateLimited
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from secrets_app.errors import CreationNotAllowed, SignInToCreate, TokenMayNotCreate

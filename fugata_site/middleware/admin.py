@@ -12,7 +12,8 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.errors import DATABASE_ERRORS, RowLocked
+from fugata_core.database_failures import DATABASE_ERRORS
+from fugata_core.errors import RowLocked
 from fugata_site import errors
 
 GetResponse = Callable[[HttpRequest], HttpResponse]

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.errors import DATABASE_ERRORS, FugataError, database_failure
+from fugata_core.database_failures import DATABASE_ERRORS, database_failure
+from fugata_core.errors import FugataError
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
 from repositories_app.authentication import find_caller

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site.settings.environment import env, read
+from fugata_site.settings.environment import env, read, whole_number
 from fugata_site.settings.home import FUGATA_HOME, IN_CLUSTER
 
 
@@ -37,6 +37,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         " PRAGMA secure_delete=ON;",
     }
 elif _database["ENGINE"] == "django.db.backends.postgresql":
+    _database["ENGINE"] = "fugata_core.postgresql"
     # Parameters are bound by the server, and statements prepared at their second use.
     _options.setdefault("server_side_binding", True)
     _threshold = _prepare_threshold(_options.get("prepare_threshold", 1))
@@ -50,4 +51,7 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
     _options |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 else:
     raise ImproperlyConfigured("DATABASE_URL: must be a postgresql:// or sqlite:// URL.")
+#: Seconds that a request may wait for an answer of PostgreSQL, and a task of the worker.
+DATABASE_TIMEOUT = whole_number("DATABASE_TIMEOUT", 30, 1, 3600)
+WORKER_DATABASE_TIMEOUT = 4 * DATABASE_TIMEOUT
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

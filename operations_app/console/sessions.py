@@ -10,7 +10,7 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
 from fugata_core import tokens
-from fugata_core.errors import DATABASE_ERRORS
+from fugata_core.database_failures import DATABASE_ERRORS
 from fugata_core.limits import ROW
 from fugata_core.row_locks import KeyedBulkhead, row_place
 

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 
-from fugata_core.errors import clear_frames
+from fugata_core.database_failures import clear_frames
 from operations_app.diagnostics.probes import PROBES
 from vault_app.errors import VaultError
 

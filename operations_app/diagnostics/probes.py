@@ -6,7 +6,8 @@ from pathlib import Path
 
 from django.db import connection
 
-from fugata_core.errors import ReadOnlyDatabase, disk_full
+from fugata_core.connections import close_if_dead
+from fugata_core.database_failures import ReadOnlyDatabase, disk_full
 from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.models import sealed_models
 from vault_app.stores.database import DatabaseStore
@@ -18,6 +19,7 @@ def probe_database() -> None:
 
     Raises ReadOnlyDatabase if it can only be read; nothing is written to find that out.
     """
+    close_if_dead()
     try:
         if _is_read_only():
             raise ReadOnlyDatabase("read-only")

@@ -15,7 +15,7 @@ from django.db import connection
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fugata_core.errors import clear_frames
+from fugata_core.database_failures import clear_frames
 from operations_app import statistics
 from operations_app.statistics import Backlog
 from repositories_app.models import RepositorySecret

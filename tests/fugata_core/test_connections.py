@@ -6,9 +6,10 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.signals import request_started
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from fugata_core.connections import close_if_dead
+from fugata_core.postgresql.base import BoundedConnection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,3 +58,24 @@ def test_no_connection_yet() -> None:
 def test_each_request_looks() -> None:
     assert "fugata.close_if_dead" in [receiver[0][0] for receiver in request_started.receivers]
     assert settings.DATABASES["default"]["CONN_MAX_AGE"] is None
+
+
+@pytest.fixture
+def impatient(backend: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A process that waits for no answer; its session, which still works, is ended at last."""
+    monkeypatch.setattr(BoundedConnection, "limit", 0.2)
+    yield backend
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 60000)", [backend])
+
+
+def hang() -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        connection.cursor().execute("SELECT pg_sleep(60)")
+
+
+def test_an_answer_that_does_not_come(impatient: int) -> None:
+    """The connection is not used again: its answer may still come."""
+    hang()
+    close_if_dead()
+    assert ask() != impatient

@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError, close_old_connections, connection, transaction
 
-from fugata_core.errors import ReadOnlyDatabase
+from fugata_core.database_failures import ReadOnlyDatabase
 from vault_app.models import StoredValue
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,6 +4,7 @@ import logging
 from importlib import import_module
 from importlib.util import find_spec
 
+import psycopg
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -50,6 +51,13 @@ def test_the_log_names_the_kind_of_database_failure(
     assert record.getMessage() == f"the database failed: {type(error).__name__}"
     assert record.levelno == logging.ERROR
     assert "s3cret" not in caplog.text
+
+
+def test_the_log_has_postgresqls_code(caplog: pytest.LogCaptureFixture) -> None:
+    error = OperationalError("s3cret")
+    error.__cause__ = psycopg.errors.TooManyConnections("s3cret")
+    errors.to_fugata_error(error)
+    assert caplog.messages == ["the database failed: OperationalError, TooManyConnections, 53300"]
 
 
 def request(path: str, **headers: str) -> HttpRequest:

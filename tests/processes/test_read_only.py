@@ -23,7 +23,7 @@ from tests.support.clients.sharing import (
     open_request,
     open_share,
 )
-from tests.support.clients.wire import exchange
+from tests.support.clients.wire import exchange, volley
 from tests.support.faults.gate import Gate
 from tests.support.servers.installation import send_task
 from tests.support.servers.parts import wait_until
@@ -177,6 +177,29 @@ def test_a_wrong_turn_to_the_standby(
     assert_back(service, share)
 
 
+def test_a_failover_past_a_server_that_hangs(
+    make_service: MakeService, server: ReplicatedPostgresql, gate: Gate
+) -> None:
+    """Its kernel still acknowledges what it is sent. Requests, health and the worker give it up."""
+    url = address(server, gate)
+    service = make_service(
+        DATABASE_URL=url, redis=True, WEB_CONCURRENCY="2", WEB_THREADS="4", DATABASE_TIMEOUT="2"
+    )
+    share = create(service.port, "before")
+    send_task(service.settings["REDIS_URL"], "purge_expired")
+    wait_until(lambda: stored.query(service, _PURGES) == [(1,)], "a connection of the worker")
+    server.freeze()
+    try:
+        send_task(service.settings["REDIS_URL"], "purge_expired")
+        caught = volley(service.port, [open_request(share)] * 8)
+        assert {answer.status for answer in caught} == {503}
+        gate.target = server.promote()
+        assert_back(service, share)
+        wait_until(lambda: "purge_expired failed" in service.logged(), "the worker's line")
+    finally:
+        server.thaw()
+
+
 # --- Several servers in the address --------------------------------------------------------------
 
 
@@ -206,8 +229,10 @@ def test_commands_on_a_standby(
     """They say what it is; those that only read do so where any server will do."""
     service = make_service(DATABASE_URL=server.new_database())
     create(service.port, "kept")
+    old = (service.home / "keyring").read_text().partition(":")[0]
+    service.manage("rotate_key")
     service.settings["DATABASE_URL"] = server.on_standby(service.settings["DATABASE_URL"])
-    writers = ["backup", str(tmp_path / "backup")], ["purge_expired"]
+    writers = ["backup", str(tmp_path / "backup")], ["purge_expired"], ["retire_key", old]
     readers = ["fsck"], ["audit", "verify"], ["audit", "export"], ["list_access_tokens"]
     assert_say_so(service, ["prepare"], *writers, *readers)
     service.settings["DATABASE_URL"] += "&target_session_attrs=any"

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from fugata_core.errors import ReadOnlyDatabase, disk_full
+from fugata_core.database_failures import ReadOnlyDatabase, disk_full
 from operations_app.diagnostics.probes import probe_database, probe_writes
 from vault_app.errors import StoreUnavailable
 from vault_app.models import StoredValue

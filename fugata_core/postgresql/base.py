@@ -1,0 +1,48 @@
+"""Django's backend for PostgreSQL, with a deadline for each of the server's answers.
+
+A server that hangs, for its disk does for instance, has a kernel that still acknowledges what it is
+sent: neither keepalives nor TCP's own timeouts notice. The thread would wait for good, whether or
+not another server has taken its place.
+"""
+
+from typing import Any, ClassVar, TypeVar
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg.abc import PQGen
+
+T = TypeVar("T")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is given up when an answer takes longer than `limit` seconds."""
+
+    #: Of this process; None: however long it takes.
+    limit: ClassVar[float | None] = None
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for an answer. Raises psycopg.OperationalError if it does not come in time."""
+        try:
+            return super().wait(gen, interval, self.limit if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout:
+            if timeout is None:
+                self.pgconn.finish()  # an answer that comes late must not be read as the next one
+            raise
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Django's connection, over a bounded one."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a new connection to the server."""
+        connection = super().get_new_connection(conn_params)
+        connection.__class__ = BoundedConnection
+        return connection
+
+
+def limit_answers(seconds: float) -> None:
+    """Have this process wait so long at most for each of PostgreSQL's answers.
+
+    A command is not limited: one of its statements may take as long as there are rows.
+    """
+    BoundedConnection.limit = seconds
