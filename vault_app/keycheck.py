@@ -5,12 +5,14 @@ made only for a database that has none.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from django.conf import settings
 
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
 from vault_app.keys.guidance import GUIDANCE, guidance
+from vault_app.keys.keyring import KeyringFile
 from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey
 
@@ -88,5 +90,7 @@ def _provider_remedy(provider: str) -> str:
 def _remedy(key_id: str) -> str:
     keys = guidance(provider_of(key_id))
     if keys is GUIDANCE["local"] and not settings.FUGATA_KEYS:
-        return f"put the keyring file back at {settings.KEYRING_FILE}, or set FUGATA_KEYS"
+        retired = KeyringFile(Path(settings.KEYRING_FILE)).retired
+        again = f", copy its line into it from {retired}" if retired.exists() else ""
+        return f"put the keyring file back at {settings.KEYRING_FILE}{again}, or set FUGATA_KEYS"
     return keys.restore

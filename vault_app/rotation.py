@@ -1,7 +1,10 @@
 """The life cycle of a key-encryption key: made primary, replaced, retired."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models.functions import Now
@@ -34,7 +37,7 @@ class KeyInUse(Exception):
 
 
 class UnknownKey(Exception):
-    """There is no key of that id."""
+    """This database has no key of that id; the message says what to do."""
 
 
 def make_primary() -> str:
@@ -75,11 +78,13 @@ def _keyring_file() -> KeyringFile | None:
     return provider.file if isinstance(provider, LocalKeyring) else None
 
 
-def retire(key_id: str) -> bool:
-    """Forget a key that nothing needs, and return whether its bytes were in the keyring file.
+def retire(key_id: str) -> Path | None:
+    """Forget a key that nothing needs, and return where its bytes are now.
 
-    The database forgets it first: if this stops in between, the file has one key too many,
-    which another call removes. Raises KeyInUse, UnknownKey, KeyUnavailable, OSError.
+    None where they were not in the keyring file. Another database may need what this one does not,
+    so no copy is destroyed: the key is set aside first, then the database forgets it, then the file
+    does. If this stops in between, another call finishes it.
+    Raises KeyInUse, UnknownKey, KeyUnavailable, OSError.
     """
     file = _keyring_file() if provider_of(key_id) == "local" else None
     if file is None:
@@ -88,27 +93,47 @@ def retire(key_id: str) -> bool:
         return _retire(key_id, file)
 
 
-def _retire(key_id: str, file: KeyringFile | None) -> bool:
+def _retire(key_id: str, file: KeyringFile | None) -> Path | None:
     if key_id == key_provider().primary:
         raise KeyInUse("It is the primary key, which wraps. Rotate first: manage.py rotate_key")
     keys = file.keys() if file else {}
-    if key_id not in keys and not KeyEncryptionKey.objects.filter(id=key_id).exists():
-        raise UnknownKey("There is no key of that id. manage.py list_keys shows those there are.")
-    _delete_record(key_id)
-    if file is None or keys.pop(key_id, None) is None:
-        return False
+    key = keys.pop(key_id, None)
+    if not KeyEncryptionKey.objects.filter(id=key_id).exists():
+        _refuse_unless_begun(key_id, key, file)
+    with _record_deleted(key_id):
+        if file and key:
+            file.set_aside(key_id, key)
+    if file is None or key is None:
+        return None
     file.write(keys)
-    return True
+    return file.retired
 
 
-def _delete_record(key_id: str) -> None:
-    """Delete the database's record of a key that no row needs."""
+def _refuse_unless_begun(key_id: str, key: bytes | None, file: KeyringFile | None) -> None:
+    """Raise UnknownKey, unless the key was set aside by a retirement that stopped halfway."""
+    if file is None or key is None:
+        raise UnknownKey("There is no key of that id. manage.py list_keys shows those there are.")
+    if not file.has_set_aside(key_id, key):
+        raise UnknownKey(
+            "It is in the keyring file, but this database has no record of it: another database"
+            " may need it. Is DATABASE_URL as the service has it? If no database needs the key,"
+            f" take its line out of {file.path} by hand."
+        )
+
+
+@contextmanager
+def _record_deleted(key_id: str) -> Iterator[None]:
+    """Delete the database's record of a key that no row needs; the block comes before the commit.
+
+    Raises KeyInUse.
+    """
     _refuse_within_grace()
     try:
         with transaction.atomic():
             _wait_for_writers()
             _refuse_while_needed(key_id)
             KeyEncryptionKey.objects.filter(id=key_id).delete()
+            yield
     except ReadOnlyDatabase:
         raise
     except (models.ProtectedError, DatabaseError) as error:

@@ -185,6 +185,23 @@ def test_several_rotations_at_once(make_service: MakeService, any_database: str)
     stream.settle()
 
 
+def test_a_rotation_of_another_database_loses_no_key(make_service: MakeService) -> None:
+    """DATABASE_URL was forgotten: a new SQLite, with the keyring of the same FUGATA_HOME."""
+    service = make_service("postgresql")
+    old, keep = _primary(service), keeper(service)
+    values, other = _keep(keep, 3), Service(service.home)
+    other.manage("prepare")
+    other.manage("rotate_key")
+    _retire(other, old)
+    keyring = service.home / "keyring"
+    assert old not in keyring.read_text()
+    with keyring.open("a") as file:
+        file.write((service.home / "keyring.retired").read_text())
+    _read_all(keep, values)
+    ended = service.manage("fsck")
+    assert "the keys are at hand" in ended.stdout
+
+
 # --- Vault ---------------------------------------------------------------------------------------
 
 

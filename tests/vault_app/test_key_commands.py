@@ -84,7 +84,9 @@ def test_rotate_list_and_retire(keyring: KeyringFile) -> None:
     listed = run("list_keys")
     assert "can be retired" in listed
     assert "primary" in listed
-    assert "old is retired" in run("retire_key", "old")
+    assert f"old is retired, and moved from the keyring file to {keyring.retired}." in run(
+        "retire_key", "old"
+    )
     assert by_key() == {new: 3}
     as_a_new_process()
     for n, one in enumerate(created):
@@ -102,7 +104,11 @@ def test_json(keyring: KeyringFile) -> None:
         (new, "local", True),
     ]
     assert keys[1]["rows"]["secrets_app.Share"] == keys[1]["needed_by"] == 1
-    assert told("retire_key", "old") == {"retired": "old", "removed_from_keyring": True}
+    assert told("retire_key", "old") == {
+        "retired": "old",
+        "removed_from_keyring": True,
+        "moved_to": str(keyring.retired),
+    }
 
 
 def test_no_key_is_ever_said(keyring: KeyringFile) -> None:
@@ -241,7 +247,7 @@ def test_to_vault_and_back(
     keyring.write({"again": b"C" * 32})
     vault_beside_local(settings, transit, "local")
     assert told("migrate_keys", "--from", "vault", "--to", "local")["moved"] == 10
-    assert "now take it out" in run("retire_key", "vault:transit/one").lower()
+    assert "take it out" in run("retire_key", "vault:transit/one")
     settings.KEY_PROVIDERS = {"local": settings.KEY_PROVIDERS["local"]}
     as_a_new_process()
     assert reveal_share(created[0].share_id, SERVICE).content == b"s3cret 0"
@@ -345,6 +351,12 @@ def test_a_new_version_in_vault(settings: Settings, transit: TransitServer) -> N
 def test_what_is_not_retired(key_id: str, says: str) -> None:
     with pytest.raises(CommandError, match=says):
         run("retire_key", key_id)
+
+
+def test_a_key_that_this_database_does_not_know_is_not_retired(keyring: KeyringFile) -> None:
+    keyring.write({**keyring.keys(), "another": b"C" * 32})
+    with pytest.raises(CommandError, match=f"DATABASE_URL.*{keyring.path} by hand"):
+        run("retire_key", "another")
 
 
 def test_a_key_in_use_is_not_retired() -> None:

@@ -86,6 +86,38 @@ def test_a_write_is_synced_before_it_is_seen(
     assert seen == [(False, False), (True, True)]
 
 
+def test_what_is_set_aside_is_added_once(tmp_path: Path) -> None:
+    file = KeyringFile(tmp_path / "keyring")
+    file.write(KEYS)
+    file.retired.write_bytes(b"# somebody's note, without an end \xff")
+    for _ in range(2):
+        file.set_aside("one", KEYS["one"])
+    file.set_aside("one", b"3" * 32)  # another key of the same name
+    assert file.retired.read_bytes().splitlines() == [
+        b"# somebody's note, without an end \xff",
+        *keyring.as_text({"one": KEYS["one"]}).encode().splitlines(),
+        *keyring.as_text({"one": b"3" * 32}).encode().splitlines(),
+    ]
+    assert file.has_set_aside("one", KEYS["one"])
+    assert not file.has_set_aside("two", KEYS["two"])
+    assert stat.S_IMODE(file.retired.stat().st_mode) == 0o600
+    assert file.keys() == KEYS, "nothing is read from there"
+    assert sorted(os.listdir(tmp_path)) == ["keyring", "keyring.retired"]
+
+
+def test_a_key_is_set_aside_durably(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, synced = KeyringFile(tmp_path / "keyring"), list[bool]()
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    file.set_aside("one", KEYS["one"])
+    assert synced == [False, True]
+
+
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "keyring").symlink_to(tmp_path / "real" / "keyring")

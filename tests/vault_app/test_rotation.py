@@ -1,9 +1,11 @@
 """The life of a key: made and put first, whatever fails between; retired, once nothing needs it."""
 
 import threading
+from base64 import b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
 from vault_app import keycheck, rewrap, rotation
 from vault_app.backends import key_provider
 from vault_app.keys import keyring as keyring_module
+from vault_app.keys import local
 from vault_app.keys.keyring import KeyringFile, Keys
 from vault_app.models import KeyEncryptionKey
 from vault_app.rotation import KeyInUse, KeysNotManaged, UnknownKey
@@ -160,12 +163,15 @@ def test_a_key_that_nothing_needs(keyring: KeyringFile) -> None:
     assert reveal_share(created.share_id, SERVICE).content == b"s3cret"
 
 
-def assert_refused(key_id: str, keyring: KeyringFile, says: str) -> None:
+def assert_refused(
+    key_id: str, keyring: KeyringFile, says: str, error: type[Exception] = KeyInUse
+) -> None:
     before, known = keyring.keys(), recorded()
-    with pytest.raises(KeyInUse, match=says):
+    with pytest.raises(error, match=says):
         rotation.retire(key_id)
     assert keyring.keys() == before
     assert recorded() == known
+    assert not keyring.retired.exists()
 
 
 def test_the_primary_stays(keyring: KeyringFile) -> None:
@@ -198,22 +204,79 @@ def test_a_key_that_nobody_knows(keyring: KeyringFile) -> None:
 def test_a_retirement_that_ended_halfway_is_finished(
     keyring: KeyringFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database forgets first: what a start then finds is a key too many, and that is fine."""
+    """The file forgets last: what a start then finds is a key too many, and that is fine."""
     new = rotated()
-
-    def failing(self: KeyringFile, keys: Keys) -> None:
-        raise OSError("injected")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(KeyringFile, "write", failing)
-        with pytest.raises(OSError, match="injected"):
-            rotation.retire("old")
+    _retire_in_vain(monkeypatch, "write")
     as_a_new_process()
     assert list(keyring.keys()) == [new, "old"]
     assert recorded() == {new}
     assert rotation.retire("old")
     assert list(keyring.keys()) == [new]
+    assert keyring.retired.read_text() == f"old:{A}\n"
     as_a_new_process()
+
+
+def _retire_in_vain(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Try to retire `old` while that step of the file's work fails."""
+
+    def failing(*_: object) -> None:
+        raise OSError("injected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyringFile, step, failing)
+        with pytest.raises(OSError, match="injected"):
+            rotation.retire("old")
+
+
+def test_a_key_that_can_not_be_set_aside_stays(
+    keyring: KeyringFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = rotated()
+    _retire_in_vain(monkeypatch, "set_aside")
+    assert list(keyring.keys()) == [new, "old"]
+    assert recorded() == {new, "old"}
+
+
+def test_a_key_is_set_aside_before_anything_forgets_it(
+    keyring: KeyringFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotated()
+    write, kept = KeyringFile.write, list[str]()
+
+    def noting(self: KeyringFile, keys: Keys) -> None:
+        kept.append(self.retired.read_text())
+        write(self, keys)
+
+    monkeypatch.setattr(KeyringFile, "write", noting)
+    assert rotation.retire("old") == keyring.retired
+    assert kept == [f"old:{A}\n"]
+
+
+def test_a_key_of_another_database_stays(keyring: KeyringFile) -> None:
+    """DATABASE_URL was forgotten: that database does not know what the real one needs."""
+    KeyEncryptionKey.objects.filter(id="old").delete()
+    rotated()
+    assert_refused("old", keyring, "this database has no record of it", UnknownKey)
+
+
+def test_a_key_that_another_database_needs_can_be_put_back(
+    keyring: KeyringFile, settings: Settings
+) -> None:
+    """It knew the key, but had no rows under it; the real one did."""
+    rotated()
+    rotation.retire("old")
+    KeyEncryptionKey.objects.create(id="old", check_value=local_check_value())
+    with pytest.raises(keycheck.KeyCheckFailed, match=f"copy its line .* from {keyring.retired}"):
+        as_a_new_process()
+    with keyring.path.open("a") as file:
+        file.write(keyring.retired.read_text())
+    as_a_new_process()
+
+
+def local_check_value() -> bytes:
+    """Return the check value of the key `old`."""
+    wrap = partial(local.wrap_under, "old", b64decode(A))
+    return wrap(keycheck._CHECK_PLAINTEXT, keycheck._CONTEXT)
 
 
 def test_a_key_of_the_environment(settings: Settings) -> None:

@@ -71,10 +71,14 @@ class KeyringFile:
 
     It is replaced atomically, so a reader sees the old keys or the new ones. Writers lock its
     folder, because each write makes a new file.
+
+    `retired`: the file beside it for keys that were taken out, as text of the same form. It is for
+    people alone: no key is ever read from it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
+        self.retired = self.path.with_name(f"{self.path.name}.retired")
 
     def state(self) -> FileState | None:
         """Return what changes when the file does; None if there is no file."""
@@ -103,19 +107,35 @@ class KeyringFile:
 
     def write(self, keys: Keys) -> None:
         """Replace the file, durably, mode 0600, its owner kept. Raises OSError."""
-        draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
+        self._replace(self.path, as_text(keys).encode())
+
+    def has_set_aside(self, key_id: str, key: bytes) -> bool:
+        """Return whether `retired` has that key. Raises OSError."""
+        return _line(key_id, key) in self._retired_lines()
+
+    def set_aside(self, key_id: str, key: bytes) -> None:
+        """Add a key to `retired`, durably, mode 0600, unless it is there. Raises OSError."""
+        lines = self._retired_lines()
+        if _line(key_id, key) not in lines:
+            self._replace(self.retired, b"\n".join([*lines, _line(key_id, key), b""]))
+
+    def _retired_lines(self) -> list[bytes]:
+        return self.retired.read_bytes().splitlines() if self.retired.exists() else []
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
-            self._write_draft(draft, as_text(keys))
-            draft.replace(self.path)
+            self._write_draft(draft, content)
+            draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-        _sync(self.path.parent)
+        _sync(path.parent)
 
-    def _write_draft(self, draft: Path, text: str) -> None:
+    def _write_draft(self, draft: Path, content: bytes) -> None:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "wb") as file:
             self._keep_owner(descriptor)
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(descriptor)
 
@@ -125,6 +145,10 @@ class KeyringFile:
             owner = self.path.stat()
             if os.geteuid() == 0:
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _line(key_id: str, key: bytes) -> bytes:
+    return as_text({key_id: key}).encode().rstrip()
 
 
 def _sync(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`manage.py retire_key ID`: remove a key that nothing needs any more."""
 
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -12,9 +13,10 @@ from vault_app.errors import KeyUnavailable
 
 class Command(OperatorCommand):
     help = (
-        "Take a key out of the database, and out of the keyring file. Refused while any data key"
-        " is under it, and for the primary key. Back-ups of the database from before still need"
-        " it: keep a copy with them."
+        "Take a key out of the database, and move it out of the keyring file into keyring.retired"
+        " beside it. Refused while any data key is under it, for the primary key, and for one that"
+        " the database has no record of. Back-ups of the database from before still need it: keep a"
+        " copy with them. See docs/keys.md."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,14 +27,27 @@ class Command(OperatorCommand):
         """Retire the key. Raises CommandError, which says what to do."""
         key_id = options["id"]
         try:
-            removed = rotation.retire(key_id)
+            moved_to = rotation.retire(key_id)
         except (rotation.KeyInUse, rotation.UnknownKey) as error:
             raise CommandError(f"{key_id} was not retired. {error}") from error
         except KeyUnavailable as error:
             raise CommandError(f"{key_id} was not retired: {error}.") from error
         except (OSError, ImproperlyConfigured) as error:
             raise CommandError(f"The keyring file can't be written: {error}") from error
-        message = f"{key_id} is retired. Now take it out of the settings and restart."
-        if removed:
-            message = f"{key_id} is retired, and taken out of the keyring file."
-        return message, {"retired": key_id, "removed_from_keyring": removed}
+        return f"{key_id} is retired{_where(moved_to)}", {
+            "retired": key_id,
+            "removed_from_keyring": moved_to is not None,
+            "moved_to": str(moved_to) if moved_to else None,
+        }
+
+
+def _where(moved_to: Path | None) -> str:
+    if moved_to is None:
+        return (
+            ". If no other database needs it, take it out of the settings now and restart. Keep"
+            " the key itself for as long as you keep back-ups from before."
+        )
+    return (
+        f", and moved from the keyring file to {moved_to}. Delete it there once no back-up and no"
+        " other database needs it."
+    )
