@@ -28,20 +28,17 @@ SELECT current_setting('lock_timeout') <> '0' OR EXISTS (
       AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
 ), current_database()
 """
-# Key for pg_advisory_xact_lock; nothing else that uses the database may lock it.
-_LOCK = 0x_F06A7A_10C4
 
 
 def set_lock_timeout() -> None:
     """Give this session, and new ones of its role in its database, a `lock_timeout`.
 
     Unless an operator has chosen one. Start-up options would do it too, but PgBouncer refuses
-    those. Raises DatabaseError.
+    those. One process at a time may do it (fugata_core.turns). Raises DatabaseError.
     """
     if connection.vendor != "postgresql":
         return
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])  # one ALTER ROLE at a time
         cursor.execute(_CHOSEN)
         chosen, database = cursor.fetchone()
         if not chosen:

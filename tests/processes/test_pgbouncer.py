@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from tests.conftest import MakeService, Require
+from tests.processes.test_prepare import prepare_at_once
 from tests.support.clients.keeping import Keeper, keeper
 from tests.support.clients.sharing import acknowledged, create_request, delete_request, open_request
 from tests.support.clients.wire import exchange
 from tests.support.load.crowd import Crowd
-from tests.support.servers.installation import TASKS, send_task
+from tests.support.servers.installation import KEYS, TASKS, send_task
 from tests.support.servers.parts import PostgresqlServer, wait_until
 from tests.support.servers.pgbouncer import PgBouncer, pgbouncer
 from tests.support.servers.service import Service
@@ -115,6 +116,14 @@ def test_all_of_it_through_few_sessions(
     service.manage("fsck")
     assert "Traceback" not in service.logged()
     assert " failed: " not in service.logged()
+
+
+def test_several_prepare_at_once(make_service: MakeService, pooler: PgBouncer, direct: str) -> None:
+    """More of them than PgBouncer has sessions: those who wait for their turn occupy none."""
+    url = pooler.url(direct, "prepare_threshold=none")
+    services = [make_service(DATABASE_URL=url, FUGATA_KEYS=KEYS, start=False) for _ in range(4)]
+    for ended in prepare_at_once(services):
+        assert ended.returncode == 0, ended.stderr
 
 
 def run_commands(service: Service, folder: Path) -> None:

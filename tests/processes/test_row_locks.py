@@ -3,7 +3,6 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -11,7 +10,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from fugata_core import row_locks
 from fugata_core.limits import BACKENDS, REFERENCES
 from tests.conftest import MakeService
 from tests.support.clients import stored
@@ -308,21 +306,6 @@ def test_the_limit_belongs_to_the_role_in_its_database(make_service: MakeService
     service.manage("prepare")
     other = make_service("postgresql", start=False)
     assert stored.query(other, "SHOW lock_timeout") == [("0",)]
-
-
-def test_several_that_prepare_at_once_give_the_limit_in_turn(make_service: MakeService) -> None:
-    """PostgreSQL says "tuple concurrently updated" of two ALTER ROLE at once."""
-    service = make_service("postgresql", start=False)
-    service.manage("prepare")
-    unset(service)
-    with psycopg.connect(service.settings["DATABASE_URL"]) as session:
-        session.execute("SELECT pg_advisory_xact_lock(%s)", [row_locks._LOCK])
-        with ThreadPoolExecutor(1) as pool:
-            prepared = pool.submit(service.manage, "prepare")
-            wait_until(lambda: stored.query(service, _WAITERS)[0][0] == 1, "one who waits")
-            session.rollback()
-            assert prepared.result().returncode == 0
-    assert stored.query(service, "SHOW lock_timeout") == [("2s",)]
 
 
 @pytest.mark.parametrize("limit", ["7s", "0"])

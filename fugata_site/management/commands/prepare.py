@@ -13,6 +13,7 @@ from fugata_core.checks import START
 from fugata_core.commands import NOT_MIGRATED, database_sentence, private_umask
 from fugata_core.migration_state import unapplied_migrations
 from fugata_core.row_locks import set_lock_timeout
+from fugata_core.turns import own_turn
 from fugata_site.settings.environment import write_once
 from vault_app import keycheck
 from vault_app.backends import reset_backends
@@ -42,12 +43,10 @@ class Command(BaseCommand):
         try:
             if check_only:
                 _wait_until_migrated(wait)
+                keycheck.verify()
             else:
-                set_lock_timeout()
-                with private_umask():
-                    call_command("migrate", verbosity=0, interactive=False)
-                self._generate_keyring()
-            keycheck.verify()
+                with own_turn():
+                    self._prepare()
         except keycheck.KeyCheckFailed as error:
             raise CommandError(str(error)) from error
         except InconsistentMigrationHistory as error:
@@ -60,6 +59,13 @@ class Command(BaseCommand):
             if sentence is None:
                 raise
             raise CommandError(sentence) from error
+
+    def _prepare(self) -> None:
+        set_lock_timeout()
+        with private_umask():
+            call_command("migrate", verbosity=0, interactive=False)
+        self._generate_keyring()
+        keycheck.verify()
 
     def _generate_keyring(self) -> None:
         """Make a keyring if none is configured and the database has never used a key."""

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
 from fugata_core.commands import ProgressLine, private_umask
+from fugata_core.turns import own_turn
 from operations_app.backups.archive import PARTIAL, BadArchive
 from operations_app.backups.restore import NotEmpty, restore_backup
 from vault_app import keycheck
@@ -29,7 +30,7 @@ class Command(BaseCommand):
 
         Values may have been put back already: `fsck --repair` deletes what no row points to.
         """
-        with private_umask():
+        with own_turn(), private_umask():
             call_command("migrate", verbosity=0, interactive=False)
         progress = ProgressLine(self.stderr)
         try:
