@@ -12,11 +12,8 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 
 from django.core.exceptions import ImproperlyConfigured
 
-_OPTIONS = {
-    "redis": ("db",),
-    "rediss": ("db", "ssl_ca_certs", "ssl_cert_reqs"),
-    "unix": ("db",),
-}
+_FOR_TLS = ("ssl_ca_certs", "ssl_cert_reqs")
+_OPTIONS = {"redis": ("db",), "rediss": ("db", *_FOR_TLS), "unix": ("db",)}
 _FORMS = (
     "must be a URL such as redis://:password@host:6379/0, rediss://host/0 or unix:///path?db=0,"
     " with special characters of the password percent-encoded (# is %23)."
@@ -100,11 +97,18 @@ def _options(parts: SplitResult) -> dict[str, str]:
     options, allowed = dict(pairs), _OPTIONS[parts.scheme]
     for name in options:
         if name not in allowed:
-            named = f"?{name}" if re.fullmatch("[a-z_]+", name) else "what is after the ?"
-            _refuse(f"{named} is not understood; allowed are {', '.join(allowed)}.")
+            _refuse_option(name, allowed)
     if len(options) < len(pairs):
         _refuse("an option is given twice.")
     return options
+
+
+def _refuse_option(name: str, allowed: tuple[str, ...]) -> NoReturn:
+    if name in _FOR_TLS:
+        _refuse(f"?{name} is understood only with rediss://, which is Redis over TLS.")
+    named = f"?{name}" if re.fullmatch("[a-z_]+", name) else "what is after the ?"
+    which = f"are {', '.join(allowed)}" if len(allowed) > 1 else f"is {allowed[0]}"
+    _refuse(f"{named} is not understood; allowed {which}.")
 
 
 def _address(parts: SplitResult, options: dict[str, str]) -> RedisAddress:
