@@ -49,7 +49,9 @@ def _wanted(reader: Callable[..., object]) -> str:
         "int": "a whole number",
         "bool": "true or false",
         "list": "a list, separated by commas",
-        "dj_db_url": "a database URL, for instance postgresql://user:password@host/name",
+        "dj_db_url": "a database URL, for instance postgresql://user:password@host/name, and for"
+        " several servers postgresql://user:password@one,two/name or, each with a port,"
+        " postgresql://user:password@/name?host=one,two&port=5432,5433",
     }.get(name, "text, or NAME_FILE the path of a readable file")
 
 
