@@ -27,7 +27,14 @@ CELERY_BROKER_URL = redis.broker_url if redis else "filesystem://localhost/"
 if redis:
     CELERY_BROKER_USE_SSL = redis.broker_tls
     # Another application may use the same database, and Celery's default names.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{REDIS_PREFIX}:"}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "global_keyprefix": f"{REDIS_PREFIX}:",
+        # Seconds. Without them, a connection to a server that is gone is kept for good. The worker
+        # waits for a task for one second at a time (BRPOP), so that more than that is a failure.
+        "socket_connect_timeout": 3,
+        "socket_timeout": 3,
+        "health_check_interval": 3,
+    }
     CELERY_TASK_DEFAULT_QUEUE = "tasks"
 else:
     CELERY_BROKER_TRANSPORT = "fugata_server.folder_queue:FolderTransport"
@@ -42,11 +49,13 @@ else:
     }
 #: The module of the Celery application, for all code that sends tasks.
 TASK_APPLICATION = "fugata_site.celery"
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # or the worker would crash an hour into an outage
+CELERY_WORKER_CONSUMER = "fugata_server.consumer:Consumer"
+# No task is acknowledged late, so there is none to cancel; without it, Celery warns at each loss.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(FUGATA_HOME / "beat-schedule")
+CELERY_BEAT_SCHEDULER = "fugata_server.scheduler:Scheduler"
 CELERY_BEAT_SCHEDULE = schedule.SCHEDULE

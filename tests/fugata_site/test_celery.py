@@ -1,10 +1,19 @@
 """What the worker says of a task that fails."""
 
-import pytest
-from django.db import OperationalError
+import logging
 
+import pytest
+import redis
+from celery.exceptions import WorkerShutdown
+from celery.worker import request
+from django.db import OperationalError
+from kombu import Connection
+from kombu.utils import symbol_by_name
+
+from fugata_server.broker import connected
 from fugata_site.celery import app
 from secrets_app import tasks
+from tests.support.servers.parts import RedisServer, free_port
 from vault_app.errors import StoreUnavailable
 
 
@@ -34,6 +43,34 @@ def test_what_nobody_foresaw_is_said_with_its_traceback(
     assert record.exc_info
 
 
-def test_an_outage_of_any_length_ends_no_worker() -> None:
+def test_an_outage_of_any_length_ends_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Celery would give up after a hundred tries, with a stack trace."""
-    assert app.conf.broker_connection_max_retries is None
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: None)
+
+    def stop_in_the_end() -> None:
+        if len(caplog.records) > 150:
+            raise WorkerShutdown
+
+    with Connection(f"redis://127.0.0.1:{free_port()}/0") as away, pytest.raises(WorkerShutdown):
+        connected(away, stop_in_the_end)
+    said = {record.getMessage() for record in caplog.records}
+    assert said == {"can't connect to the queue (ConnectionError); trying again"}
+
+
+def test_a_task_that_cannot_be_taken_off_the_queue(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Redis becomes a replica while the task runs. Celery would log ids, and a stack trace."""
+    with Connection(own_redis.url()) as connection, connection.SimpleQueue("tasks") as queue:
+        queue.put("hunter2")
+        message = queue.get(timeout=10)
+        with redis.Redis(port=own_redis.port) as client:
+            client.replicaof("127.0.0.1", "1")
+        symbol_by_name(app.conf.worker_consumer)
+        message.ack_log_error(logging.getLogger(request.__name__), (redis.ReadOnlyError,))
+        own_redis.kill()
+    (record,) = [record for record in caplog.records if record.name == request.__name__]
+    assert record.getMessage().endswith("could not be taken off the queue (ReadOnlyError)")
+    assert not record.exc_info

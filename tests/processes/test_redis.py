@@ -13,6 +13,7 @@ from tests.conftest import MakeService
 from tests.processes.test_metrics import scraped, value
 from tests.support.clients import stored
 from tests.support.clients.wire import exchange, request, volley
+from tests.support.faults.gate import Gate
 from tests.support.servers.installation import BEAT
 from tests.support.servers.other_application import DONE
 from tests.support.servers.parts import RedisServer, free_port, wait_until
@@ -151,7 +152,7 @@ def test_a_queue_that_turns_unusable_is_said_in_sentences(
     service.settings[PREPARED] = "1"  # as if all was well then
     service.run(sys.executable, "manage.py", "migrate")
     with running(service, _commands()[part]) as process:
-        refused = "invalid username-password pair"
+        refused = "can't connect to the queue (AuthenticationError); trying again"
         wait_until(lambda: service.logged().count(refused) > 1, "two refusals")
         assert process.poll() is None
         with _administrator(locked) as client:
@@ -160,6 +161,96 @@ def test_a_queue_that_turns_unusable_is_said_in_sentences(
             wait_until(lambda: client.exists(queue) == 1, "work")
     assert "Traceback" not in service.logged()
     assert "hunter2" not in service.logged()
+
+
+def test_tls_that_redis_does_not_speak_is_said_again_and_again(
+    make_service: MakeService, own_redis: RedisServer
+) -> None:
+    """Should the start not see it: Redis answers nothing, and is not waited for."""
+    url = f"rediss://127.0.0.1:{own_redis.port}/0"
+    service = make_service(start=False, REDIS_URL=url)
+    service.settings[PREPARED] = "1"
+    with running(service, WORKER):
+        refused = "can't connect to the queue (TimeoutError)"
+        wait_until(lambda: service.logged().count(refused) > 1, "two tries")
+
+
+# --- What goes wrong while all runs, and is well again ---
+
+
+def _command_taken(client: redis.Redis, taken: bool) -> None:
+    commands = ["-brpop", "-lpush"] if taken else ["+@all"]
+    client.acl_setuser("default", enabled=True, commands=commands)
+
+
+def _replica(client: redis.Redis, is_one: bool) -> None:
+    client.replicaof(*(("127.0.0.1", "1") if is_one else ("NO", "ONE")))
+
+
+def _full(client: redis.Redis, is_full: bool) -> None:
+    """Fill the memory, and have the worker connect again, which takes memory."""
+    client.config_set("maxmemory", "1" if is_full else "0")
+    client.client_kill_filter(_type="normal", skipme=True)
+
+
+PASSING = {
+    "a command that the user lacks": (_command_taken, "NoPermissionError"),
+    "a replica": (_replica, "ReadOnlyError"),
+    "no memory": (_full, "OutOfMemoryError"),
+}
+
+
+def _comes_back(service: Service, said: tuple[str, str], heal: Callable[[], object]) -> None:
+    """Wait until worker and beat have said that, heal, and see a purge; no process ended."""
+    worker, beat = said
+    wait_until(lambda: worker in service.logged(), worker)
+    sentence = f"purge-expired was not sent to the worker: OperationalError, {beat}\n"
+    wait_until(lambda: sentence in service.logged(), sentence)
+    heal()
+    wait_until(_purges(service), "another purge")
+    for word in ("Traceback", "File ", "Unrecoverable", "started again", "optional breaking"):
+        assert word not in service.logged()
+
+
+@pytest.fixture
+def purging(make_service: MakeService, own_redis: RedisServer) -> Iterator[tuple[Service, Gate]]:
+    """A service that has purged, and the gate through which it uses `own_redis`."""
+    gate = Gate(("127.0.0.1", own_redis.port))
+    url = f"redis://127.0.0.1:{gate.port}/499"
+    service = make_service(REDIS_URL=url, DJANGO_SETTINGS_MODULE=QUICK_BEAT)
+    wait_until(_purges(service), "a purge")
+    yield service, gate
+    service.stop()
+    gate.close()
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_what_redis_refuses_for_a_while(
+    purging: tuple[Service, Gate], own_redis: RedisServer, fault: str
+) -> None:
+    change, kind = PASSING[fault]
+    with redis.Redis(port=own_redis.port) as client:
+        change(client, True)
+        _comes_back(purging[0], (f"('{kind}')", kind), lambda: change(client, False))
+
+
+def test_a_redis_that_is_started_again(
+    purging: tuple[Service, Gate], own_redis: RedisServer
+) -> None:
+    own_redis.kill()
+    said = "can't connect to the queue (ConnectionError)", "ConnectionError"
+    _comes_back(purging[0], said, own_redis.start)
+
+
+def test_a_redis_that_hangs_until_its_address_leads_to_another(
+    purging: tuple[Service, Gate], own_redis: RedisServer, redis_server: RedisServer
+) -> None:
+    """Nobody closes the connections to the first."""
+    service, gate = purging
+    own_redis.freeze()
+    said = "can't connect to the queue (TimeoutError)", "TimeoutError"
+    other = ("127.0.0.1", redis_server.port)
+    _comes_back(service, said, lambda: setattr(gate, "target", other))
 
 
 def test_a_redis_that_is_down_stops_no_start(make_service: MakeService) -> None:

