@@ -188,8 +188,12 @@ def _replica(client: redis.Redis, is_one: bool) -> None:
 
 
 def _full(client: redis.Redis, is_full: bool) -> None:
-    """Fill the memory, and have the worker connect again, which takes memory."""
     client.config_set("maxmemory", "1" if is_full else "0")
+
+
+def _full_and_reset(client: redis.Redis, is_full: bool) -> None:
+    """Have the worker connect again, which takes memory."""
+    _full(client, is_full)
     client.client_kill_filter(_type="normal", skipme=True)
 
 
@@ -197,6 +201,7 @@ PASSING = {
     "a command that the user lacks": (_command_taken, "NoPermissionError"),
     "a replica": (_replica, "ReadOnlyError"),
     "no memory": (_full, "OutOfMemoryError"),
+    "no memory to connect": (_full_and_reset, "OutOfMemoryError"),
 }
 
 
