@@ -1,8 +1,9 @@
-"""A hold on deletions: while a back-up runs, no value is deleted from a remote store.
+"""A hold on deletions: while a back-up or a restore runs, a remote store's values stay.
 
-Its row is deleted all the same. The value is then an orphan; reconciliation deletes it later.
+A row is deleted all the same. Its value is then noted, and reconciliation deletes it later.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,6 +14,11 @@ from vault_app.models import DeletionHold
 
 #: How long a hold lasts unless renewed: a back-up that died does not block deletions for good.
 DURATION = timedelta(minutes=30)
+#: Seconds for which whoever deletes goes on without asking for a hold again, and that the last of
+#: these deletions may take.
+BATCH_SECONDS, DELETE_SECONDS = 5.0, 5.0
+#: Seconds after which every deletion that began before a hold is over, with some to spare.
+SETTLE = BATCH_SECONDS + 2 * DELETE_SECONDS
 
 
 class DeletionHoldLost(Exception):
@@ -25,19 +31,22 @@ def is_deletion_held() -> bool:
 
 
 @contextmanager
-def hold_deletions() -> Iterator[Callable[[], None]]:
+def hold_deletions(*, settle: bool = False) -> Iterator[Callable[[], None]]:
     """Hold deletions while the block runs, and yield a function that renews the hold.
 
     Call it every few minutes and at the end; it raises DeletionHoldLost if the hold ran out.
+    `settle`: wait first until what began to be deleted before is over.
     """
     hold = DeletionHold.objects.create(until=Now() + DURATION)
     this_hold = DeletionHold.objects.filter(pk=hold.pk)
 
     def renew() -> None:
         if not this_hold.filter(until__gt=Now()).update(until=Now() + DURATION):
-            raise DeletionHoldLost("the back-up took too long between two steps: start it again")
+            raise DeletionHoldLost("it took too long between two steps: start it again")
 
     try:
+        if settle:
+            time.sleep(SETTLE)
         yield renew
     finally:
         this_hold.delete()

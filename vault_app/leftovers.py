@@ -4,20 +4,20 @@ Because they are known, they do not count where reconciliation asks whether too 
 """
 
 import logging
-import random
+import math
 from collections.abc import Callable, Collection, Iterable
 
 from django.db import DatabaseError, transaction
 
-from vault_app.errors import StoreUnavailable
+from vault_app.deletions import delete_each
 from vault_app.models import Leftover
 from vault_app.stores.base import ValueStore
 
 #: Returns the subset of the names that a row points to.
 FindUsedNames = Callable[[Collection[str]], set[str]]
 
-#: Rows in one statement; values that one run deletes at most, and that may fail before it ends.
-_BATCH, MAX_DELETED, MAX_FAILED = 500, 10_000, 5
+#: Rows in one statement; values that one run deletes at most.
+_BATCH, MAX_DELETED = 500, 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -37,34 +37,27 @@ def noted(names: Collection[str]) -> set[str]:
     return set(Leftover.objects.filter(name__in=names).values_list("name", flat=True))
 
 
-def delete_noted(app: str, store: ValueStore, in_use: FindUsedNames) -> tuple[int, int]:
-    """Delete the noted values of `app`, whose `store` this is; return how many went, and failed.
+def forget(names: Iterable[str]) -> None:
+    """Take values off the list: they are gone, or rows point to them again."""
+    waiting = list(names)
+    for start in range(0, len(waiting), _BATCH):
+        Leftover.objects.filter(name__in=waiting[start : start + _BATCH]).delete()
 
-    One that a row points to after all is only taken off the list.
+
+def delete_noted(
+    app: str, store: ValueStore, in_use: FindUsedNames, seconds: float = math.inf
+) -> tuple[int, int]:
+    """Delete the noted values of `app`, whose `store` this is, for about `seconds`.
+
+    Returns how many went, and failed. One that a row points to after all is taken off the list.
     """
+
+    def may_go(names: Collection[str]) -> set[str]:
+        forget(in_use(names))
+        return noted(names)
+
     rows = Leftover.objects.filter(app=app).order_by("since")
-    names = set(rows.values_list("name", flat=True)[:MAX_DELETED])
-    used = in_use(names) if names else set()
-    deleted, failed = delete_each(store, names - used)
-    Leftover.objects.filter(name__in=used.union(deleted)).delete()
+    names = list(rows.values_list("name", flat=True)[:MAX_DELETED])
+    deleted, failed = delete_each(store, names, may_go, seconds)
+    forget(deleted)
     return len(deleted), failed
-
-
-def delete_each(store: ValueStore, names: Collection[str]) -> tuple[list[str], int]:
-    """Delete values, up to a few that fail; return those that are deleted, and how many failed.
-
-    The order is another each time: what a store never deletes must not keep the others for good.
-    """
-    deleted: list[str] = []
-    failed = 0
-    for name in random.sample(sorted(names), len(names)):
-        try:
-            store.delete(name)
-            deleted.append(name)
-        except StoreUnavailable as error:
-            failed, reason = failed + 1, error
-            if failed == MAX_FAILED:
-                break
-    if failed:
-        logger.warning("%d of %d values were not deleted: %s", failed, len(names), reason)
-    return deleted, failed

@@ -8,6 +8,8 @@ installation must not empty the first one's store at once. (It still needs a sto
 deploy/kubernetes/README.md.)
 """
 
+import math
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,9 +17,10 @@ from functools import partial
 
 from vault_app.backends import remote_store
 from vault_app.deletion_hold import is_deletion_held
-from vault_app.leftovers import FindUsedNames, delete_each, delete_noted, noted
+from vault_app.deletions import delete_each
+from vault_app.leftovers import FindUsedNames, delete_noted, noted
 from vault_app.lost_values import marked
-from vault_app.models import Sealed, sealed_models
+from vault_app.models import Leftover, Sealed, sealed_models
 from vault_app.stores.base import ValueStore
 
 MIN_AGE = timedelta(hours=24)
@@ -54,21 +57,39 @@ class Report:
     failed: int = 0
 
 
-def reconcile_all(*, dry_run: bool = False, force: bool = False) -> Iterator[tuple[str, Report]]:
-    """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable."""
+def reconcile_all(
+    *, dry_run: bool = False, force: bool = False, seconds: float = math.inf
+) -> Iterator[tuple[str, Report]]:
+    """Reconcile each app's values in turn and yield its report. Raises StoreUnavailable.
+
+    `seconds`: for about so long values of an app are deleted; the next run does the rest.
+    """
     for model in sorted(sealed_models(), key=lambda model: model.values_of):
         app = model.values_of
         remote = remote_store(app)
         if remote is not None:
-            needed, held = _needed(model), dry_run or is_deletion_held()
-            deleted, failed = (0, 0) if held else delete_noted(app, remote, model.values_in_use)
+            needed, began = _needed(model), time.monotonic()
+            deleted, failed = (0, 0) if dry_run else _delete_noted(model, remote, seconds)
+            left = seconds - (time.monotonic() - began)
             in_use = partial(_explained, model)
-            report = reconcile(remote, in_use, dry_run=dry_run, force=force)
+            report = reconcile(remote, in_use, dry_run=dry_run, force=force, seconds=left)
             foreign = not report.values and needed is not None and needed == _needed(model)
             failed += report.failed
             yield app, replace(report, foreign=foreign, leftovers=deleted, failed=failed)
         else:  # a value is deleted in the same transaction as its row
             yield app, Report()
+
+
+def _delete_noted(model: type[Sealed], store: ValueStore, seconds: float) -> tuple[int, int]:
+    """Delete leftovers, unless the store has nothing of this app, though rows need some.
+
+    In a store that is not ours each would be missing, which counts as deleted.
+    """
+    if not Leftover.objects.filter(app=model.values_of).exists():
+        return 0, 0
+    if _needed(model) is not None and next(iter(store.list()), None) is None:
+        return 0, 0
+    return delete_noted(model.values_of, store, model.values_in_use, seconds)
 
 
 def _explained(model: type[Sealed], names: Collection[str]) -> set[str]:
@@ -88,10 +109,12 @@ def reconcile(
     *,
     dry_run: bool = False,
     force: bool = False,
+    seconds: float = math.inf,
 ) -> Report:
     """Delete orphans, unless they are more than a tenth and `force` is not given.
 
-    Reads no value; holds at most BATCH names and MAX_DELETED orphans. Raises StoreUnavailable.
+    They are deleted for about `seconds`. Reads no value; holds at most BATCH names and MAX_DELETED
+    orphans. Raises StoreUnavailable.
     """
     survey = _Survey(in_use)
     for found in store.list():
@@ -102,8 +125,11 @@ def reconcile(
         return report()
     if survey.orphan_count * 10 > survey.values and not force:
         return report(refused=True)
-    used = in_use(survey.orphans)  # again, because a long listing came in between
-    deleted, failed = delete_each(store, set(survey.orphans) - used)
+
+    def may_go(names: Collection[str]) -> set[str]:
+        return set(names) - in_use(names)  # again, because a long listing came in between
+
+    deleted, failed = delete_each(store, survey.orphans, may_go, seconds)
     return report(deleted=len(deleted), failed=failed)
 
 

@@ -1,6 +1,11 @@
-"""Restores a back-up: its values first, then its rows, in one transaction."""
+"""Restores a back-up: its values first, then its rows, in one transaction.
 
-from collections.abc import Iterator
+Until it ends, deletions are held: a value that no row points to yet may be noted as a leftover.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +17,22 @@ from audit_app.trail import new_event
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
+from operations_app.backups.backup import RENEW_INTERVAL
 from operations_app.backups.values import absent_from_database, value_names
 from secrets_app.models import Share
-from vault_app import lost_values
+from vault_app import leftovers, lost_values
 from vault_app.backends import remote_store, reset_backends, value_store
+from vault_app.deletion_hold import hold_deletions
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
-from vault_app.models import Installation, StoredValue, sealed_models
+from vault_app.models import Installation, Leftover, StoredValue, sealed_models
 from vault_app.stores.base import ValueStore
 from vault_app.values import delete_all_quietly
 
 _ACTOR = Actor(username="restore")
 _BATCH = 500
 _OURS = ("audit_app", "operations_app", "secrets_app", "repositories_app")
+
+logger = logging.getLogger(__name__)
 
 
 class NotEmpty(Exception):
@@ -53,7 +62,7 @@ def restore_backup(
     """Replace everything with what the back-up holds.
 
     One-time shares are closed unless `keep_one_time`: they may have been opened since. Raises
-    BadArchive, NotEmpty, StoreUnavailable.
+    BadArchive, NotEmpty, StoreUnavailable, DeletionHoldLost.
     """
     with Reader(source) as archive:
         _require_same_version(archive)
@@ -61,11 +70,13 @@ def restore_backup(
             _require_empty()
         archive.verify()
         _require_names(archive)
-        _restore_identity(archive)
-        put = _put_values(archive, force, progress)
-        with transaction.atomic():
-            count = _put_rows(archive, put, progress)
-            closed = [] if keep_one_time else _close_one_time_shares()
+        with hold_deletions(settle=remote_store() is not None) as renew:
+            _restore_identity(archive)
+            put = _put_values(archive, force, progress, renew)
+            with transaction.atomic():
+                count = _put_rows(archive, put, progress)
+                closed = [] if keep_one_time else _close_one_time_shares()
+            put -= _gone(archive, put)
     delete_all_quietly(Share.values_of, closed)
     return RestoreSummary(count, len(put), len(closed), _count_missing(put))
 
@@ -124,14 +135,40 @@ def _restore_identity(archive: Reader) -> None:
     reset_backends()
 
 
-def _put_values(archive: Reader, force: bool, progress: ProgressCallback) -> set[str]:
-    """Put values into their store, and return their names."""
-    put: set[str] = set()
+def _put_values(
+    archive: Reader, force: bool, progress: ProgressCallback, renew: Callable[[], None]
+) -> set[str]:
+    """Put values into their store, and return their names. Raises DeletionHoldLost."""
+    renewed, put = time.monotonic(), set[str]()
     for app, name, sealed in _values_apart(archive):
         _put(value_store(app), name, sealed, force)
         put.add(name)
+        if time.monotonic() - renewed > RENEW_INTERVAL:
+            renew()
+            renewed = time.monotonic()
         progress("values", len(put))
+    renew()
     return put
+
+
+def _gone(archive: Reader, put: set[str]) -> set[str]:
+    """Put values again that are not there now; return those that could not be.
+
+    None is gone, unless a process that deletes had stalled for long when it was held.
+    """
+    if remote_store() is None:
+        return set()
+    gone: set[str] = set()
+    try:
+        stores = [value_store(model.values_of) for model in sealed_models()]
+        gone = put.difference(*({found.name for found in store.list()} for store in stores))
+        for app, name, sealed in _values_apart(archive) if gone else ():
+            if name in gone:
+                value_store(app).put(name, sealed)
+                gone.discard(name)
+    except StoreUnavailable as error:
+        logger.warning("not all values were seen in their store, so run manage.py fsck: %s", error)
+    return gone
 
 
 def _values_apart(archive: Reader) -> Iterator[tuple[str, str, bytes]]:
@@ -183,14 +220,20 @@ def _overwrite(store: ValueStore, name: str, sealed: bytes) -> None:
 
 
 def _put_rows(archive: Reader, put: set[str], progress: ProgressCallback) -> int:
-    """Replace all rows; but values that were `put` into the database just now stay."""
+    """Replace all rows; but values that were `put` into the database just now stay.
+
+    So do the notes of leftovers here, except of values that have rows again.
+    """
     models, is_remote = rows.tables(), remote_store() is not None
+    noted = list(Leftover.objects.all())
     rows.delete_all([m for m in models if m is not StoredValue or is_remote or not put])
     count = 0
     for model in models:
         if model is not StoredValue or not is_remote:
             count += rows.load(model, archive.lines(rows.file_of(model)))
             progress("rows", count)
+    Leftover.objects.bulk_create(noted, _BATCH, ignore_conflicts=True)
+    leftovers.forget(put)
     rows.reset_sequences(models)
     return count
 

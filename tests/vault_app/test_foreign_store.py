@@ -7,7 +7,8 @@ from secrets_app.actions.reveal import reveal_share
 from secrets_app.models import Share
 from tests.secrets_app.support import share
 from tests.support.in_process.doubles import MemoryStore
-from vault_app import lost_values
+from vault_app import leftovers, lost_values
+from vault_app.models import Leftover
 from vault_app.reconcile import reconcile_all
 
 pytestmark = pytest.mark.django_db
@@ -46,3 +47,16 @@ def test_a_share_that_is_opened_and_one_that_is_made_meanwhile(remote_store: Mem
 
     remote_store.before = {"list": open_it}
     assert foreign() == []
+
+
+def test_leftovers_are_not_forgotten_there(remote_store: MemoryStore) -> None:
+    """Each would be missing, and count as deleted."""
+    share()
+    kept = dict(remote_store.values)
+    leftovers.note("shares", ["a leftover"])
+    remote_store.values.clear()
+    assert foreign() == ["shares"]
+    assert Leftover.objects.count() == 1
+    remote_store.values = kept
+    assert foreign() == []
+    assert not Leftover.objects.exists()

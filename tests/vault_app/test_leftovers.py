@@ -67,10 +67,10 @@ def test_one_that_never_goes_keeps_no_other(
             reveal_share(made.share_id, SERVICE)
     stuck, delete = sorted(remote_store.values)[:5], remote_store.delete
 
-    def refuse(name: str) -> None:
+    def refuse(name: str, within: float) -> None:
         if name in stuck:
             raise StoreUnavailable("injected")
-        delete(name)
+        delete(name, within)
 
     monkeypatch.setattr(remote_store, "delete", refuse)
     while len(remote_store.values) > len(stuck):

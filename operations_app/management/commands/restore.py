@@ -10,6 +10,7 @@ from fugata_core.turns import own_turn
 from operations_app.backups.archive import PARTIAL, BadArchive
 from operations_app.backups.restore import NotEmpty, restore_backup
 from vault_app import keycheck
+from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
 
 
@@ -40,7 +41,7 @@ class Command(BaseCommand):
                 force=options["force"],
                 progress=progress,
             )
-        except (BadArchive, NotEmpty, VaultError, OSError) as error:
+        except (BadArchive, NotEmpty, DeletionHoldLost, VaultError, OSError) as error:
             raise CommandError(f"Nothing was restored: {error}") from None
         progress.done()
         self.stdout.write(

@@ -35,6 +35,12 @@ class Everything:
         assert content(Api(self.token).list()) == ["A", "B"]
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_being_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore need not wait for deletions that began before."""
+    monkeypatch.setattr("vault_app.deletion_hold.SETTLE", 0)
+
+
 @pytest.fixture
 def fill() -> Callable[[], Everything]:
     """Return what fills the installation (a fixture of the test chooses the store first)."""

@@ -1,0 +1,165 @@
+"""What is deleted while a restore runs: never a value that it brings back."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from audit_app.actors import SERVICE
+from fugata_core.clock import now
+from operations_app.backups import restore
+from operations_app.backups.restore import restore_backup
+from secrets_app.actions.reveal import reveal_share
+from tests.operations_app.backups.conftest import Everything
+from tests.operations_app.backups.test_backup import Fill, Wipe, said
+from tests.support.in_process.doubles import MemoryStore
+from tests.support.in_process.fixtures import Clock
+from vault_app import deletion_hold, deletions, leftovers
+from vault_app.deletion_hold import hold_deletions, is_deletion_held
+from vault_app.errors import StoreUnavailable
+from vault_app.models import DeletionHold, Leftover
+from vault_app.reconcile import reconcile_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def backed_up(fill: Fill, wipe: Wipe, file: Path, remote_store: MemoryStore) -> Everything:
+    """Have a back-up, whose values are all noted as leftovers by now, and no rows."""
+    everything = fill()
+    said("backup", str(file))
+    wipe()
+    leftovers.note("shares", remote_store.values)
+    return everything
+
+
+@pytest.fixture
+def stopped(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that only the wait for what is being deleted moves."""
+    monkeypatch.undo()  # it waits after all
+    for module in (deletions, deletion_hold):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def test_reconciliation_under_way_spares_what_comes_back(
+    backed_up: Everything,
+    file: Path,
+    remote_store: MemoryStore,
+    stopped: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch that began before is over, and the next one sees the rows."""
+    delete = remote_store.delete
+
+    def then_restore(name: str, within: float | None = None) -> None:
+        monkeypatch.setattr(remote_store, "delete", delete)
+        remote_store.delete(name, within)
+        restore_backup(file, keep_one_time=True, force=True)
+
+    monkeypatch.setattr(remote_store, "delete", then_restore)
+    assert [report.leftovers for _, report in reconcile_all()] == [0, 1]
+    backed_up.assert_kept(one_time=True)
+    assert not Leftover.objects.exists()
+
+
+def test_reconciliation_in_the_midst_of_a_restore_deletes_nothing(
+    backed_up: Everything, file: Path, remote_store: MemoryStore
+) -> None:
+    """The values are there, and their rows are not yet."""
+    kept = dict(remote_store.values)
+
+    def progress(what: str, count: int) -> None:
+        if (what, count) == ("values", len(kept)):
+            assert [report.leftovers for _, report in reconcile_all()] == [0, 0]
+
+    restore_backup(file, keep_one_time=True, force=True, progress=progress)
+    assert remote_store.values == kept
+    assert not is_deletion_held()
+    reports = [report for _, report in reconcile_all()]
+    assert not any(report.leftovers + report.orphans for report in reports)
+    backed_up.assert_kept(one_time=True)
+
+
+def test_what_a_stalled_process_deleted_is_put_again(
+    backed_up: Everything, file: Path, remote_store: MemoryStore
+) -> None:
+    remote_store.before = {"list": remote_store.values.clear}
+    assert restore_backup(file, keep_one_time=True, force=True).missing == 0
+    remote_store.before = {}
+    backed_up.assert_kept(one_time=True)
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_what_can_not_be_put_again_is_missing(
+    file: Path, remote_store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose() -> None:
+        remote_store.values.clear()
+        remote_store.failing = {"put"}
+
+    remote_store.before = {"list": lose}
+    summary = restore_backup(file, keep_one_time=True, force=True)
+    assert summary.values == 0
+    assert summary.missing > 0
+    assert "run manage.py fsck: injected" in caplog.text
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_it_waits_before_it_puts(file: Path, remote_store: MemoryStore, stopped: Clock) -> None:
+    """As long as a batch of deletions lasts, and the last of them."""
+    began, put = stopped.monotonic(), list[float]()
+    remote_store.before = {"put": lambda: put.append(stopped.monotonic() - began)}
+    restore_backup(file, force=True)
+    assert min(put) > deletion_hold.BATCH_SECONDS + deletion_hold.DELETE_SECONDS
+
+
+@pytest.mark.usefixtures("backed_up")
+def test_it_renews_its_hold(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "RENEW_INTERVAL", -1.0)
+    soon = now() + timedelta(minutes=1)
+
+    def progress(what: str, count: int) -> None:
+        if what == "values":
+            assert count == 1 or DeletionHold.objects.get().until > soon
+            DeletionHold.objects.update(until=soon)
+
+    restore_backup(file, force=True, progress=progress)
+
+
+def test_a_hold_that_ran_out_ends_it(
+    backed_up: Everything, file: Path, fill: Fill, remote_store: MemoryStore
+) -> None:
+    """Before any row is replaced."""
+
+    def progress(what: str, count: int) -> None:
+        assert what == "values"
+        DeletionHold.objects.all().delete()
+
+    with pytest.raises(deletion_hold.DeletionHoldLost):
+        restore_backup(file, force=True, progress=progress)
+
+
+def test_leftovers_stay_noted(fill: Fill, file: Path, remote_store: MemoryStore) -> None:
+    """Those of before, and those that the back-up knows: no row points to either."""
+    everything = fill()
+    leftovers.note("shares", ["older"])
+    said("backup", str(file))
+    leftovers.note("shares", ["newer"])
+    with hold_deletions():
+        reveal_share(everything.once.share_id, SERVICE)
+    assert Leftover.objects.count() == 3
+    restore_backup(file, keep_one_time=True, force=True)
+    assert leftovers.noted(["older", "newer", *remote_store.values]) == {"older", "newer"}
+    everything.assert_kept(one_time=True)
+
+
+def test_a_store_that_fails_at_the_end_is_said(
+    backed_up: Everything, file: Path, remote_store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote_store.failing = {"list"}
+    restore_backup(file, keep_one_time=True, force=True)
+    assert "run manage.py fsck" in caplog.text
+    backed_up.assert_kept(one_time=True)
+    with pytest.raises(StoreUnavailable):
+        list(reconcile_all())
