@@ -5,17 +5,19 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from vault_app import envelope, leftovers
 from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.deletion_hold import is_deletion_held
-from vault_app.errors import ValueMissing, VaultError
+from vault_app.errors import ValueConflict, ValueMissing, VaultError
 from vault_app.key_rows import require_unlocked_key
+from vault_app.stores.base import ValueStore
 from vault_app.writes import writes
 
 #: Seconds that a response waits at most for the deletion of its value.
@@ -64,7 +66,7 @@ def seal_and_store(
     sealed, wrapped = envelope.seal(content, associated_data_for(name), link_secret)
     remote = remote_store(app)
     if remote is not None:
-        writes.put(remote, name, sealed)
+        _put(app, remote, name, sealed)
     return SealedValue(
         name=name,
         wrapped_key=wrapped,
@@ -72,6 +74,17 @@ def seal_and_store(
         size=len(content),
         sealed=sealed if remote is None else None,
     )
+
+
+def _put(app: str, store: ValueStore, name: str, sealed: bytes) -> None:
+    """Store a value. If that fails it may be there all the same, and no row will point to it."""
+    try:
+        writes.put(store, name, sealed)
+    except ValueConflict:  # it is there, and not ours
+        raise
+    except Exception:  # of a backend of one's own, anything
+        leftovers.note(app, [name])
+        raise
 
 
 def fetch(app: str, name: str, inline: bytes | None) -> bytes:
@@ -95,24 +108,30 @@ def delete_quietly(app: str, name: str) -> None:
     delete_all_quietly(app, [name])
 
 
-def delete_all_quietly(app: str, names: Iterable[str], seconds: float = math.inf) -> int:
+def delete_all_quietly(
+    app: str, names: Iterable[str], seconds: float = math.inf, *, noted: bool = False
+) -> int:
     """Delete remote values whose rows are gone, up to the first that fails, for about `seconds`.
 
-    Returns how many are left to reconciliation.
+    `noted`: they are on the list of leftovers already, where what goes is taken off. Returns how
+    many are left to reconciliation.
     """
     remote = remote_store(app)
     if remote is None:
         return 0  # deleted with their rows
-    waiting, deadline = deque(names), time.monotonic() + seconds
+    waiting, deadline, gone = deque(names), time.monotonic() + seconds, list[str]()
     try:
         # While a back-up is running, reconciliation deletes them later.
         while waiting and time.monotonic() < deadline and not is_deletion_held():
             remote.delete(waiting[0], within=DELETE_TIMEOUT)
-            waiting.popleft()
+            gone.append(waiting.popleft())
     except (VaultError, DatabaseError) as error:
         reason = error if isinstance(error, VaultError) else type(error).__name__
         logger.warning("values outlive their rows until they are reconciled: %s", reason)
-    if waiting:
+    if noted:
+        with suppress(DatabaseError):  # what stays noted is deleted once more
+            leftovers.forget(gone)
+    elif waiting:
         leftovers.note(app, waiting)
     return len(waiting)
 
@@ -120,24 +139,35 @@ def delete_all_quietly(app: str, names: Iterable[str], seconds: float = math.inf
 class Deletions:
     """Values of many rows: collected while the block deletes the rows, deleted when it ends.
 
-    So a store that hangs is waited for once, and not for each row. `left`: how many values were
-    then left to reconciliation.
+    So a store that hangs is waited for once, and not for each row. Each is noted in the transaction
+    that deletes its row: if the process is killed, it is known what was left. `left`: how many
+    values were left to reconciliation.
     """
 
     def __init__(self, app: str) -> None:
         self._app, self._names = app, list[str]()
+        self._is_remote = remote_store(app) is not None
         self.left = 0
 
-    def add(self, name: str) -> None:
-        """Have the value deleted, whose row is gone."""
-        self._names.append(name)
+    def take(self, remove: Callable[[], str | None]) -> bool:
+        """Have `remove` delete a row and return its value's name, or None; return whether it did.
+
+        Raises what it raises.
+        """
+        with transaction.atomic() if self._is_remote else nullcontext():
+            name = remove()
+            if name is not None and self._is_remote:
+                leftovers.note(self._app, [name])
+        if name is not None:
+            self._names.append(name)
+        return name is not None
 
     def __len__(self) -> int:
-        """Return how many were added."""
+        """Return how many rows were deleted."""
         return len(self._names)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.left = delete_all_quietly(self._app, self._names, DELETE_ALL_TIMEOUT)
+        self.left = delete_all_quietly(self._app, self._names, DELETE_ALL_TIMEOUT, noted=True)

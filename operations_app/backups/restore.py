@@ -77,7 +77,7 @@ def restore_backup(
                 count = _put_rows(archive, put, progress)
                 closed = [] if keep_one_time else _close_one_time_shares()
             put -= _gone(archive, put)
-    delete_all_quietly(Share.values_of, closed)
+    delete_all_quietly(Share.values_of, closed, noted=True)
     return RestoreSummary(count, len(put), len(closed), _count_missing(put))
 
 
@@ -250,4 +250,6 @@ def _close_one_time_shares() -> list[str]:
         StoredValue.objects.filter(name__in=closed).delete()
         Share.objects.filter(pk__in=[share.pk for share in shares]).delete()
         names += closed
+    if remote_store(Share.values_of) is not None:
+        leftovers.note(Share.values_of, names)
     return names

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
@@ -72,7 +73,7 @@ def _delete_with_rows(repository: Repository, values: Deletions, actor: Actor) -
     for _ in range(MAX_ATTEMPTS):
         for secret_key in secret_keys(authorized):
             with suppress(SecretNotFound):  # removed concurrently
-                values.add(remove_row(authorized, secret_key, actor))
+                values.take(partial(remove_row, authorized, secret_key, actor))
         if _delete_empty(repository, actor):
             return
     raise BadRequest(f"Secrets of {repository.name} are being set just now. Try again.")
@@ -84,7 +85,7 @@ def remove_secrets(secrets: Iterable[RepositorySecret], actor: Actor) -> Removed
         for secret in secrets:
             repository = AuthorizedRepository(secret.repository_id, secret.repository.name)
             with suppress(SecretNotFound):  # removed concurrently
-                values.add(remove_row(repository, secret.secret_key, actor))
+                values.take(partial(remove_row, repository, secret.secret_key, actor))
     return RemovedSecrets(len(values), values.left)
 
 

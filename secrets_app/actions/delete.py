@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from audit_app.actors import Actor
 from audit_app.guessing import refuse_wrong_token
@@ -63,10 +64,13 @@ def revoke_shares(primary_keys: Iterable[int], actor: Actor) -> Revocation:
             if locked == MAX_LOCKED:
                 break
             try:
-                if share_table().remove(bytes(digest), AuditEvent.Kind.DELETED, actor):
-                    values.add(value_name)
-                else:
-                    gone += 1
+                gone += not values.take(partial(_remove, bytes(digest), value_name, actor))
             except RowLocked:
                 locked += 1
     return Revocation(len(values), len(rows) - len(values) - gone, values.left)
+
+
+def _remove(digest: bytes, value_name: str, actor: Actor) -> str | None:
+    """Delete a live share's row, and return the name of its value; None if it was gone."""
+    removed = share_table().remove(digest, AuditEvent.Kind.DELETED, actor)
+    return value_name if removed else None

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Iterator
 
+from django.db import transaction
+
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
+from vault_app import leftovers
 from vault_app.backends import remote_store
 from vault_app.values import DELETE_ALL_TIMEOUT, delete_all_quietly
 
@@ -23,10 +26,20 @@ def purge_expired(batch: int | None = None) -> Iterator[int]:
     An expired share is a 404 whether or not it has been purged; purges may run concurrently.
     """
     size = batch or (REMOTE_BATCH if remote_store(Share.values_of) else BATCH)
-    while names := share_table().purge(size):
+    while names := _purge_rows(size):
         SHARES.labels("expired").inc(len(names))
-        delete_all_quietly(Share.values_of, names, DELETE_ALL_TIMEOUT)
+        delete_all_quietly(Share.values_of, names, DELETE_ALL_TIMEOUT, noted=True)
         yield len(names)
+
+
+def _purge_rows(limit: int) -> list[str]:
+    """Delete rows, and return the names of their values: noted, unless they went with the rows."""
+    if remote_store(Share.values_of) is None:
+        return share_table().purge(limit)
+    with transaction.atomic():
+        names = share_table().purge(limit)
+        leftovers.note(Share.values_of, names)
+    return names
 
 
 def purge_now(actor: Actor, seconds: float) -> int:
