@@ -11,6 +11,7 @@ from audit_app.actors import SERVICE
 from fugata_core.errors import InternalError
 from repositories_app.actions.secrets import read_secret, set_secret
 from tests.repositories_app.support import opened, people
+from tests.support.faults.faulty import FaultyProxy
 from tests.support.in_process.stores import kubernetes_store, set_options
 from tests.support.servers.kubernetes import KubernetesServer
 from tests.support.servers.policies import Policies, validation
@@ -64,6 +65,41 @@ def test_what_a_policy_changes_replaces_nothing(
     assert f"the cluster changed the {change} of an object" in caplog.text
     assert read_secret(opened(), "k", SERVICE) == b"old"
     assert kubernetes.names(kubernetes_namespace) == before, "nothing is left behind"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_can_not_be_deleted_either(
+    kubernetes: KubernetesServer,
+    kubernetes_namespace: str,
+    faulty_store: KubernetesStore,
+    faulty: FaultyProxy,
+    policies: Policies,
+    change: str,
+) -> None:
+    """The cause is said, and a trial leaves nothing behind."""
+    policies.apply("mutating", mutation(CHANGES[change]))
+    faulty.fail("answer", "DELETE", status=403)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=f"changed the {change}"):
+            faulty_store.check_writable()
+    assert kubernetes.names(kubernetes_namespace) == []
+    with pytest.raises(StoreUnavailable, match=f"changed the {change}"):
+        faulty_store.put(faulty_store.new_name(6), b"sealed")
+
+
+def test_a_trial_of_a_store_that_deletes_nothing_is_one_object(
+    kubernetes: KubernetesServer,
+    kubernetes_namespace: str,
+    faulty_store: KubernetesStore,
+    faulty: FaultyProxy,
+) -> None:
+    faulty.fail("answer", "DELETE", status=403)
+    for _ in range(3):
+        faulty_store.check_writable()
+    assert len(kubernetes.names(kubernetes_namespace)) == 1
+    faulty.heal()
+    faulty_store.check_writable()
+    assert kubernetes.names(kubernetes_namespace) == []
 
 
 @pytest.mark.parametrize("where", ["/metadata/labels/team", "/data/other"])

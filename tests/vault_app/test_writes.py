@@ -1,12 +1,19 @@
 """Whether values can be stored: asked at the start, noticed by failed attempts, found out again."""
 
+import itertools
 from contextlib import suppress
 
 import pytest
 
 from tests.support.in_process.doubles import MemoryStore
-from vault_app.errors import StoreUnavailable
-from vault_app.writes import MAX_FAILED, Writes
+from tests.support.in_process.fixtures import Clock, clock
+from vault_app import writes as module
+from vault_app.errors import StoreUnavailable, ValueConflict
+from vault_app.models import Leftover
+from vault_app.writes import FIRST_PAUSE, LAST_PAUSE, MAX_FAILED, Writes
+
+__all__ = ["clock"]
+pytestmark = pytest.mark.django_db
 
 
 def attempt(writes: Writes, store: MemoryStore) -> None:
@@ -17,6 +24,13 @@ def attempt(writes: Writes, store: MemoryStore) -> None:
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
+
+
+@pytest.fixture
+def ticking(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which trials are made."""
+    monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -36,7 +50,7 @@ def test_a_new_process_asks_once(store: MemoryStore) -> None:
     assert store.values == {}
 
 
-def test_a_new_process_asks_until_it_can(store: MemoryStore) -> None:
+def test_a_new_process_asks_until_it_can(store: MemoryStore, ticking: Clock) -> None:
     writes = Writes()
     assert not writes.are_failing
     store.failing = {"put"}
@@ -45,6 +59,7 @@ def test_a_new_process_asks_until_it_can(store: MemoryStore) -> None:
             writes.probe(store)
         assert writes.are_failing
     store.failing = set()
+    ticking.move(FIRST_PAUSE)
     writes.probe(store)
     assert not writes.are_failing
 
@@ -121,3 +136,83 @@ def test_whatever_a_backend_raises_is_a_failure(store: MemoryStore, proved: Writ
         with pytest.raises(RuntimeError):
             writes.probe(store)
         assert writes.are_failing
+
+
+def test_trials_that_fail_get_rarer(store: MemoryStore, ticking: Clock) -> None:
+    writes, began, tried = Writes(), ticking.monotonic(), list[float]()
+    store.failing = {"put"}
+    store.before = {"put": lambda: tried.append(ticking.monotonic() - began)}
+    for _ in range(300):
+        with pytest.raises(StoreUnavailable, match="injected"):
+            writes.probe(store)
+        assert writes.are_failing
+        ticking.move(1)
+    assert tried[:6] == [0, 2, 6, 14, 30, 62]
+    assert {after - before for before, after in itertools.pairwise(tried[5:])} == {LAST_PAUSE}
+
+
+def test_after_a_success_they_are_frequent_again(store: MemoryStore, ticking: Clock) -> None:
+    writes = Writes()
+    for _ in range(2):
+        store.failing = {"put"}
+        store.calls.clear()
+        for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+            with pytest.raises(StoreUnavailable):
+                writes.probe(store)
+            ticking.move(pause)
+        assert store.calls.count("put") == 2
+        store.failing = set()
+        attempt(writes, store)
+        writes._failed.clear()
+
+
+def test_a_trial_goes_even_if_it_seemed_to_fail(store: MemoryStore) -> None:
+    """Its answer came too late."""
+    put = store.put
+
+    def lose(name: str, sealed: bytes) -> None:
+        put(name, sealed)
+        raise StoreUnavailable("injected")
+
+    store.put = lose  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        Writes().probe(store)
+    assert store.values == {}
+    assert not Leftover.objects.exists()
+
+
+def test_a_trial_that_can_not_be_deleted_is_noted_and_serves_again(
+    store: MemoryStore, ticking: Clock
+) -> None:
+    store.failing = {"delete"}
+    put = store.put
+
+    def lose(name: str, sealed: bytes) -> None:
+        put(name, sealed)
+        raise StoreUnavailable("injected")
+
+    store.put = lose  # type: ignore[method-assign]
+    writes = Writes()
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable):
+            writes.probe(store)
+        ticking.move(LAST_PAUSE)
+    assert [each.name for each in Leftover.objects.all()] == list(store.values)
+    store.put = put  # type: ignore[method-assign]
+    writes.probe(store)
+    assert len(store.values) == 1
+    assert not writes.are_failing
+
+
+def test_a_trial_that_was_changed_is_of_no_use(store: MemoryStore, ticking: Clock) -> None:
+    """The next one has another name, and tells whether what is stored is still changed."""
+    writes = Writes()
+    store.failing = {"delete"}
+    writes.probe(store)
+    store.values = dict.fromkeys(store.values, b"changed")
+    writes._failed.clear()
+    with pytest.raises(ValueConflict):
+        writes.probe(store)
+    ticking.move(FIRST_PAUSE)
+    writes.probe(store)
+    assert len(store.values) == 2

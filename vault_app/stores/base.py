@@ -3,14 +3,15 @@
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from vault_app.errors import StoreUnavailable
+from vault_app.errors import StoreUnavailable, ValueConflict
 
 #: More than what fits where others were deleted, on a disk that is full.
-_TRIAL = bytes(2**16)
+TRIAL = bytes(2**16)
+#: Seconds that its deletion may take.
+_TRIAL_DELETE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ValueStore(ABC):
     """
 
     transactional = False
+    #: The name of the last trial value, if it could not be deleted. It serves again.
+    trial: str | None = None
 
     def __init__(self, app: str = "shares") -> None:
         self.app = app
@@ -70,10 +73,23 @@ class ValueStore(ABC):
 
     def check_writable(self) -> None:
         """Raise StoreUnavailable unless a value can be stored right now: store one, delete it."""
-        name = self.new_name(len(_TRIAL))
-        self.put(name, _TRIAL)
-        with suppress(StoreUnavailable):  # reconciliation deletes it later
-            self.delete(name)
+        name = self.trial or self.new_name(len(TRIAL))
+        try:
+            self.put(name, TRIAL)
+        except ValueConflict:  # it was changed when it was stored: of no use
+            self.trial = None
+            raise
+        except Exception:  # it may be there all the same
+            self._delete_trial(name)
+            raise
+        self._delete_trial(name)
+
+    def _delete_trial(self, name: str) -> None:
+        try:
+            self.delete(name, within=_TRIAL_DELETE_TIMEOUT)
+            self.trial = None
+        except StoreUnavailable:
+            self.trial = name
 
     @abstractmethod
     def list(self) -> Iterator[StoredObject]:

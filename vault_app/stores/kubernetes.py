@@ -8,6 +8,7 @@ reading and deleting need no listing. The first piece is written last and delete
 import itertools
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from django.core.signals import setting_changed
 
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import Installation
-from vault_app.stores.base import StoredObject, ValueStore
+from vault_app.stores.base import TRIAL, StoredObject, ValueStore
 from vault_app.stores.kubernetes_access import Access, access_loader
 from vault_app.stores.kubernetes_api import Page, SecretsApi, StoredSecret
 
@@ -96,12 +97,10 @@ class KubernetesStore(ValueStore):
         made = self._api.create(self._manifest(name, piece), deadline)
         if made is None:
             self._require_same(name, piece, deadline)
-        elif changed := self._changed(made, piece):
-            self._api.delete(name, deadline)
-            raise StoreUnavailable(
-                f"the cluster changed the {changed} of an object that was stored: a policy or"
-                " webhook that changes Secrets must leave those of Fugata's namespace alone"
-            )
+        elif self._changed(made, piece):
+            with suppress(StoreUnavailable):  # who asked notes what may be left
+                self._api.delete(name, deadline)
+            self._require_unchanged(made, piece)
 
     def _manifest(self, name: str, piece: bytes) -> dict[str, Any]:
         labels = {**self._options.labels, **self._labels}
@@ -119,8 +118,26 @@ class KubernetesStore(ValueStore):
         found = self._api.read(name, deadline)
         if found is None:
             raise StoreUnavailable("an object could not be created, and is not there")
-        if found.data.get(_DATA_KEY) != piece:
-            raise ValueConflict("an object of that name is there with another content")
+        if found.metadata.deletion_timestamp:
+            raise StoreUnavailable(
+                "an object that is needed is being deleted, and will be gone when whoever put"
+                " finalizers on it takes them off"
+            )
+        if found.data.get(_DATA_KEY) == piece:
+            return
+        if found.metadata.finalizers:
+            raise StoreUnavailable(
+                "an object of that name is there with another content, and its finalizers keep it"
+                " from being replaced: take them off"
+            )
+        raise ValueConflict("an object of that name is there with another content")
+
+    def _require_unchanged(self, made: StoredSecret, piece: bytes) -> None:
+        if changed := self._changed(made, piece):
+            raise StoreUnavailable(
+                f"the cluster changed the {changed} of an object that was stored: a policy or"
+                " webhook that changes Secrets must leave those of Fugata's namespace alone"
+            )
 
     def _changed(self, made: StoredSecret, piece: bytes) -> str:
         """Return which part of a new object is not as it was sent; nothing if all is."""
@@ -151,10 +168,23 @@ class KubernetesStore(ValueStore):
         """Read an object that never exists: this tests the server, its store and our rights."""
         self._api.read(f"{_PREFIX}check", self._deadline(PROBE_TIMEOUT))
 
+    def check_writable(self) -> None:
+        """Have an object judged that is not made, then store one, and delete it.
+
+        So where a policy changes objects, and another one keeps them from being deleted, none is
+        left behind. Raises StoreUnavailable.
+        """
+        manifest = self._manifest(_PREFIX + self.new_name(len(TRIAL)), TRIAL)
+        made = self._api.create(manifest, self._deadline(), dry_run=True)
+        if made is not None:
+            self._require_unchanged(made, TRIAL)
+        super().check_writable()
+
     def list(self) -> Iterator[StoredObject]:
         """Yield each value once, in name order, from its objects' metadata.
 
-        A value is as old as its youngest piece; one that lost its first piece is listed too.
+        Objects that are being deleted (their finalizers keep them for now) are left out. A value is
+        as old as its youngest piece; one that lost its first piece is listed too.
         """
         for name, pieces in itertools.groupby(self._pieces(), lambda piece: piece.name):
             yield StoredObject(name, min(piece.age for piece in pieces if piece.age is not None))
@@ -162,6 +192,8 @@ class KubernetesStore(ValueStore):
     def _pieces(self) -> Iterator[StoredObject]:
         for page in self._pages():
             for found in page.objects:
+                if found.deletion_timestamp:
+                    continue
                 name = found.name.removeprefix(_PREFIX).partition(".")[0]
                 yield StoredObject(name, page.now - found.creation_timestamp)
 

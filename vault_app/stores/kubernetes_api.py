@@ -47,6 +47,7 @@ class ListedMetadata(msgspec.Struct, rename="camel"):
 
     name: str
     creation_timestamp: datetime
+    deletion_timestamp: datetime | None = None
 
 
 class _Listed(msgspec.Struct):
@@ -66,8 +67,10 @@ class _Failure(msgspec.Struct):
     metadata: _PageMetadata = msgspec.field(default_factory=_PageMetadata)
 
 
-class _Labelled(msgspec.Struct):
+class _StoredMetadata(msgspec.Struct, rename="camel"):
     labels: dict[str, str] = {}
+    finalizers: list[str] = []
+    deletion_timestamp: datetime | None = None
 
 
 class StoredSecret(msgspec.Struct):
@@ -75,7 +78,7 @@ class StoredSecret(msgspec.Struct):
 
     data: dict[str, bytes] = {}
     immutable: bool = False
-    metadata: _Labelled = msgspec.field(default_factory=_Labelled)
+    metadata: _StoredMetadata = msgspec.field(default_factory=_StoredMetadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +115,16 @@ class SecretsApi:
         self._access = access
         self._path = f"/api/v1/namespaces/{namespace}/secrets"
 
-    def create(self, manifest: dict[str, Any], deadline: float) -> StoredSecret | None:
+    def create(
+        self, manifest: dict[str, Any], deadline: float, *, dry_run: bool = False
+    ) -> StoredSecret | None:
         """Create an object, its bytes as base64, and return it as the server kept it.
 
-        None if one of that name exists.
+        None if one of that name exists. `dry_run`: return it as the server would keep it.
         """
         body = msgspec.json.encode(manifest)
-        answer = self._ask(_Call("POST", self._path, (201, 409), body), deadline)
+        path = self._path + ("?dryRun=All" if dry_run else "")
+        answer = self._ask(_Call("POST", path, (201, 409), body), deadline)
         return _decoded(answer.body, StoredSecret) if answer.status == 201 else None
 
     def read(self, name: str, deadline: float) -> StoredSecret | None:
