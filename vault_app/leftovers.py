@@ -6,8 +6,10 @@ Because they are known, they do not count where reconciliation asks whether too 
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable
+from datetime import timedelta
 
 from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
 
 from vault_app.deletions import delete_each
 from vault_app.models import Leftover
@@ -18,6 +20,8 @@ FindUsedNames = Callable[[Collection[str]], set[str]]
 
 #: Rows in one statement; values that one run deletes at most.
 _BATCH, MAX_DELETED = 500, 10_000
+#: How long a value may stay that the hourly reconciliation is to delete.
+OVERDUE = timedelta(days=1)
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,11 @@ def note(app: str, names: Iterable[str]) -> None:
             Leftover.objects.bulk_create(rows, batch_size=_BATCH, ignore_conflicts=True)
     except DatabaseError as error:
         logger.warning("values that outlive their rows were not noted: %s", type(error).__name__)
+
+
+def overdue() -> int:
+    """Return how many values are noted for so long that something keeps them from being deleted."""
+    return Leftover.objects.filter(since__lt=Now() - OVERDUE).count()
 
 
 def noted(names: Collection[str]) -> set[str]:

@@ -23,6 +23,7 @@ from operations_app import statistics
 from operations_app.diagnostics.probes import probe_key_provider, probe_value_store
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
+from vault_app.leftovers import overdue as values_overdue
 from vault_app.lost_values import rows_marked
 from vault_app.models import KeyEncryptionKey
 from vault_app.usage import rows_of, unavailable_keys, with_rows
@@ -175,6 +176,22 @@ def lost_values() -> Finding:
     )
 
 
+def leftovers() -> Finding:
+    """Do values stay in the store that should be gone?"""
+    overdue = values_overdue()
+    if not overdue:
+        return _good("Leftovers", "No value is there for a day after its row went.")
+    return Finding(
+        "Leftovers",
+        Level.NOTICE,
+        f"{overdue} value{pluralize(overdue)} that nothing points to could not be deleted from the"
+        " value store for more than a day.",
+        "They are still there, sealed. The worker's log says why each hour (“values were not"
+        " deleted”): does a policy refuse to delete Secrets? Once that is mended, the task deletes"
+        " them, or manage.py reconcile_values at once.",
+    )
+
+
 _KEYS_REMEDY = (
     "Restore the keys from their back-up (FUGATA_KEYS or the keyring file, or access to the key"
     " service). Nothing that they wrapped opens until then. Do not make new ones instead."
@@ -239,6 +256,7 @@ LOCAL_CHECKS: list[Check] = [
     counts,
     replaced_keys,
     lost_values,
+    leftovers,
     production,
 ]
 _BACKEND_REMEDY = (
@@ -246,8 +264,9 @@ _BACKEND_REMEDY = (
     " without using a share up."
 )
 _WRITES_REMEDY = (
-    "The log says why, at “health”. Is KUBERNETES_NAMESPACE there, does a policy or a quota refuse"
-    " what is new, or is etcd full? What is stored can be opened meanwhile."
+    "The log says why, at “health”. First see whether KUBERNETES_NAMESPACE names the right"
+    " namespace: with a wrong one, nothing opens either. Otherwise a policy or a quota refuses what"
+    " is new, or etcd is full; what is stored can then still be opened."
 )
 _REMEDIES = {
     "Value store": _BACKEND_REMEDY,

@@ -20,6 +20,7 @@ from operations_app import statistics
 from operations_app.statistics import Backlog
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
+from vault_app.models import Leftover
 from vault_app.totals import Total, total
 
 #: Seconds for which a measurement is reused at least; a slow one is reused for longer.
@@ -34,16 +35,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """All shares, those that wait for the purge, repositories' secrets, and tasks' successes."""
+    """All shares, those that wait for the purge, repositories' secrets, and tasks' successes.
+
+    `leftovers`: values whose rows are gone, and that are not deleted yet.
+    """
 
     all_shares: Total
     backlog: Backlog
     secrets: Total
+    leftovers: int
     successes: dict[str, datetime]
 
 
 #: What `describe` yields, without measuring anything.
-NOTHING = Measurement(Total(0, 0), Backlog(0, timedelta()), Total(0, 0), {})
+NOTHING = Measurement(Total(0, 0), Backlog(0, timedelta()), Total(0, 0), 0, {})
 
 
 def measure() -> Measurement:
@@ -52,6 +57,7 @@ def measure() -> Measurement:
         all_shares=total(Share.objects.all()),
         backlog=statistics.backlog(most=None),
         secrets=total(RepositorySecret.objects.all()),
+        leftovers=Leftover.objects.count(),
         successes=statistics.last_successes(),
     )
 
@@ -102,6 +108,7 @@ def _metrics(found: Measurement) -> Iterator[Metric]:
     rows.add_metric(["share"], found.all_shares.rows)
     rows.add_metric(["expired_share"], found.backlog.waiting)
     rows.add_metric(["repository_secret"], found.secrets.rows)
+    rows.add_metric(["leftover"], found.leftovers)
     size = GaugeMetricFamily("fugata_kept_bytes", "Bytes of content kept", labels=["kind"])
     size.add_metric(["share"], found.all_shares.size)
     size.add_metric(["repository_secret"], found.secrets.size)

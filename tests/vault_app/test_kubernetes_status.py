@@ -28,8 +28,35 @@ def test_without_causes_the_message_says_why() -> None:
     message = f'secrets "{NAME}-3.1" is forbidden: exceeded quota: small,\n used: count=5'
     assert said(403, reason="Forbidden", message=message) == (
         'answered 403 to a POST: Forbidden (secrets "…" is forbidden: exceeded quota: small,'
-        " used: count=5): does the Role of deploy/kubernetes apply to this identity?"
+        " used: count=5)"
     )
+
+
+ROLE = "does the Role of deploy/kubernetes apply there?"
+
+
+def test_a_right_that_is_missing() -> None:
+    message = (
+        'secrets is forbidden: User "fugata" cannot create resource "secrets" in the namespace'
+    )
+    text = said(403, reason="Forbidden", message=message)
+    assert text.endswith(f"): does KUBERNETES_NAMESPACE name the right namespace, and {ROLE}")
+    assert ROLE in said(403)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f'secrets "{NAME}" is forbidden: exceeded quota: small, used: count=5',
+        f'secrets "{NAME}" is forbidden: unable to create: namespace v is being terminated',
+        "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no",
+        'admission webhook "x.example" denied the request: no',
+    ],
+)
+def test_what_is_no_matter_of_rights(message: str) -> None:
+    causes = [{"reason": "NamespaceTerminating", "message": message, "field": "metadata"}]
+    for fields in ({"message": message}, {"details": {"causes": causes}}):
+        assert ROLE not in said(403, reason="Forbidden", **fields)
 
 
 SECRETS = [

@@ -11,9 +11,17 @@ import msgspec
 MAX_SHOWN = 300
 _REMEDIES = {
     401: "are the credentials in KUBECONFIG, or the pod's token, valid?",
-    403: "does the Role of deploy/kubernetes apply to this identity?",
+    403: "does KUBERNETES_NAMESPACE name the right namespace, and does the Role of"
+    " deploy/kubernetes apply there?",
     404: "does the namespace that KUBERNETES_NAMESPACE names exist?",
 }
+#: What a 403 says that no right is missing for: quotas, namespaces that go, policies, webhooks.
+_NO_MATTER_OF_RIGHTS = (
+    "exceeded quota",
+    "being terminated",
+    "denied request",
+    "denied the request",
+)
 #: An object of ours, and anything that may be a value or a token: it is long, and has a digit.
 _UNSPEAKABLE = re.compile(r"(fugata-)?[0-9a-f]{16,}[-.0-9]*|(?=[^\s\d]*\d)[-A-Za-z0-9+/=_]{33,}")
 _REASON = re.compile(r"[A-Za-z]{1,40}")
@@ -58,5 +66,7 @@ def status_of(body: bytes) -> Status:
 
 def refusal(method: str, status: int, body: bytes) -> str:
     """Return what is logged of a refusal: the status, why, and what may help."""
-    parts = (status_of(body).explanation, _REMEDIES.get(status))
+    explanation = status_of(body).explanation
+    is_explained = status == 403 and any(each in explanation for each in _NO_MATTER_OF_RIGHTS)
+    parts = (explanation, "" if is_explained else _REMEDIES.get(status))
     return ": ".join([f"answered {status} to a {method}", *filter(None, parts)])

@@ -8,6 +8,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from fugata_core.commands import ProgressLine
 from operations_app.backups.fsck import Examination, Kind, examine
 from operations_app.backups.repair import TooMuchMissing, repair
+from vault_app import leftovers
 from vault_app.errors import VaultError
 
 
@@ -37,6 +38,11 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was repaired. {error}") from None
         for kind, count in sorted(repaired.items()):
             self.stdout.write(f"{_DONE[kind]}: {kind}, {count}")
+        if overdue := leftovers.overdue():
+            self.stdout.write(
+                f"{overdue} values whose rows are gone could not be deleted for more than a day;"
+                " manage.py reconcile_values says why."
+            )
         self._conclude(seen.count(), repaired)
 
     def _examine(self) -> Examination:

@@ -1,5 +1,6 @@
 """fsck finds rows and values that do not belong together, and mends what can be mended."""
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -7,6 +8,7 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
+from fugata_core.clock import now
 from operations_app.backups import fsck as fsck_module
 from operations_app.backups.fsck import Examination, Inconsistency, Kind, examine
 from operations_app.backups.repair import TooMuchMissing, require_most
@@ -20,8 +22,8 @@ from tests.repositories_app.support import OTHERS, opened, row
 from tests.secrets_app.support import row_of
 from tests.support.in_process.doubles import MemoryStore, backend
 from tests.support.in_process.keys import use_keys
-from vault_app import lost_values
-from vault_app.models import KeyEncryptionKey, LostValue, Sealed, StoredValue
+from vault_app import leftovers, lost_values
+from vault_app.models import KeyEncryptionKey, Leftover, LostValue, Sealed, StoredValue
 
 pytestmark = pytest.mark.django_db
 
@@ -234,3 +236,12 @@ def test_a_store_that_fails(fill: Fill, remote_store: MemoryStore) -> None:
     remote_store.failing = {"get"}
     assert refused("--repair").startswith("The check broke off")
     assert Share.objects.count() == 3
+
+
+def test_values_that_could_not_be_deleted_are_mentioned(fill: Fill) -> None:
+    fill()
+    leftovers.note("shares", ["a", "b", "c"])
+    Leftover.objects.exclude(name="c").update(since=now() - timedelta(days=2))
+    assert "2 values whose rows are gone could not be deleted for more than a day" in fsck()
+    Leftover.objects.update(since=now())
+    assert "could not be deleted" not in fsck()

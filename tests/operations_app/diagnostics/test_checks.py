@@ -20,10 +20,10 @@ from tests.support.clients.operators import Admin, person, text
 from tests.support.in_process.doubles import FaultyKeys, MemoryStore
 from tests.support.in_process.keys import use_keys
 from tests.support.servers.parts import RedisServer, free_port
-from vault_app import keycheck
+from vault_app import keycheck, leftovers
 from vault_app.errors import StoreUnavailable
 from vault_app.lost_values import mark
-from vault_app.models import KeyEncryptionKey
+from vault_app.models import KeyEncryptionKey, Leftover
 from vault_app.writes import MAX_FAILED, Writes
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +60,7 @@ def test_nothing() -> None:
         "Purge",
         "Charts",
         "Keys in use",
+        "Leftovers",
         "Lost values",
         "Settings",
         "Value store",
@@ -116,6 +117,14 @@ def test_a_key_is_missing() -> None:
 def test_the_store_fails(remote_store: MemoryStore) -> None:
     remote_store.failing.add("check")
     assert "StoreUnavailable" in problem("Value store").summary
+
+
+def test_a_value_stays_that_should_be_gone() -> None:
+    """A policy may refuse every deletion: nothing else fails then."""
+    leftovers.note("shares", ["new", "old"])
+    assert run_checks().problems == []
+    Leftover.objects.filter(name="old").update(since=ago(days=1, minutes=1))
+    assert "1 value that nothing points to could not" in problem("Leftovers").summary
 
 
 def test_a_value_is_lost() -> None:

@@ -23,7 +23,7 @@ from vault_app.totals import Total
 
 PURGED = datetime(2026, 1, 1, tzinfo=UTC)
 MEASURED = Measurement(
-    Total(3, 300), Backlog(1, timedelta(seconds=60)), Total(2, 20), {"purge_expired": PURGED}
+    Total(3, 300), Backlog(1, timedelta(seconds=60)), Total(2, 20), 4, {"purge_expired": PURGED}
 )
 
 
@@ -70,6 +70,7 @@ def test_what_is_said(database: Database) -> None:
         "fugata_kept_rows/share": 3,
         "fugata_kept_rows/expired_share": 1,
         "fugata_kept_rows/repository_secret": 2,
+        "fugata_kept_rows/leftover": 4,
         "fugata_kept_bytes/share": 300,
         "fugata_kept_bytes/repository_secret": 20,
         "fugata_purge_lag_seconds": 60,
