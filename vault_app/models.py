@@ -115,9 +115,9 @@ class Sealed(models.Model):
         indexes = [models.Index(fields=["key"], name="%(class)s_key")]
 
     @classmethod
-    def value_names(cls) -> Iterator[str]:
-        """Yield the names of all values that rows point to."""
-        yield from stream(cls._base_manager.values_list("value_name", flat=True))
+    def needed_values(cls) -> Iterator[tuple[str, int]]:
+        """Yield the name of the value of each row, and the bytes of its content."""
+        yield from stream(cls._base_manager.values_list("value_name", "size"))
 
     @classmethod
     def values_in_use(cls, names: Collection[str]) -> set[str]:

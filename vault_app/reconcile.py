@@ -5,12 +5,13 @@ value and its row, for instance. A value is written before its row, so only valu
 by the store's own clock count, and they are compared with the rows after being listed. More than a
 tenth of what is there is deleted only when forced: a database that was copied to a second
 installation must not empty the first one's store at once. (It still needs a store of its own:
-deploy/kubernetes/README.md.)
+deploy/kubernetes/README.md.) Where more than a tenth of the rows has no value, none is deleted at
+all.
 """
 
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -21,6 +22,7 @@ from vault_app.deletions import delete_each
 from vault_app.leftovers import FindUsedNames, delete_noted, noted
 from vault_app.lost_values import marked
 from vault_app.models import Leftover, Sealed, sealed_models
+from vault_app.presence import too_many_lack
 from vault_app.stores.base import ValueStore
 
 MIN_AGE = timedelta(hours=24)
@@ -36,6 +38,10 @@ TOO_MANY_ORPHANS = (
 FOREIGN_STORE = (
     "Do VALUE_STORE (and KUBERNETES_NAMESPACE) name the store that belongs to this database?"
 )
+DOUBTED = (
+    "more than a tenth of the rows has no value in this store, so no value was deleted: those"
+    " without rows may belong to a newer database. manage.py fsck says more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Report:
     `failed`: how many the store did not delete, before the rest was left to the next run.
     `refused`: more than a tenth were orphans, and `force` was not given, so none was deleted.
     `foreign`: there was none, though rows point to some: is it another installation's store?
+    `doubted`: so many rows have no value there that none was deleted, forced or not.
     """
 
     values: int = 0
@@ -53,6 +60,7 @@ class Report:
     deleted: int = 0
     refused: bool = False
     foreign: bool = False
+    doubted: bool = False
     leftovers: int = 0
     failed: int = 0
 
@@ -72,7 +80,9 @@ def reconcile_all(
             deleted, failed = (0, 0) if dry_run else _delete_noted(model, remote, seconds)
             left = seconds - (time.monotonic() - began)
             in_use = partial(_explained, model)
-            report = reconcile(remote, in_use, dry_run=dry_run, force=force, seconds=left)
+            doubt = partial(too_many_lack, model, remote)
+            limit = None if dry_run else left
+            report = reconcile(remote, in_use, force=force, seconds=limit, doubt=doubt)
             foreign = not report.values and needed is not None and needed == _needed(model)
             failed += report.failed
             yield app, replace(report, foreign=foreign, leftovers=deleted, failed=failed)
@@ -107,24 +117,27 @@ def reconcile(
     store: ValueStore,
     in_use: FindUsedNames,
     *,
-    dry_run: bool = False,
     force: bool = False,
-    seconds: float = math.inf,
+    seconds: float | None = math.inf,
+    doubt: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Delete orphans, unless they are more than a tenth and `force` is not given.
 
-    They are deleted for about `seconds`. Reads no value; holds at most BATCH names and MAX_DELETED
-    orphans. Raises StoreUnavailable.
+    They are deleted for about `seconds`; None: they are only counted. `doubt`: whether the store
+    may have the values of another database, a newer one; then none goes. Reads no value; holds at
+    most BATCH names and MAX_DELETED orphans. Raises StoreUnavailable.
     """
     survey = _Survey(in_use)
     for found in store.list():
         survey.add(found.name, found.age is not None and found.age >= MIN_AGE)
     survey.compare()
     report = partial(Report, survey.values, survey.orphan_count)
-    if dry_run or not survey.orphan_count or is_deletion_held():
+    if seconds is None or not survey.orphan_count or is_deletion_held():
         return report()
     if survey.orphan_count * 10 > survey.values and not force:
         return report(refused=True)
+    if doubt():
+        return report(doubted=True)
 
     def may_go(names: Collection[str]) -> set[str]:
         return set(names) - in_use(names)  # again, because a long listing came in between

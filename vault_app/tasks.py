@@ -5,7 +5,7 @@ import logging
 from fugata_core.tasks import shared_task
 from vault_app import rewrap
 from vault_app.errors import KeyUnavailable, StoreUnavailable
-from vault_app.reconcile import FOREIGN_STORE, reconcile_all
+from vault_app.reconcile import DOUBTED, FOREIGN_STORE, reconcile_all
 
 #: Seconds after which a run leaves the rest to the next one; a purge may have to wait for it.
 REWRAP_BUDGET = 20.0
@@ -30,6 +30,8 @@ def reconcile_values() -> int:
                     report.orphans,
                     report.values,
                 )
+            if report.doubted:
+                logger.error("reconciliation of %s stopped: %s", app, DOUBTED)
             if report.foreign:
                 logger.error(
                     "the value store has no value of %s, though rows need some. %s",

@@ -5,11 +5,14 @@ It holds no key: its values open only with the keyring (and a share only with it
 
 import hashlib
 import io
+import itertools
 import json
 import os
+import secrets
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
@@ -43,16 +46,17 @@ class Manifest:
 class Writer:
     """Writes beside the target and renames at the end: there is a whole back-up, or none.
 
-    `target`: where it goes, which may be changed until then.
+    Its draft is its own, whoever else writes a back-up there. `force`: write over a file that is
+    there by then. `is_partial`: to be set if it lacks values. `target`: where it is at the end.
     """
 
-    def __init__(self, target: Path, manifest: Manifest) -> None:
-        self.target, self._manifest = target, manifest
-        self._draft = target.with_name(f".{target.name}.part")
+    def __init__(self, target: Path, manifest: Manifest, *, force: bool = False) -> None:
+        self.target, self.is_partial = target, False
+        self._manifest, self._force = manifest, force
+        self._draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 
     def __enter__(self) -> Self:
-        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file = os.fdopen(descriptor, "wb")
+        self._file = os.fdopen(_create(self._draft), "wb")
         self._tar = tarfile.open(fileobj=self._file, mode="w")
         return self
 
@@ -80,40 +84,63 @@ class Writer:
         self._tar.addfile(entry, content)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            manifest = json.dumps(asdict(self._manifest), indent=1).encode()
-            entry = tarfile.TarInfo(_MANIFEST)
-            entry.size = len(manifest)
-            self._tar.addfile(entry, io.BytesIO(manifest))
-            self._tar.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
-        if kind is None:
-            self._draft.replace(self.target)
-        else:
+        try:
+            with self._file:
+                if kind is None:
+                    self._finish()
+            if kind is None:
+                self._claim()
+                self._draft.replace(self.target)
+        finally:
             self._draft.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        manifest = json.dumps(asdict(self._manifest), indent=1).encode()
+        entry = tarfile.TarInfo(_MANIFEST)
+        entry.size = len(manifest)
+        self._tar.addfile(entry, io.BytesIO(manifest))
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _claim(self) -> None:
+        """Take the target's name, so that two never get the same; a partial one a free name.
+
+        An earlier partial one stays: it may have what this one lacks. Raises FileExistsError.
+        """
+        if not self.is_partial:
+            if not self._force:
+                os.close(_create(self.target))
+            return
+        for number in itertools.count():
+            path = self.target.with_name(f"{self.target.name}.partial{number or ''}")
+            try:
+                os.close(_create(path))
+            except FileExistsError:
+                continue
+            self.target = path
+            return
+
+
+def _create(path: Path) -> int:
+    """Create a file that is not there yet, for its owner alone; return its descriptor."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 class Reader:
-    """Reads an archive; call `verify` first, to compare every file with the manifest."""
+    """Reads an archive; call `verify` first, to compare every file with the manifest.
+
+    Raises BadArchive, which says what the file is instead.
+    """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._tar = tarfile.open(path)  # noqa: SIM115  # closed by __exit__
+        self._path = path
+        with _sentences(path):
+            self._tar = tarfile.open(path, "r:")  # noqa: SIM115  # closed by __exit__
             self._names = {entry.name: entry for entry in self._tar if entry.isfile()}
             fields: dict[str, Any] = json.loads(self._bytes(_MANIFEST))
             _require_known_format(path, fields.get("format"))
             self.manifest = Manifest(**fields)
-        except (
-            OSError,
-            tarfile.TarError,
-            LookupError,
-            ValueError,
-            TypeError,
-            AttributeError,
-        ) as error:
-            raise BadArchive(f"{path}: is no back-up, or not a whole one") from error
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +150,10 @@ class Reader:
 
     def verify(self) -> None:
         """Raise BadArchive unless every file is as it was written, and none is missing or extra."""
+        with _sentences(self._path):
+            self._compare()
+
+    def _compare(self) -> None:
         if set(self._names) - {_MANIFEST} != set(self.manifest.digests):
             raise BadArchive("the back-up has files too few or too many")
         for name, digest in self.manifest.digests.items():
@@ -151,6 +182,39 @@ class Reader:
 
     def _bytes(self, name: str) -> bytes:
         return self._open(name).read()
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Say in a sentence what keeps the file from being read."""
+    try:
+        yield
+    except OSError as error:
+        raise BadArchive(f"{path}: {_why(error)}") from error
+    except (
+        tarfile.TarError,
+        EOFError,
+        ArithmeticError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise BadArchive(
+            f"{path}: is no back-up, or not a whole one. (One that was compressed must be unpacked"
+            " first.)"
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "is a folder"
+        case PermissionError():
+            return "this user may not read it"
+    return f"can't be read ({error.strerror or type(error).__name__})"
 
 
 def _require_known_format(path: Path, found: object) -> None:

@@ -1,6 +1,5 @@
 """Takes a back-up: hold deletions, read rows at one moment, then their values, release the hold."""
 
-import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +13,16 @@ from fugata_core.clock import iso
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
-from operations_app.backups.values import absent_from_database, value_names
-from vault_app import lost_values
-from vault_app.backends import remote_store, value_store
+from operations_app.backups.values import (
+    Gaps,
+    Needs,
+    Value,
+    lacking_in_database,
+    needed_values,
+    whole_value,
+)
+from vault_app.backends import remote_store
 from vault_app.deletion_hold import hold_deletions
-from vault_app.errors import ValueMissing
 
 #: Seconds between two renewals of the hold.
 RENEW_INTERVAL = 60.0
@@ -28,28 +32,25 @@ RENEW_INTERVAL = 60.0
 class BackupSummary:
     """Where a back-up is, and how many rows and values it holds.
 
-    `missing`: rows whose value is gone without being marked as lost. Then the back-up is partial.
+    `gaps`: which rows lack their value in it.
     """
 
     file: Path
     rows: int
     values: int
-    missing: int
-
-
-def partial_name(target: Path) -> Path:
-    """Return a free name for a back-up that lacks values: none takes it for a whole one.
-
-    An earlier one stays: it may have what this one lacks.
-    """
-    names = (f"{target.name}.partial{number or ''}" for number in itertools.count())
-    return next(path for path in map(target.with_name, names) if not path.exists())
+    gaps: Gaps
 
 
 def take_backup(
-    target: Path, progress: ProgressCallback = lambda what, count: None
+    target: Path,
+    progress: ProgressCallback = lambda what, count: None,
+    *,
+    force: bool = False,
 ) -> BackupSummary:
-    """Back up everything but the keys. Raises StoreUnavailable, DeletionHoldLost, OSError."""
+    """Back up everything but the keys; with `force`, write over a file that is there.
+
+    Raises StoreUnavailable, DeletionHoldLost, OSError (FileExistsError, if one came meanwhile).
+    """
     manifest = Manifest(
         made_at=iso(datetime.now(UTC)),
         migrations=snapshot.newest_migrations(),
@@ -57,17 +58,16 @@ def take_backup(
         store=str(settings.VALUE_STORE["BACKEND"]),
     )
     is_remote = remote_store() is not None
-    with hold_deletions() as renew, Writer(target, manifest) as archive:
+    with hold_deletions() as renew, Writer(target, manifest, force=force) as archive:
         with snapshot.consistent_snapshot():
-            count, lost = _write_tables(archive, progress), lost_values.marked_names()
-            names = list(value_names()) if is_remote else []
-            absent = set() if is_remote else absent_from_database()
-        gone = _write_values(archive, names, renew, progress)
-        missing = len((absent | gone) - lost)
-        if missing:
-            archive.target = partial_name(target)
+            count, needs = _write_tables(archive, progress), Needs.now()
+            values = list(needed_values()) if is_remote else []
+            lacking = set() if is_remote else lacking_in_database()
+        gone = _write_values(archive, values, renew, progress)
+        gaps = needs.without(lacking | gone)
+        archive.is_partial = gaps.is_partial
         renew()  # raises if the hold ran out, which discards the file
-    return BackupSummary(archive.target, count, len(names) - len(gone), missing)
+    return BackupSummary(archive.target, count, len(values) - len(gone), gaps)
 
 
 def _write_tables(archive: Writer, progress: ProgressCallback) -> int:
@@ -80,19 +80,19 @@ def _write_tables(archive: Writer, progress: ProgressCallback) -> int:
 
 def _write_values(
     archive: Writer,
-    names: list[tuple[str, str]],
+    values: list[tuple[str, str, int]],
     renew: Callable[[], None],
     progress: ProgressCallback,
-) -> set[str]:
-    """Write values, and return the names of those that are not there."""
-    renewed, absent = time.monotonic(), set()
-    for number, (app, name) in enumerate(names, start=1):
-        try:
-            archive.add_bytes(f"values/{app}/{name}", value_store(app).get(name))
-        except ValueMissing:
-            absent.add(name)
+) -> set[Value]:
+    """Write values, and return those that are not there, or not in their size."""
+    renewed, lacking = time.monotonic(), set()
+    for number, (app, name, size) in enumerate(values, start=1):
+        if (sealed := whole_value(app, name, size)) is None:
+            lacking.add((app, name))
+        else:
+            archive.add_bytes(f"values/{app}/{name}", sealed)
         if time.monotonic() - renewed > RENEW_INTERVAL:
             renew()
             renewed = time.monotonic()
         progress("values", number)
-    return absent
+    return lacking

@@ -54,9 +54,15 @@ class Examination:
         return Counter(each.kind for each in self.found)
 
     @property
+    def lacking(self) -> int:
+        """How many rows have no value, marked or not."""
+        count = self.count()
+        return count[Kind.MISSING] + count[Kind.LOST]
+
+    @property
     def lacks_values(self) -> bool:
-        """Whether more than a tenth of the rows has no value, and is not marked."""
-        return self.count()[Kind.MISSING] * 10 > self.rows
+        """Whether more than a tenth of the rows has no value."""
+        return lost_values.exceeds_tenth(self.lacking, self.rows)
 
     def names(self, kind: Kind) -> list[str]:
         """Return the names of the values that have it."""
@@ -102,8 +108,9 @@ def _check_row(row: Sealed, marked: set[str]) -> Iterator[Inconsistency]:
 
 def _problem(row: Sealed) -> tuple[Kind | None, str]:
     try:
+        sealed = _value(row)  # first: one that is gone must not look like a key that is missing
         check_data_key(row)
-        _check_value(row)
+        _check_value(row, sealed)
     except ValueMissing:
         return Kind.MISSING, "has no value"
     except KeyUnavailable:
@@ -124,13 +131,16 @@ def check_data_key(row: Sealed) -> None:
     key_provider().unwrap(bytes(row.wrapped_key), row.associated_data().wrap_context())
 
 
-def _check_value(row: Sealed) -> None:
+def _value(row: Sealed) -> bytes:
     sealed = value_store(row.values_of).get(row.value_name)
-    if isinstance(row, Share):
-        if len(sealed) != row.size + envelope.OVERHEAD:
-            raise DecryptionFailed("the value has another size than its row says")
-        return
-    envelope.unseal(sealed, bytes(row.wrapped_key), row.associated_data())
+    if len(sealed) != row.size + envelope.OVERHEAD:
+        raise DecryptionFailed("the value has another size than its row says")
+    return sealed
+
+
+def _check_value(row: Sealed, sealed: bytes) -> None:
+    if not isinstance(row, Share):
+        envelope.unseal(sealed, bytes(row.wrapped_key), row.associated_data())
 
 
 def _add_orphans(seen: Examination) -> None:

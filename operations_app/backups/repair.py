@@ -7,8 +7,8 @@ opens for nobody.
 from collections import Counter
 
 from operations_app.backups.fsck import Examination, Kind, orphans
-from vault_app import lost_values
 from vault_app.backends import remote_store
+from vault_app.lost_values import exceeds_tenth, forget_unused, mark, unmark
 from vault_app.reconcile import FOREIGN_STORE, TOO_MANY_ORPHANS, reconcile_all
 
 
@@ -25,9 +25,9 @@ def repair(seen: Examination, *, force: bool = False) -> Counter[Kind]:
     count = seen.count()
     if not force:
         require_most(seen)
-    lost_values.mark(seen.names(Kind.MISSING))
-    lost_values.unmark(seen.names(Kind.FOUND))
-    lost_values.forget_unused()
+    mark(seen.names(Kind.MISSING))
+    unmark(seen.names(Kind.FOUND))
+    forget_unused()
     done = Counter({kind: count[kind] for kind in (Kind.MISSING, Kind.FOUND)})
     # Where so many rows lack values, those without rows may belong to a newer database.
     if count[Kind.ORPHAN] and not seen.lacks_values:
@@ -36,21 +36,32 @@ def repair(seen: Examination, *, force: bool = False) -> Counter[Kind]:
 
 
 def require_most(seen: Examination) -> None:
-    """Raise TooMuchMissing if over a tenth of the rows, or of the values, is alone."""
+    """Raise TooMuchMissing if over a tenth is alone, and something would be marked or deleted."""
+    count, why = seen.count(), doubt(seen)
+    if why and (count[Kind.MISSING] or count[Kind.ORPHAN]):
+        raise TooMuchMissing(why)
+
+
+def doubt(seen: Examination) -> str:
+    """Return what to ask first if over a tenth of the rows, or of the values, is alone; or nothing.
+
+    Rows that are marked count: a tenth at a time is all of them in the end.
+    """
     count = seen.count()
-    missing, orphaned = count[Kind.MISSING], count[Kind.ORPHAN]
     if seen.lacks_values:
+        marked = f" ({count[Kind.LOST]} are marked)" if count[Kind.LOST] else ""
         nothing = "" if seen.values else " The store has nothing of this installation."
-        raise TooMuchMissing(
-            f"{missing} of {seen.rows} rows have no value, which is more than a tenth.{nothing}"
-            f" {FOREIGN_STORE} If these values are lost for good, say --force: it marks the rows,"
-            " and deletes nothing."
+        return (
+            f"{seen.lacking} of {seen.rows} rows have no value{marked}, which is more than a"
+            f" tenth.{nothing} {FOREIGN_STORE} If these values are lost for good, manage.py fsck"
+            " --repair --force marks the rows, and deletes nothing."
         )
-    if orphaned * 10 > seen.values:
-        raise TooMuchMissing(
-            f"{orphaned} of {seen.values} values belong to no row, which is more than a tenth."
-            f" {TOO_MANY_ORPHANS}"
+    if exceeds_tenth(count[Kind.ORPHAN], seen.values):
+        return (
+            f"{count[Kind.ORPHAN]} of {seen.values} values belong to no row, which is more than a"
+            f" tenth. {TOO_MANY_ORPHANS}"
         )
+    return ""
 
 
 def _delete_orphans(*, force: bool) -> int:

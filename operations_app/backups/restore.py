@@ -5,11 +5,12 @@ Until it ends, deletions are held: a value that no row points to yet may be note
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
+from django.db.models.functions import Length
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
@@ -17,10 +18,18 @@ from audit_app.trail import new_event
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
+from operations_app.backups.archived import ArchivedValues
 from operations_app.backups.backup import RENEW_INTERVAL
-from operations_app.backups.values import absent_from_database, value_names
+from operations_app.backups.values import (
+    Gaps,
+    Needs,
+    Value,
+    lacking_in_database,
+    needed_values,
+    whole_value,
+)
 from secrets_app.models import Share
-from vault_app import leftovers, lost_values
+from vault_app import leftovers
 from vault_app.backends import remote_store, reset_backends, value_store
 from vault_app.deletion_hold import hold_deletions
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
@@ -43,13 +52,13 @@ class NotEmpty(Exception):
 class RestoreSummary:
     """How many rows and values were restored; `closed`: one-time shares that were closed.
 
-    `missing`: rows whose value was not in the back-up.
+    `gaps`: rows whose value was not in the back-up.
     """
 
     rows: int
     values: int
     closed: int
-    missing: int
+    gaps: Gaps
 
 
 def restore_backup(
@@ -69,16 +78,19 @@ def restore_backup(
         if not force:
             _require_empty()
         archive.verify()
-        _require_names(archive)
+        values = ArchivedValues(archive)
+        _require_names(values)
         with hold_deletions(settle=remote_store() is not None) as renew:
-            _restore_identity(archive)
-            put = _put_values(archive, force, progress, renew)
+            _take_identity(archive, values, force)
+            put = _put_values(values, force, progress, renew)
+            here = put | _better_here(values, put) if force else put
             with transaction.atomic():
-                count = _put_rows(archive, put, progress)
+                count = _put_rows(archive, here, progress)
                 closed = [] if keep_one_time else _close_one_time_shares()
-            put -= _gone(archive, put)
+            gone = _gone(values, put)
+            gaps = Needs.now().without(_lacking(here - gone))
     delete_all_quietly(Share.values_of, closed, noted=True)
-    return RestoreSummary(count, len(put), len(closed), _count_missing(put))
+    return RestoreSummary(count, len(put - gone), len(closed), gaps)
 
 
 def _require_same_version(archive: Reader) -> None:
@@ -93,11 +105,10 @@ def _require_same_version(archive: Reader) -> None:
         )
 
 
-def _require_names(archive: Reader) -> None:
+def _require_names(values: ArchivedValues) -> None:
     """Raise BadArchive if the store can't have a value under its name, which can't be changed."""
     strangers = sum(
-        not value_store(app).takes(name, len(sealed))
-        for app, name, sealed in _values_apart(archive)
+        not value_store(app).takes(name, len(sealed)) for app, name, sealed in _values_apart(values)
     )
     if strangers:
         raise BadArchive(
@@ -124,6 +135,34 @@ def _has_rows(model: rows.Model) -> bool:
     return model._base_manager.exists()
 
 
+def _take_identity(archive: Reader, values: ArchivedValues, force: bool) -> None:
+    """Restore the identity; unless forced, only if nobody's values are in the store under it.
+
+    A restore that broke off may have left the identity and values of this back-up: those are ours.
+    """
+    try:
+        with transaction.atomic():
+            before = list(Installation.objects.values_list("uuid"))
+            _restore_identity(archive)
+            is_same = before == list(Installation.objects.values_list("uuid"))
+            if not force:
+                _require_unused_store(values.needed if is_same else ())
+    finally:
+        reset_backends()  # a store knows the identity that it was first used with
+
+
+def _require_unused_store(ours: Collection[str]) -> None:
+    """Raise NotEmpty if the store has values under this identity, other than `ours`."""
+    stores = filter(None, (remote_store(model.values_of) for model in sealed_models()))
+    others = sum(found.name not in ours for store in stores for found in store.list())
+    if others:
+        raise NotEmpty(
+            f"The value store has {others} values of the back-up's installation already. If that"
+            " still runs, this restore would delete some that it needs: restore into another"
+            " store (KUBERNETES_NAMESPACE). If its database is gone, give --force."
+        )
+
+
 def _restore_identity(archive: Reader) -> None:
     """Take over the identity of the back-up's installation: its values are labelled with it."""
     lines = list(archive.lines(rows.file_of(Installation)))
@@ -136,11 +175,11 @@ def _restore_identity(archive: Reader) -> None:
 
 
 def _put_values(
-    archive: Reader, force: bool, progress: ProgressCallback, renew: Callable[[], None]
+    values: ArchivedValues, force: bool, progress: ProgressCallback, renew: Callable[[], None]
 ) -> set[str]:
     """Put values into their store, and return their names. Raises DeletionHoldLost."""
     renewed, put = time.monotonic(), set[str]()
-    for app, name, sealed in _values_apart(archive):
+    for app, name, sealed in _values_apart(values):
         _put(value_store(app), name, sealed, force)
         put.add(name)
         if time.monotonic() - renewed > RENEW_INTERVAL:
@@ -151,7 +190,7 @@ def _put_values(
     return put
 
 
-def _gone(archive: Reader, put: set[str]) -> set[str]:
+def _gone(values: ArchivedValues, put: set[str]) -> set[str]:
     """Put values again that are not there now; return those that could not be.
 
     None is gone, unless a process that deletes had stalled for long when it was held.
@@ -162,7 +201,7 @@ def _gone(archive: Reader, put: set[str]) -> set[str]:
     try:
         stores = [value_store(model.values_of) for model in sealed_models()]
         gone = put.difference(*({found.name for found in store.list()} for store in stores))
-        for app, name, sealed in _values_apart(archive) if gone else ():
+        for app, name, sealed in _values_apart(values) if gone else ():
             if name in gone:
                 value_store(app).put(name, sealed)
                 gone.discard(name)
@@ -171,26 +210,31 @@ def _gone(archive: Reader, put: set[str]) -> set[str]:
     return gone
 
 
-def _values_apart(archive: Reader) -> Iterator[tuple[str, str, bytes]]:
+def _values_apart(values: ArchivedValues) -> Iterator[tuple[str, str, bytes]]:
     """Yield app, name and sealed bytes of each value that is not loaded with the rows."""
-    yield from archive.values()
+    yield from values.outside()
+    if remote_store() is not None:
+        yield from values.inside()
+
+
+def _better_here(values: ArchivedValues, put: set[str]) -> set[str]:
+    """Return the names of values that the back-up lacks for its rows and that are here."""
+    if remote_store() is not None:
+        lacking = ((app, name, size) for name, (app, size) in values.needed.items())
+        return {each[1] for each in lacking if each[1] not in put and whole_value(*each)}
+    if not StoredValue.objects.exists():
+        return set()
+    fitting = {(name, size) for name, (_, size) in values.needed.items()}
+    found = StoredValue.objects.values_list("name", Length("sealed")).iterator()
+    here = {name for name, size in found if (name, size) in fitting}
+    return here.difference(put, (name for _, name, _ in values.inside()))
+
+
+def _lacking(here: set[str]) -> set[Value]:
+    """Return the values that rows need and that are not there now."""
     if remote_store() is None:
-        return
-    apps = {
-        columns["value_name"]: model.values_of
-        for model in sealed_models()
-        for columns in rows.parse(archive.lines(rows.file_of(model)))
-    }
-    for columns in rows.parse(archive.lines(rows.file_of(StoredValue))):
-        if columns["name"] in apps:
-            yield apps[columns["name"]], columns["name"], columns["sealed"]
-
-
-def _count_missing(put: set[str]) -> int:
-    """Return how many rows have no value now, and are not marked so."""
-    is_remote = remote_store() is not None
-    needed = {name for _, name in value_names()} if is_remote else absent_from_database()
-    return len(needed - put - lost_values.marked_names())
+        return lacking_in_database()
+    return {(app, name) for app, name, _ in needed_values() if name not in here}
 
 
 def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
@@ -219,23 +263,33 @@ def _overwrite(store: ValueStore, name: str, sealed: bytes) -> None:
         raise
 
 
-def _put_rows(archive: Reader, put: set[str], progress: ProgressCallback) -> int:
-    """Replace all rows; but values that were `put` into the database just now stay.
+def _put_rows(archive: Reader, here: set[str], progress: ProgressCallback) -> int:
+    """Replace all rows; but values in the database stay if the restored rows have them `here`.
 
-    So do the notes of leftovers here, except of values that have rows again.
+    So do the notes of leftovers, except of values that have rows again.
     """
     models, is_remote = rows.tables(), remote_store() is not None
-    noted = list(Leftover.objects.all())
-    rows.delete_all([m for m in models if m is not StoredValue or is_remote or not put])
+    stay, noted = set() if is_remote else here, list(Leftover.objects.all())
+    rows.delete_all([model for model in models if model is not StoredValue])
+    _delete_values(stay)
     count = 0
     for model in models:
         if model is not StoredValue or not is_remote:
-            count += rows.load(model, archive.lines(rows.file_of(model)))
+            there = stay if model is StoredValue else ()
+            count += rows.load(model, archive.lines(rows.file_of(model)), there)
             progress("rows", count)
     Leftover.objects.bulk_create(noted, _BATCH, ignore_conflicts=True)
-    leftovers.forget(put)
+    leftovers.forget(here)
     rows.reset_sequences(models)
     return count
+
+
+def _delete_values(stay: set[str]) -> None:
+    """Delete the values in the database, but for those that stay."""
+    names = StoredValue.objects.values_list("name", flat=True)
+    others = [name for name in names.iterator() if name not in stay]
+    for start in range(0, len(others), _BATCH):
+        StoredValue.objects.filter(name__in=others[start : start + _BATCH]).delete()
 
 
 def _close_one_time_shares() -> list[str]:

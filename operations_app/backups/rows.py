@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -67,11 +67,13 @@ def parse(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield {name: _decode(value) for name, value in json.loads(line).items()}
 
 
-def load(model: Model, lines: Iterable[str]) -> int:
-    """Insert the rows as they were, primary keys too; return how many."""
+def load(model: Model, lines: Iterable[str], there: Collection[Any] = ()) -> int:
+    """Insert the rows as they were, primary keys too, but for those `there`; return how many."""
     count, batch = 0, []
     for columns in parse(lines):
-        batch.append(model(**columns))
+        row = model(**columns)
+        if row.pk not in there:
+            batch.append(row)
         if len(batch) == _BATCH:
             count += _flush(model, batch)
     return count + _flush(model, batch)

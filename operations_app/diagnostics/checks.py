@@ -24,8 +24,9 @@ from operations_app.diagnostics.probes import probe_key_provider, probe_value_st
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
 from vault_app.leftovers import overdue as values_overdue
-from vault_app.lost_values import rows_marked
+from vault_app.lost_values import REMEDY, all_rows, exceeds_tenth, rows_marked
 from vault_app.models import KeyEncryptionKey
+from vault_app.presence import MOVING, misplaced
 from vault_app.usage import rows_of, unavailable_keys, with_rows
 from vault_app.writes import writes
 
@@ -164,15 +165,14 @@ def replaced_keys() -> Finding:
 
 def lost_values() -> Finding:
     """Do rows point to values that are known to be gone?"""
-    lost = rows_marked()
+    lost, rows = rows_marked(), all_rows()
     if not lost:
         return _good("Lost values", "No row is marked as one whose value is lost.")
     return Finding(
         "Lost values",
-        Level.NOTICE,
-        f"The values of {lost} row{pluralize(lost)} are gone from the value store.",
-        "Restore them from a back-up, or set these secrets again; manage.py fsck names them. Shares"
-        " go when they expire.",
+        Level.BAD if exceeds_tenth(lost, rows) else Level.NOTICE,
+        f"{lost} of {rows} rows have lost their value.",
+        REMEDY,
     )
 
 
@@ -213,8 +213,10 @@ def production() -> Finding:
     return Finding("Settings", Level.NOTICE, summary, remedy)
 
 
-def store() -> Finding:
-    """Does the value store answer, and take what is new?"""
+def store(elsewhere: str = "") -> Finding:
+    """Does the value store answer, and take what is new? `elsewhere`: what misplaced() said."""
+    if elsewhere:
+        return Finding("Value store", Level.BAD, elsewhere, MOVING)
     name = str(settings.VALUE_STORE["BACKEND"]).rpartition(".")[2]
     probe_value_store()
     if writes.are_failing:
@@ -285,7 +287,7 @@ def remote_checks() -> dict[str, Check]:
     """Return the checks that may hang, by their subject. They never query the database."""
     known = list(KeyEncryptionKey.objects.order_by("id"))
     return {
-        "Value store": store,
+        "Value store": partial(store, misplaced()),
         "Key provider": keys,
         "Redis": redis,
         "Keys": partial(known_keys, known),

@@ -152,7 +152,7 @@ def test_more_than_a_tenth_takes_force(
     value_names = names(0, 20)
     kubernetes.plant(kubernetes_namespace, map(planted, value_names))
     rows(value_names[orphans:])
-    assert reconcile(store, Share.values_in_use, dry_run=True) == Report(20, orphans, 0)
+    assert reconcile(store, Share.values_in_use, seconds=None) == Report(20, orphans, 0)
     expected = Report(20, orphans, deleted, refused=not deleted)
     assert reconcile(store, Share.values_in_use) == expected
     assert len(kubernetes.names(kubernetes_namespace)) == 20 - deleted

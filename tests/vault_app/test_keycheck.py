@@ -15,10 +15,11 @@ from audit_app.actors import SERVICE
 from secrets_app.actions.reveal import reveal_share
 from tests.conftest import record_the_key
 from tests.secrets_app.support import share
+from tests.support.in_process.doubles import MemoryStore, backend
 from tests.support.in_process.keys import use_keyring, use_keys
 from vault_app import keycheck
 from vault_app.keycheck import KeyCheckFailed
-from vault_app.models import KeyEncryptionKey
+from vault_app.models import KeyEncryptionKey, StoredValue
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +116,18 @@ def test_prepare_makes_a_keyring_for_a_new_database(keyring: Path) -> None:
     assert keyring.read_text().strip() not in said
     assert stat.S_IMODE(keyring.stat().st_mode) == 0o600
     assert len(recorded()) == 1
+
+
+def test_prepare_says_that_values_are_elsewhere(settings: Settings) -> None:
+    """In one line, at each start: else only the console tells, while all reads fail."""
+    prepare()
+    share()
+    settings.VALUE_STORE = backend(MemoryStore())
+    for check_only in (True, False):
+        (line,) = prepare(check_only=check_only).splitlines()
+        assert line.startswith("The values of 1 rows are in the database, but VALUE_STORE names")
+    StoredValue.objects.all().delete()
+    assert prepare() == ""
 
 
 def test_prepare_twice_changes_nothing(keyring: Path) -> None:

@@ -18,6 +18,7 @@ from fugata_site.settings.environment import write_once
 from vault_app import keycheck
 from vault_app.backends import reset_backends
 from vault_app.keys import local
+from vault_app.presence import MOVING, misplaced
 
 
 class Command(BaseCommand):
@@ -47,6 +48,8 @@ class Command(BaseCommand):
             else:
                 with own_turn():
                     self._prepare()
+            if what := misplaced():
+                self.stdout.write(f"{what} Until that is mended, they can't be opened. {MOVING}")
         except keycheck.KeyCheckFailed as error:
             raise CommandError(str(error)) from error
         except InconsistentMigrationHistory as error:

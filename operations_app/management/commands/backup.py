@@ -1,5 +1,6 @@
 """`manage.py backup FILE`: everything but the keys, in one file, while the service runs."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +17,51 @@ class Command(BaseCommand):
     help = "Write a back-up of all rows and sealed values. Keys are not in it: keep them apart."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file")
         parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
-    def handle(self, *args: Any, file: Path, force: bool, **options: Any) -> None:
+    def handle(self, *args: Any, file: str, force: bool, **options: Any) -> None:
         """Write the back-up. Raises CommandError; unless it is partial, no file is left behind."""
-        if file.exists() and not force:
-            raise CommandError(f"{file} is there already. Choose another name, or give --force.")
+        if problem := _problem(file, force):
+            raise CommandError(f"No back-up was written: {problem}")
         progress = ProgressLine(self.stderr)
         try:
-            taken = take_backup(file, progress)
-        except (VaultError, DeletionHoldLost, OSError) as error:
+            taken = take_backup(Path(file), progress, force=force)
+        except FileExistsError:
+            raise CommandError(f"No back-up was written: {_there_already(file)}") from None
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise CommandError(f"No back-up was written: {file}: {why}") from None
+        except (VaultError, DeletionHoldLost) as error:
             raise CommandError(f"No back-up was written: {error}") from None
         progress.done()
         self.stdout.write(
             f"{taken.rows} rows and {taken.values} values are in {taken.file}. The keys are not:"
             " keep FUGATA_KEYS (or the keyring file), SECRET_KEY and AUDIT_KEY elsewhere."
         )
-        if taken.missing:
+        if taken.gaps.is_partial:
             raise CommandError(
-                f"This back-up is partial: {taken.missing} rows have no value. Keep the earlier"
-                " ones, and see manage.py fsck.",
+                f"This back-up is partial: {taken.gaps}. Keep the earlier ones, and see manage.py"
+                " fsck.",
                 returncode=PARTIAL,
             )
+        if taken.gaps.lost:
+            self.stdout.write(f"{taken.gaps.lost} rows are marked as lost: it lacks their values.")
+
+
+def _problem(file: str, force: bool) -> str:
+    """Return why no back-up can be written there, before anything is read; or nothing."""
+    path, folder = Path(file), Path(file).parent
+    if not file or file == "-":
+        return f"{file!r} names no file. A back-up is not written to the standard output."
+    if os.path.isdir(file):  # a Path may raise where it can't look
+        return f"{file} is a folder. Name a file in it."
+    if not os.path.isdir(folder):
+        return f"{file}: there is no folder {folder}, or it can't be looked into."
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        return f"{file}: this user may not write into the folder {folder}."
+    return _there_already(file) if os.path.lexists(path) and not force else ""
+
+
+def _there_already(file: str) -> str:
+    return f"{file} is there already. Choose another name, or give --force."

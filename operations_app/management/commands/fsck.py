@@ -7,9 +7,11 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from fugata_core.commands import ProgressLine
 from operations_app.backups.fsck import Examination, Kind, examine
-from operations_app.backups.repair import TooMuchMissing, repair
+from operations_app.backups.repair import TooMuchMissing, doubt, repair
 from vault_app import leftovers
 from vault_app.errors import VaultError
+from vault_app.lost_values import REMEDY
+from vault_app.presence import MOVING, misplaced
 
 
 class Command(BaseCommand):
@@ -35,7 +37,9 @@ class Command(BaseCommand):
         except VaultError as error:
             raise CommandError(f"The check broke off: {error}") from None
         except TooMuchMissing as error:
-            raise CommandError(f"Nothing was repaired. {error}") from None
+            raise CommandError(
+                _joined("Nothing was repaired.", str(error), *_misplaced())
+            ) from None
         for kind, count in sorted(repaired.items()):
             self.stdout.write(f"{_DONE[kind]}: {kind}, {count}")
         if overdue := leftovers.overdue():
@@ -43,7 +47,7 @@ class Command(BaseCommand):
                 f"{overdue} values whose rows are gone could not be deleted for more than a day;"
                 " manage.py reconcile_values says why."
             )
-        self._conclude(seen.count(), repaired)
+        self._conclude(seen, repaired if options["repair"] else None)
 
     def _examine(self) -> Examination:
         progress = ProgressLine(self.stderr)
@@ -53,15 +57,44 @@ class Command(BaseCommand):
             self.stdout.write(each.what)
         return seen
 
-    def _conclude(self, found: Counter[Kind], repaired: Counter[Kind]) -> None:
+    def _conclude(self, seen: Examination, done: Counter[Kind] | None) -> None:
+        """Say what is left, and what comes next. `done`: what was repaired, if that was asked."""
+        found, repaired = seen.count(), done or Counter[Kind]()
         lost = found.pop(Kind.LOST, 0) + repaired[Kind.MISSING]
-        left = found - repaired
-        if left:
-            raise CommandError(", ".join(f"{kind}: {n}" for kind, n in sorted(left.items())))
-        but = f" But {lost} are marked as rows whose value is lost." if lost else ""
-        self.stdout.write(
-            f"All rows have values that belong to them, and the keys are at hand.{but}"
-        )
+        marked = f"{lost} of {seen.rows} rows have lost their value (marked)." if lost else ""
+        if left := found - repaired:
+            counts = ", ".join(f"{kind}: {n}" for kind, n in sorted(left.items()))
+            what_next = doubt(seen) or _next(left, is_repaired=done is not None)
+            also = "" if seen.lacks_values else marked
+            raise CommandError(_joined(f"{counts}.", also, *_misplaced(), what_next))
+        if seen.lacks_values:
+            raise CommandError(_joined(marked, *_misplaced(), REMEDY))
+        if marked:
+            self.stdout.write(f"{marked} {REMEDY}")
+        rows = "All other rows" if marked else "All rows"
+        self.stdout.write(f"{rows} have values that belong to them, and the keys are at hand.")
 
 
+def _misplaced() -> tuple[str, ...]:
+    what = misplaced()
+    return (what, MOVING) if what else ()
+
+
+def _next(left: Counter[Kind], *, is_repaired: bool) -> str:
+    """Return what is next where so little is wrong that it can be repaired."""
+    if is_repaired:
+        return "manage.py reconcile_values says why values stay." if left[Kind.ORPHAN] else ""
+    acts = [act for kind, act in _ACTS.items() if left[kind]]
+    return f"manage.py fsck --repair {' and '.join(acts)}." if acts else ""
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+_ACTS = {
+    Kind.MISSING: "marks rows whose value is gone for good",
+    Kind.FOUND: "takes the marks off",
+    Kind.ORPHAN: "deletes values without rows",
+}
 _DONE = {Kind.MISSING: "Marked", Kind.FOUND: "No longer marked", Kind.ORPHAN: "Deleted"}

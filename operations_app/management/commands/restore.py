@@ -49,11 +49,15 @@ class Command(BaseCommand):
             f" {restored.closed} one-time shares were closed."
         )
         self._compare_keys()
-        if restored.missing:
+        if restored.gaps.is_partial:
             raise CommandError(
-                f"The restore is partial: {restored.missing} rows have no value, because the"
-                " back-up had none. An earlier one may have them. See manage.py fsck.",
+                f"The restore is partial: {restored.gaps}, because the back-up had none. An earlier"
+                " one may have them. See manage.py fsck.",
                 returncode=PARTIAL,
+            )
+        if restored.gaps.lost:
+            self.stdout.write(
+                f"{restored.gaps.lost} rows are marked as lost: the back-up lacked their values."
             )
 
     def _compare_keys(self) -> None:

@@ -13,7 +13,7 @@ from audit_app.seal import seal_events
 from repositories_app.actions.secrets import read_secret, set_secret
 from secrets_app.actions.create import CreatedShare
 from secrets_app.actions.reveal import reveal_share
-from tests.repositories_app.support import Api, content, opened, people, token_of
+from tests.repositories_app.support import OTHERS, Api, content, opened, people, token_of
 from tests.secrets_app.support import share
 
 
@@ -59,6 +59,15 @@ def fill() -> Callable[[], Everything]:
         return everything
 
     return filled
+
+
+@pytest.fixture
+def many(fill: Callable[[], Everything]) -> Everything:
+    """Twenty rows and more, so that one is not a tenth."""
+    everything = fill()
+    for number in range(20):
+        set_secret(opened(OTHERS), f"more-{number}", "value", SERVICE)
+    return everything
 
 
 @pytest.fixture

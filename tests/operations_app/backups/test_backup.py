@@ -102,7 +102,7 @@ def test_what_changes_meanwhile_is_consistent(
 
     taken = take_backup(file, progress)
     assert changed
-    assert taken.missing == 0
+    assert taken.gaps.lacking == 0
     assert not is_deletion_held()
     assert read_secret(opened(), "A", SERVICE) == b"a newer value"
     wipe()

@@ -44,7 +44,7 @@ def test_values_are_those_of_the_rows_that_were_read(
     fill: Fill, wipe: Wipe, file: Path, remote_store: MemoryStore
 ) -> None:
     everything = fill()
-    assert take_backup(file).missing == 0
+    assert take_backup(file).gaps.lacking == 0
     wipe()
     remote_store.values.clear()
     said("restore", str(file), "--keep-one-time")
@@ -55,7 +55,7 @@ def test_values_are_those_of_the_rows_that_were_read(
 def test_what_was_missing_when_rows_were_read_is_missing(fill: Fill, file: Path) -> None:
     fill()
     StoredValue.objects.filter(name=row("A").value_name).delete()
-    assert take_backup(file).missing == 1
+    assert take_backup(file).gaps.lacking == 1
 
 
 def test_a_long_back_up_renews_its_hold(

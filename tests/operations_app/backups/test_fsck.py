@@ -35,9 +35,20 @@ def fsck(*arguments: str) -> str:
 
 
 def refused(*arguments: str) -> str:
+    """Return what is said at the end, where something is wrong."""
     with pytest.raises(CommandError) as raised:
         fsck(*arguments)
     return str(raised.value)
+
+
+def done(*arguments: str) -> str:
+    """Return all that is said, well or not."""
+    out = StringIO()
+    try:
+        call_command("fsck", *arguments, stdout=out)
+    except CommandError as error:
+        out.write(str(error))
+    return out.getvalue()
 
 
 def test_an_installation_that_is_well(fill: Fill, remote_store: MemoryStore) -> None:
@@ -50,29 +61,22 @@ def test_an_installation_with_values_in_the_database(fill: Fill) -> None:
     assert "All rows have values" in fsck()
 
 
-@pytest.fixture
-def many(fill: Fill) -> Everything:
-    """Twenty rows and more, so that one is not a tenth."""
-    everything = fill()
-    for number in range(20):
-        set_secret(opened(OTHERS), f"more-{number}", "value", SERVICE)
-    return everything
-
-
 def test_a_row_without_its_value_is_marked_and_stays(many: Everything) -> None:
     """It has the only copy of the data key: the value may come back."""
     gone = StoredValue.objects.get(name=row("A").value_name)
     StoredValue.objects.filter(name=gone.name).delete()
-    assert refused() == "row without value: 1"
+    assert refused().startswith("row without value: 1. manage.py fsck --repair marks rows")
     said = fsck("--repair")
     assert "Marked: row without value, 1" in said
-    assert "But 1 are marked as rows whose value is lost." in said
+    assert "1 of 25 rows have lost their value (marked). Do VALUE_STORE" in said
     assert RepositorySecret.objects.filter(secret_key="A").exists()
-    assert "But 1 are marked" in fsck(), "what is known is no failure"
+    said = fsck()
+    assert "1 of 25 rows have lost their value" in said, "so few that are known are no failure"
+    assert "All other rows have values" in said
     StoredValue.objects.create(name=gone.name, sealed=gone.sealed)
-    assert refused() == "value that is back: 1"
+    assert refused() == "value that is back: 1. manage.py fsck --repair takes the marks off."
     assert "No longer marked: value that is back, 1" in fsck("--repair")
-    assert "But" not in fsck()
+    assert "lost" not in fsck()
     many.assert_kept(one_time=True)
 
 
@@ -84,7 +88,7 @@ def test_marks_go_with_what_they_were_for(many: Everything) -> None:
     set_secret(opened(), "A", "set again", SERVICE)
     remove_secret(opened(), "B", SERVICE)
     assert lost_values.rows_marked() == 0
-    assert "But" not in fsck("--repair")
+    assert "lost their value" not in fsck("--repair")
     assert not LostValue.objects.exists()
 
 
@@ -106,8 +110,31 @@ def test_more_than_a_tenth_is_marked_only_by_force(many: Everything) -> None:
     assert said.startswith("Nothing was repaired. 3 of 25 rows have no value")
     assert "KUBERNETES_NAMESPACE" in said
     assert not LostValue.objects.exists()
-    assert "Marked: row without value, 3" in fsck("--repair", "--force")
+    said = done("--repair", "--force")
+    assert "Marked: row without value, 3" in said
     assert RepositorySecret.objects.count() == 22
+    assert "3 of 25 rows have lost their value (marked). Do VALUE_STORE" in said
+    assert refused().startswith("3 of 25 rows have lost their value (marked)."), "it stays one"
+
+
+def test_marks_count_towards_the_tenth(many: Everything) -> None:
+    """Else all are marked in the end, a few at a time, and each time all is said to be well."""
+    values = [each.value_name for each in RepositorySecret.objects.exclude(secret_key__in="AB")]
+    for number, name in enumerate(values[:2], start=1):
+        StoredValue.objects.filter(name=name).delete()
+        assert f"{number} of 25 rows have lost their value" in fsck("--repair")
+    StoredValue.objects.filter(name=values[2]).delete()
+    said = refused("--repair")
+    assert said.startswith("Nothing was repaired. 3 of 25 rows have no value (2 are marked)")
+    assert LostValue.objects.count() == 2
+
+
+def test_what_comes_next_is_said_without_a_repair(many: Everything) -> None:
+    StoredValue.objects.all().delete()
+    said = refused()
+    assert said.startswith("row without value: 25. 25 of 25 rows have no value, which is more")
+    assert "The store has nothing of this installation. Do VALUE_STORE" in said
+    assert "fsck --repair --force marks the rows, and deletes nothing" in said
 
 
 def test_where_rows_lack_values_no_value_goes(many: Everything) -> None:
@@ -118,9 +145,22 @@ def test_where_rows_lack_values_no_value_goes(many: Everything) -> None:
         StoredValue.objects.create(name=f"newer-{number}", sealed=b"x")
     kept = StoredValue.objects.count()
     assert "deletes nothing" in refused("--repair")
-    assert refused("--repair", "--force") == "value without row: 10"
-    assert StoredValue.objects.count() == kept
-    assert "belong to no row" in refused("--repair"), "and then it is asked about them"
+    for _ in ("they are marked", "and stay so"):
+        assert refused("--repair", "--force").startswith("value without row: 10. 3 of 25 rows")
+        assert StoredValue.objects.count() == kept
+    assert "3 of 25 rows have no value (3 are marked)" in refused("--repair")
+
+
+@pytest.mark.usefixtures("many")
+def test_where_values_and_keys_are_missing_no_value_goes(settings: Settings) -> None:
+    """A row without both lacks its value first of all."""
+    StoredValue.objects.all().delete()
+    for number in range(10):
+        StoredValue.objects.create(name=f"newer-{number}", sealed=b"x")
+    use_keys(settings, "other:" + "B" * 43 + "=")
+    assert "row without value: 25" in refused()
+    refused("--repair", "--force")
+    assert StoredValue.objects.count() == 10
 
 
 def test_many_marks() -> None:
@@ -138,10 +178,10 @@ def test_a_repository_that_is_deleted_meanwhile_is_nothing(
 ) -> None:
     check, deletions = fsck_module._check_value, iter([OTHERS])
 
-    def delete_first(sealed: Sealed) -> None:
+    def delete_first(row: Sealed, sealed: bytes) -> None:
         for name in deletions:
             delete_repositories([name])
-        check(sealed)
+        check(row, sealed)
 
     monkeypatch.setattr(fsck_module, "_check_value", delete_first)
     assert "All rows have values" in fsck()
@@ -152,7 +192,10 @@ def test_the_wrong_store_changes_nothing(many: Everything, settings: Settings) -
     right, wrong = settings.VALUE_STORE, backend(MemoryStore())
     settings.VALUE_STORE = wrong
     assert "The store has nothing of this installation" in refused("--repair")
-    assert "Marked: row without value, 25" in fsck("--repair", "--force")
+    said = done("--repair", "--force")
+    assert "Marked: row without value, 25" in said
+    assert "25 of 25 rows have lost their value (marked)." in said
+    assert "The values of 25 rows are in the database, but VALUE_STORE names another" in said
     settings.VALUE_STORE = right
     assert "No longer marked: value that is back, 25" in fsck("--repair")
     many.assert_kept(one_time=True)
@@ -176,7 +219,7 @@ def test_a_row_that_goes_while_it_is_examined_is_nothing(
 
 def test_values_without_rows(many: Everything) -> None:
     StoredValue.objects.create(name="nobody", sealed=b"x")
-    assert refused() == "value without row: 1"
+    assert refused() == "value without row: 1. manage.py fsck --repair deletes values without rows."
     assert "Deleted: value without row, 1" in fsck("--repair")
     assert not StoredValue.objects.filter(name="nobody").exists()
     many.assert_kept(one_time=True)
@@ -210,7 +253,7 @@ def test_values_that_do_not_open_stay(fill: Fill) -> None:
     secret, share = row("A"), row_of(everything.many)
     StoredValue.objects.filter(name=secret.value_name).update(sealed=b"\1" + bytes(60))
     StoredValue.objects.filter(name=share.value_name).update(sealed=b"\1" + bytes(60))
-    assert refused("--repair") == "value does not open: 2"
+    assert refused("--repair") == "value does not open: 2."
     assert RepositorySecret.objects.filter(pk=secret.pk).exists()
     assert Share.objects.filter(pk=share.pk).exists()
 
@@ -220,13 +263,13 @@ def test_swapped_values_do_not_open(fill: Fill) -> None:
     a, b = row("A"), row("B")
     RepositorySecret.objects.filter(pk=a.pk).update(value_name=b.value_name)
     RepositorySecret.objects.filter(pk=b.pk).update(value_name=a.value_name)
-    assert refused() == "value does not open: 2"
+    assert refused() == "value does not open: 2."
 
 
 def test_a_missing_key(fill: Fill, settings: Settings) -> None:
     fill()
     use_keys(settings, "other:" + "B" * 43 + "=")
-    assert refused("--repair") == "key missing: 5"
+    assert refused("--repair") == "key missing: 5."
     assert KeyEncryptionKey.objects.filter(id="test").exists()
     assert Share.objects.count() == 3
 

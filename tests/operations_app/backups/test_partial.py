@@ -7,36 +7,68 @@ import pytest
 
 from audit_app.actors import SERVICE
 from repositories_app.actions.secrets import read_secret
+from secrets_app.models import Share
+from tests.operations_app.backups.conftest import Everything
 from tests.operations_app.backups.test_backup import Fill, Wipe, exit_of, said
 from tests.repositories_app.support import opened, row
+from tests.secrets_app.support import row_of
 from tests.support.in_process.doubles import MemoryStore
 from vault_app.models import StoredValue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+class Values:
+    """What is kept of values, in the database or outside."""
+
+    def __init__(self, remote: MemoryStore | None) -> None:
+        self._remote = remote
+
+    def lose(self, *names: str) -> None:
+        for name in names:
+            if self._remote:
+                del self._remote.values[name]
+        StoredValue.objects.filter(name__in=names).delete()
+
+    def change(self, name: str, sealed: bytes) -> bytes:
+        """Have other bytes kept under the name; return what they were."""
+        if self._remote:
+            before, self._remote.values[name] = self._remote.values[name], sealed
+            return before
+        before = bytes(StoredValue.objects.get(name=name).sealed)
+        StoredValue.objects.filter(name=name).update(sealed=sealed)
+        return before
+
+    def lose_all(self) -> None:
+        if self._remote:
+            self._remote.values.clear()
+        StoredValue.objects.all().delete()
+
+
+@pytest.fixture(params=["database", "remote"])
+def values(request: pytest.FixtureRequest) -> Values:
+    """Values in the database, then those outside (asked for before anything is put in)."""
+    remote = request.param == "remote"
+    return Values(request.getfixturevalue("remote_store") if remote else None)
+
+
 def partial(file: Path) -> Path:
     return file.with_name("backup.tar.partial")
 
 
-@pytest.mark.parametrize("store", ["database", "remote"])
 def test_a_back_up_that_lacks_values_is_partial(
-    fill: Fill, wipe: Wipe, file: Path, store: str, request: pytest.FixtureRequest
+    values: Values, fill: Fill, wipe: Wipe, file: Path
 ) -> None:
     """By its exit status and by its name: a rotation must not take it for a good one."""
-    remote = request.getfixturevalue("remote_store") if store == "remote" else None
     fill()
-    gone = row("A").value_name
-    if remote:
-        del remote.values[gone]
-    else:
-        StoredValue.objects.filter(name=gone).delete()
+    values.lose(row("A").value_name)
     status, why = exit_of("backup", str(file))
     assert (status, "1 rows have no value" in why) == (3, True)
     assert [each.name for each in file.parent.iterdir()] == ["backup.tar.partial"]
     assert exit_of("backup", str(file))[0] == 3
     assert sorted(each.suffix for each in file.parent.iterdir()) == [".partial", ".partial1"]
     wipe()
+    values.lose_all()
     status, why = exit_of("restore", str(partial(file)))
     assert (status, "The restore is partial: 1 rows have no value" in why) == (3, True)
     assert read_secret(opened(), "B", SERVICE) == b"value b"
@@ -64,17 +96,53 @@ def test_a_back_up_without_any_value_is_partial(
     assert tarfile.is_tarfile(partial(file))
 
 
-@pytest.mark.parametrize("store", ["database", "remote"])
-def test_what_is_known_to_be_lost_makes_no_back_up_partial(
-    fill: Fill, wipe: Wipe, file: Path, store: str, request: pytest.FixtureRequest
+def test_few_that_are_known_to_be_lost_make_no_back_up_partial(
+    values: Values, many: Everything, wipe: Wipe, file: Path
 ) -> None:
-    remote = request.getfixturevalue("remote_store") if store == "remote" else None
-    fill()
-    if remote:
-        del remote.values[row("A").value_name]
-    else:
-        StoredValue.objects.filter(name=row("A").value_name).delete()
-    said("fsck", "--repair", "--force")
-    said("backup", str(file))
+    """But it says that it lacks them."""
+    values.lose(row("A").value_name)
+    said("fsck", "--repair")
+    assert "1 rows are marked as lost: it lacks their values." in said("backup", str(file))
     wipe()
-    said("restore", str(file))
+    values.lose_all()
+    assert "1 rows are marked as lost: the back-up lacked their values" in said(
+        "restore", str(file)
+    )
+
+
+def test_marks_do_not_make_a_back_up_without_values_a_whole_one(
+    values: Values, fill: Fill, wipe: Wipe, file: Path
+) -> None:
+    """A wrong namespace, for instance, whose rows somebody marked by force."""
+    fill()
+    values.lose_all()
+    exit_of("fsck", "--repair", "--force")
+    status, why = exit_of("backup", str(file))
+    assert (status, "5 rows have no value that belongs to them (5 of" in why) == (3, True)
+    assert [each.name for each in file.parent.iterdir()] == ["backup.tar.partial"]
+    wipe()
+    assert exit_of("restore", str(partial(file)), "--keep-one-time")[0] == 3
+
+
+def test_more_than_a_tenth_of_one_app_s_is_too_much(
+    values: Values, many: Everything, file: Path
+) -> None:
+    values.lose(row_of(many.many).value_name)
+    said("fsck", "--repair")
+    assert Share.objects.count() == 3
+    assert exit_of("backup", str(file))[0] == 3
+
+
+@pytest.mark.parametrize("kept", [b"", b"short", bytes(1000)], ids=["empty", "short", "long"])
+def test_a_value_of_another_size_is_missing_and_replaces_none(
+    values: Values, fill: Fill, file: Path, kept: bytes
+) -> None:
+    """It was emptied or cut, so nobody opens it; what came back meanwhile stays."""
+    everything = fill()
+    name = row("A").value_name
+    before = values.change(name, kept)
+    status, why = exit_of("backup", str(file))
+    assert (status, "1 rows have no value that belongs to them" in why) == (3, True)
+    values.change(name, before)
+    said("restore", str(partial(file)), "--force", "--keep-one-time")
+    everything.assert_kept(one_time=True)

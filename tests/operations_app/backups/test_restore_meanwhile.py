@@ -85,7 +85,7 @@ def test_what_a_stalled_process_deleted_is_put_again(
     backed_up: Everything, file: Path, remote_store: MemoryStore
 ) -> None:
     remote_store.before = {"list": remote_store.values.clear}
-    assert restore_backup(file, keep_one_time=True, force=True).missing == 0
+    assert restore_backup(file, keep_one_time=True, force=True).gaps.lacking == 0
     remote_store.before = {}
     backed_up.assert_kept(one_time=True)
 
@@ -101,7 +101,7 @@ def test_what_can_not_be_put_again_is_missing(
     remote_store.before = {"list": lose}
     summary = restore_backup(file, keep_one_time=True, force=True)
     assert summary.values == 0
-    assert summary.missing > 0
+    assert summary.gaps.lacking > 0
     assert "run manage.py fsck: injected" in caplog.text
 
 

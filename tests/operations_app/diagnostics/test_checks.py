@@ -17,13 +17,13 @@ from repositories_app.actions.secrets import set_secret
 from tests.repositories_app.support import opened, people, row
 from tests.secrets_app.support import expire, row_of, share
 from tests.support.clients.operators import Admin, person, text
-from tests.support.in_process.doubles import FaultyKeys, MemoryStore
+from tests.support.in_process.doubles import FaultyKeys, MemoryStore, backend
 from tests.support.in_process.keys import use_keys
 from tests.support.servers.parts import RedisServer, free_port
 from vault_app import keycheck, leftovers
 from vault_app.errors import StoreUnavailable
 from vault_app.lost_values import mark
-from vault_app.models import KeyEncryptionKey, Leftover
+from vault_app.models import KeyEncryptionKey, Leftover, StoredValue
 from vault_app.writes import MAX_FAILED, Writes
 
 pytestmark = pytest.mark.django_db
@@ -129,11 +129,34 @@ def test_a_value_stays_that_should_be_gone() -> None:
 
 def test_a_value_is_lost() -> None:
     people()
-    set_secret(opened(), "k", "value", SERVICE)
-    mark([row("k").value_name, "of no row"])
+    for number in range(10):
+        set_secret(opened(), f"k{number}", "value", SERVICE)
+    mark([row("k0").value_name, "of no row"])
     found = problem("Lost values")
     assert found.level == Level.NOTICE
-    assert "The values of 1 row are gone" in found.summary
+    assert found.summary == "1 of 10 rows have lost their value."
+    assert "fsck --repair" in found.remedy
+
+
+def test_so_many_are_lost_that_the_store_may_be_the_wrong_one() -> None:
+    people()
+    for number in range(19):
+        set_secret(opened(), f"k{number}", "value", SERVICE)
+    mark([row("k0").value_name, row("k1").value_name])
+    found = problem("Lost values")
+    assert found.level == Level.BAD
+    assert found.remedy.startswith("Do VALUE_STORE and KUBERNETES_NAMESPACE name the right store?")
+
+
+def test_values_are_in_the_database_and_another_store_is_set(settings: Settings) -> None:
+    created = share()
+    StoredValue.objects.create(name="of no row", sealed=b"")
+    settings.VALUE_STORE = backend(MemoryStore())
+    found = problem("Value store")
+    assert found.level == Level.BAD
+    assert found.summary.startswith("The values of 1 rows are in the database, but VALUE_STORE")
+    row_of(created).delete()
+    assert "Value store" in {each.subject for each in run_checks().good}
 
 
 def test_the_store_takes_nothing_new(

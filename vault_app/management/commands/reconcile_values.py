@@ -5,7 +5,13 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from vault_app.errors import StoreUnavailable
-from vault_app.reconcile import FOREIGN_STORE, TOO_MANY_ORPHANS, Report, reconcile_all
+from vault_app.reconcile import (
+    DOUBTED,
+    FOREIGN_STORE,
+    TOO_MANY_ORPHANS,
+    Report,
+    reconcile_all,
+)
 
 
 class Command(BaseCommand):
@@ -35,6 +41,8 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Nothing points to more than a tenth of what is kept. {TOO_MANY_ORPHANS}"
             )
+        if doubted := " and ".join(app for app, report in reports.items() if report.doubted):
+            raise CommandError(f"{doubted}: {DOUBTED} {FOREIGN_STORE}")
         if foreign := " and ".join(app for app, report in reports.items() if report.foreign):
             raise CommandError(
                 f"The store has no value of {foreign}, though rows need some. {FOREIGN_STORE}"
@@ -45,6 +53,6 @@ def _sentence(report: Report, dry_run: bool) -> str:
     found = f"nothing points to {report.orphans} of {report.values} values"
     if report.leftovers:
         found = f"{report.leftovers} leftovers deleted; {found}"
-    if dry_run or report.refused:
+    if dry_run or report.refused or report.doubted:
         return f"{found}; none was deleted."
     return f"{found}; {report.deleted} deleted."
