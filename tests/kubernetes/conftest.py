@@ -6,7 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from tests.support.faults.faulty import FaultyProxy
-from tests.support.in_process.fixtures import ours, remote_store
+from tests.support.in_process.fixtures import nothing_is_being_deleted, ours, remote_store
 from tests.support.in_process.stores import kubernetes_store, set_options
 from tests.support.runner.marking import marks
 from tests.support.servers.kubernetes import KubernetesServer
@@ -16,7 +16,7 @@ from vault_app.stores.kubernetes import KubernetesStore
 
 pytest_collection_modifyitems = marks(__file__, "kubernetes")
 
-__all__ = ["ours", "remote_store"]
+__all__ = ["nothing_is_being_deleted", "ours", "remote_store"]
 
 
 @pytest.fixture

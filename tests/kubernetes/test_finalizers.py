@@ -18,12 +18,6 @@ from vault_app.stores.kubernetes import KubernetesStore
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_being_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restore need not wait for deletions that began before."""
-    monkeypatch.setattr("vault_app.deletion_hold.SETTLE", 0)
-
-
 def set_finalizers(
     kubernetes: KubernetesServer, namespace: str, finalizers: list[str] | None
 ) -> None:

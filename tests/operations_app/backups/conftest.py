@@ -15,6 +15,9 @@ from secrets_app.actions.create import CreatedShare
 from secrets_app.actions.reveal import reveal_share
 from tests.repositories_app.support import OTHERS, Api, content, opened, people, token_of
 from tests.secrets_app.support import share
+from tests.support.in_process.fixtures import nothing_is_being_deleted
+
+__all__ = ["nothing_is_being_deleted"]
 
 
 @dataclass
@@ -33,12 +36,6 @@ class Everything:
         for key, value in (("A", b"value a"), ("B", b"value b")):
             assert read_secret(opened(), key, SERVICE) == value
         assert content(Api(self.token).list()) == ["A", "B"]
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_being_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restore need not wait for deletions that began before."""
-    monkeypatch.setattr("vault_app.deletion_hold.SETTLE", 0)
 
 
 @pytest.fixture

@@ -114,3 +114,9 @@ def addresses_forgotten() -> Iterator[None]:
     addresses.is_trusted.cache_clear()
     client.client_keys.cache_clear()
     client.is_network_allowed.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_being_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore need not wait for deletions that began before."""
+    monkeypatch.setattr("vault_app.deletion_hold.SETTLE", 0)
