@@ -10,7 +10,16 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
 from django.db import DatabaseError, DataError, IntegrityError
 
-from fugata_core.database_failures import DATABASE_ERRORS, LOCK_FAILURES, READ_ONLY
+from fugata_core.database_failures import (
+    DATABASE_ERRORS,
+    DISK_FULL,
+    LOCK_FAILURES,
+    PREPARED,
+    PREPARED_REMEDY,
+    READ_ONLY,
+    kinds_of,
+    sqlstate_of,
+)
 from fugata_core.errors import FugataError
 
 NOT_MIGRATED = "The database is not migrated. Run: python manage.py prepare"
@@ -23,6 +32,24 @@ _SENTENCES = (
         "Another session (a back-up, psql or sqlite3) has locked what is needed in the database."
         " Run it again when that session has ended.",
     ),
+    (
+        ("53300",),
+        ("too many connections", "too many clients", "connection slots", "no more connections"),
+        "DATABASE_URL: the database takes no more connections. Run fewer processes or threads,"
+        " raise max_connections or the role's limit, or use PgBouncer (docs/scaling.md).",
+    ),
+    (
+        (DISK_FULL,),
+        ("database or disk is full",),
+        "DATABASE_URL: the disk of the database is full. Make room there, then run it again.",
+    ),
+    (
+        ("57014",),
+        (),
+        "DATABASE_URL: a statement took longer than the database's statement_timeout, or somebody"
+        " cancelled it. Give Fugata's role a longer one.",
+    ),
+    (PREPARED, (), f"DATABASE_URL: prepared statements got mixed up. {PREPARED_REMEDY}"),
     (
         ("42501",),
         ("permission denied",),
@@ -87,13 +114,13 @@ def database_sentence(error: DatabaseError) -> str | None:
     """Return what an operator can do about a database that can't be used; None: nothing."""
     if isinstance(error, IntegrityError | DataError):
         return None
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    sqlstate, text = sqlstate_of(error), str(error)
     for sqlstates, words, sentence in _SENTENCES:
-        if sqlstate in sqlstates or any(each in str(error) for each in words):
+        if sqlstate in sqlstates if sqlstate else any(each in text for each in words):
             return sentence
     if isinstance(error, DATABASE_ERRORS):
         return (
-            f"DATABASE_URL: the database can't be used ({type(error).__name__}). Is it running,"
+            f"DATABASE_URL: the database can't be used ({kinds_of(error)}). Is it running,"
             " are address, name, user and password right, and does it take more connections?"
         )
     return None

@@ -4,24 +4,55 @@ What Django raises repeats its driver's message, which may hold what was to be s
 """
 
 import logging
+import re
 import sqlite3
-import threading
 import traceback
 
-from django.db import InterfaceError, OperationalError
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 
-from fugata_core.errors import DatabaseUnavailable, RowLocked
+from fugata_core.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    DiskFull,
+    FugataError,
+    InternalError,
+    RowLocked,
+)
+from fugata_core.tracebacks import chain
 
 logger = logging.getLogger(__name__)
 
+#: All that Django raises of a database.
+ANY_ERROR = (DatabaseError, InterfaceError)
 #: What Django raises where the database can't be reached, or breaks off.
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 #: lock_not_available and deadlock_detected (PostgreSQL's documentation, appendix A).
 LOCK_FAILURES = ("55P03", "40P01")
 #: read_only_sql_transaction, and disk_full (the same).
 READ_ONLY, DISK_FULL = "25006", "53100"
-#: Set when the database said that its disk is full, until something could be written again.
-disk_full = threading.Event()
+#: duplicate_prepared_statement, and invalid_sql_statement_name (the same).
+PREPARED = ("42P05", "26000")
+PREPARED_REMEDY = "Behind PgBouncer, it needs ?prepare_threshold=none (docs/scaling.md)."
+
+# An attempt to connect that fails has no code: what its text tells, where that is in English.
+_REASONS = {
+    "too many connections": "too many (connections|clients)|connection slots|no more connections",
+    "no such database": 'database ".*" does not exist|no such database',
+    "the role is refused": "not permitted to log in|authentication failed|no password supplied|"
+    'pg_hba.conf|role ".*" does not exist|permission denied for database',
+    "no such host": "resolve host|translate host name",
+    "nobody listens there": "Connection refused|No such file or directory",
+    "no answer in time": "timeout expired|timed out|query_wait_timeout",
+    "it is starting or stopping": "starting up|shutting down|recovery mode|not yet accepting",
+    "it can only be read": "session is read-only|hot standby mode",
+    "no TLS as it was asked for": "does not support SSL|certificate",
+}
 
 
 class ReadOnlyDatabase(OperationalError):
@@ -33,7 +64,7 @@ class ReadOnlyDatabase(OperationalError):
 
 def is_lock_failure(error: Exception) -> bool:
     """Return whether PostgreSQL gave up waiting for another session's lock."""
-    return getattr(error.__cause__, "sqlstate", None) in LOCK_FAILURES
+    return sqlstate_of(error) in LOCK_FAILURES
 
 
 def is_read_only_failure(error: Exception) -> bool:
@@ -45,28 +76,55 @@ def _has_code(error: Exception, sqlstate: str, sqlite_code: int) -> bool:
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite_code
-    return getattr(cause, "sqlstate", None) == sqlstate
+    return sqlstate_of(error) == sqlstate
 
 
-def database_failure(error: Exception) -> DatabaseUnavailable | RowLocked:
-    """Return the error for a database that failed; log it, and free what its frames hold."""
-    locked = is_lock_failure(error)
-    if _has_code(error, DISK_FULL, sqlite3.SQLITE_FULL):
-        disk_full.set()
-    if locked:
+def sqlstate_of(error: BaseException) -> str | None:
+    """Return PostgreSQL's code of what Django raised, if it has one."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def database_failure(error: Exception, failure: str = InternalError.sentence) -> FugataError:
+    """Return the error for a database that failed; log it, and free what its frames hold.
+
+    `failure`: the sentence of one that is no outage.
+    """
+    if is_lock_failure(error):
         logger.warning("a row stayed locked by another session")
     else:
-        logger.error("the database failed: %s", _kind_of(error))
+        logger.error("the database failed: %s", kinds_of(error))
+    answer = _answer(error, failure)
     clear_frames(error)
-    return RowLocked() if locked else DatabaseUnavailable()
+    return answer
 
 
-def _kind_of(error: Exception) -> str:
-    """Return what may be logged of the failure: the names of its kinds, and PostgreSQL's code."""
-    cause = error.__cause__
-    code = getattr(cause, "sqlstate", None)
-    names = {type(error).__name__, type(cause).__name__} if cause else {type(error).__name__}
-    return ", ".join([*sorted(names), *([code] if code else [])])
+def _answer(error: Exception, failure: str) -> FugataError:
+    if is_lock_failure(error):
+        return RowLocked()
+    if _has_code(error, DISK_FULL, sqlite3.SQLITE_FULL):
+        return DiskFull()
+    if isinstance(error, DATABASE_ERRORS) or sqlstate_of(error) in PREPARED:
+        return DatabaseUnavailable()
+    # What was to be stored is not of the type, or breaks a constraint: that a client may cause.
+    is_content = isinstance(error, DataError | IntegrityError)
+    return InternalError(failure) if is_content else DatabaseRefused(failure)
+
+
+def kinds_of(error: BaseException) -> str:
+    """Return what may be logged of a failure, with what led to it: the names of their kinds,
+    PostgreSQL's codes, or why it could not be connected to; and what to do.
+    """
+    found = list(chain(error))
+    codes = [str(code) for each in found if (code := getattr(each, "sqlstate", None))]
+    texts = [str(each) for each in found if isinstance(each, OperationalError)]
+    reasons = codes or _reasons(" ".join(texts))
+    said = ", ".join([*sorted({type(each).__name__ for each in found}), *reasons])
+    return f"{said}. DATABASE_URL: {PREPARED_REMEDY}" if set(codes) & set(PREPARED) else said
+
+
+def _reasons(text: str) -> list[str]:
+    """Return why a database could not be connected to, in words of ours."""
+    return [reason for reason, words in _REASONS.items() if re.search(words, text)][:1]
 
 
 def clear_frames(error: BaseException | None) -> None:

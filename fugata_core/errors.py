@@ -180,6 +180,14 @@ class DatabaseUnavailable(TryAgain):
     for_people = "The service is not fully up just now. Nothing was used up: try again soon."
 
 
+class DiskFull(DatabaseUnavailable):
+    """The disk of the database is full."""
+
+
+class DatabaseRefused(InternalError):
+    """The database answers, but does not do this: a table, a right or something else is missing."""
+
+
 class RowLocked(TryAgain):
     """Another session has locked a row that was to be changed; that row is as it was."""
 

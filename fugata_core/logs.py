@@ -1,7 +1,8 @@
 """Log formatters that redact ids, tokens, private paths, and what gunicorn quotes.
 
 As text, or as JSON, one object per line (LOG_FORMAT), with the request's or the task's id. The
-supervisor writes through these too, so nothing here loads Django, Celery or gunicorn.
+supervisor writes through these too, so nothing here loads Django, Celery or gunicorn. A database's
+own messages are left out.
 """
 
 import json
@@ -10,9 +11,11 @@ import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 from fugata_core.routes import PRIVATE
 from fugata_core.tokens import PREFIXES
+from fugata_core.tracebacks import may_quote, without_messages
 
 #: The X-Request-ID of the request that this thread is handling, if any.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -32,7 +35,13 @@ def redact(text: str) -> str:
     return _SECRETS.sub(r"\1[redacted]", text)
 
 
-class RedactingFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
+        _, error, _ = ei
+        return without_messages(error) if may_quote(error) else super().formatException(ei)
+
+
+class RedactingFormatter(_Formatter):
     """Formats a record on one line, or with its traceback, redacted as a whole."""
 
     def __init__(self) -> None:
@@ -42,7 +51,7 @@ class RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """Formats a record as a JSON object on one line, redacted as the text is."""
 
     def __init__(self) -> None:

@@ -18,8 +18,9 @@ from click import Option
 from django.conf import settings
 from django.db.utils import DatabaseError
 
-from fugata_core.database_failures import DATABASE_ERRORS
+from fugata_core.database_failures import clear_frames, kinds_of
 from fugata_core.postgresql.base import limit_answers
+from fugata_core.tracebacks import may_quote
 from fugata_server.beat import BeatBesideWorker
 from fugata_server.heartbeat_step import HeartbeatStep
 from fugata_server.processes import PREPARED
@@ -53,10 +54,25 @@ def _end(number: int, frame: FrameType | None) -> None:
     sys.exit()
 
 
-class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
-    """A task. An unavailable backend is an expected error, logged in one line."""
+class DatabaseFailed(Exception):
+    """The database failed a task. Its text is what may be logged, which Celery does."""
 
-    throws = (*DATABASE_ERRORS, StoreUnavailable, KeyUnavailable)
+
+class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
+    """A task. A backend or database that fails it is an expected error, logged in one line."""
+
+    throws = (DatabaseFailed, StoreUnavailable, KeyUnavailable)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task. Raises DatabaseFailed instead of what quotes a database's message."""
+        try:
+            return self.run(*args, **kwargs)
+        except Exception as error:
+            if not may_quote(error):
+                raise
+            kinds = kinds_of(error)
+            clear_frames(error)
+            raise DatabaseFailed(kinds) from None
 
 
 class Fugata(Celery):
@@ -127,7 +143,7 @@ def _record_success(name: str) -> None:
     try:
         statistics.record_success(name)
     except DatabaseError as error:
-        logger.warning("that %s ended well was not noted: %s", name, type(error).__name__)
+        logger.warning("that %s ended well was not noted: %s", name, kinds_of(error))
 
 
 @signals.task_failure.connect
@@ -137,7 +153,8 @@ def count_failure(sender: Any, exception: BaseException, **_: Any) -> None:
 
     definitions.TASKS.labels(_short(sender.name), "failed").inc()
     if isinstance(exception, Task.throws):
-        logger.error("%s failed: %s", _short(sender.name), type(exception).__name__)
+        reason = exception if isinstance(exception, DatabaseFailed) else type(exception).__name__
+        logger.error("%s failed: %s", _short(sender.name), reason)
 
 
 def _short(name: str) -> str:

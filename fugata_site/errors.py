@@ -4,15 +4,16 @@ import logging
 from typing import Any
 
 from django.core.exceptions import DisallowedHost, PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
 
-from fugata_core import routes
+from fugata_core import failing_requests, routes
 from fugata_core.database_failures import database_failure
 from fugata_core.errors import (
     BadRequest,
+    DatabaseRefused,
     DatabaseUnavailable,
     Forbidden,
     FugataError,
@@ -45,8 +46,8 @@ def to_fugata_error(error: Exception, failure: str = InternalError.sentence) -> 
     match error:
         case FugataError():
             return error
-        case OperationalError() | InterfaceError():
-            return database_failure(error)
+        case DatabaseError() | InterfaceError():
+            return database_failure(error, failure)
         case PermissionDenied():
             return Forbidden()
         case exceptions.UnsupportedMediaType():
@@ -59,6 +60,7 @@ def to_fugata_error(error: Exception, failure: str = InternalError.sentence) -> 
 
 def error_response(request: HttpRequest, error: FugataError) -> HttpResponse:
     """Return the response to `error`: the view's own page, else a page for people or JSON."""
+    failing_requests.note_error(request, error)
     page = refusal_page_for(request)
     shown = page(request, error) if page else None
     return shown or _default_response(request, error)
@@ -83,7 +85,7 @@ def _default_response(request: HttpRequest, error: FugataError) -> HttpResponse:
 
 def _template_for(request: HttpRequest, error: FugataError) -> str:
     """Return a page's template: the console's own asks the database who is signed in."""
-    has_database = not isinstance(error, DatabaseUnavailable | RowLocked)
+    has_database = not isinstance(error, DatabaseUnavailable | DatabaseRefused | RowLocked)
     is_console = routes.is_console(request.path_info)
     return "admin/message.html" if is_console and has_database else "message.html"
 

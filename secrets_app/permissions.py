@@ -17,7 +17,7 @@ from audit_app.guessing import refuse_wrong_token
 from fugata_core import routes
 from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
-from fugata_core.database_failures import DATABASE_ERRORS, database_failure
+from fugata_core.database_failures import ANY_ERROR, database_failure
 from fugata_core.errors import FugataError, RateLimited
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
@@ -47,7 +47,7 @@ def _check(request: FugataRequest, check_login: Callable[[FugataRequest], None])
     try:
         with bulkhead(BACKENDS).place():
             check_login(request)
-    except DATABASE_ERRORS as error:
+    except ANY_ERROR as error:
         raise database_failure(error) from None
 
 

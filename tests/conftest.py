@@ -13,6 +13,7 @@ from django.dispatch import receiver
 from django.test import override_settings
 from pytest_django.fixtures import Settings
 
+from fugata_core.failing_requests import failing, full_disk
 from tests.support.faults.faulty import FaultyProxy
 from tests.support.servers.kubernetes import HOW, KubernetesServer, SharedKubernetesServer, assets
 from tests.support.servers.parts import PostgresqlServer, RedisServer
@@ -126,6 +127,8 @@ def the_process_as_it_was() -> Iterator[None]:
     yield
     after = os.umask(before)
     assert after == before, "the umask was left changed"
+    for failures in (failing, full_disk):
+        failures.forget()
 
 
 @pytest.fixture

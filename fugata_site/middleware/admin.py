@@ -12,7 +12,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.database_failures import DATABASE_ERRORS
+from fugata_core.database_failures import ANY_ERROR
 from fugata_core.errors import RowLocked
 from fugata_site import errors
 
@@ -32,5 +32,5 @@ class AdminMiddleware:
             return self._others(request)
         try:
             return self._admin(request)  # type: ignore[return-value]
-        except (RowLocked, *DATABASE_ERRORS) as error:  # the session could not be saved
+        except (RowLocked, *ANY_ERROR) as error:  # the session could not be saved
             return errors.error_response(request, errors.to_fugata_error(error))

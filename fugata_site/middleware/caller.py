@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from fugata_core import routes
-from fugata_core.database_failures import DATABASE_ERRORS, database_failure
+from fugata_core.database_failures import ANY_ERROR, database_failure
 from fugata_core.errors import FugataError
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
@@ -42,5 +42,5 @@ def _identify(request: FugataRequest) -> None:
             request.caller = find_caller(request)
     except FugataError as error:
         request.refusal = error
-    except DATABASE_ERRORS as error:
+    except ANY_ERROR as error:
         request.refusal = database_failure(error)

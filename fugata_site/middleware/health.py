@@ -4,22 +4,24 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from fugata_core import routes
+from fugata_core import failing_requests, routes
 from operations_app.diagnostics import monitor
-from operations_app.diagnostics.probes import WRITES
+from operations_app.diagnostics.probes import MINOR
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class HealthMiddleware:
-    """Answers the health endpoints itself and passes everything else on."""
+    """Answers the health endpoints itself and passes everything else on, noting how that ends."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info not in routes.PROBES:
-            return self.get_response(request)
+            served = self.get_response(request)
+            failing_requests.note_answer(request, served.status_code)
+            return served
         response = self._answer(request)
         response["Cache-Control"] = "no-store"
         response["X-Content-Type-Options"] = "nosniff"
@@ -31,8 +33,8 @@ class HealthMiddleware:
             refusal["Allow"] = "GET, HEAD"
             return refusal
         problem = None if request.path_info == routes.LIVENESS else monitor.problem()
-        if request.path_info == routes.READINESS and problem == WRITES:
-            problem = None  # taken away from its balancer, it could open nothing either
+        if request.path_info == routes.READINESS and problem in MINOR:
+            problem = None  # taken away from its balancer, it could open nothing at all
         if problem:
             return JsonResponse({"status": "unhealthy", "error": problem}, status=503)
         return JsonResponse({"status": "ok"})

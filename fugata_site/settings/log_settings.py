@@ -16,6 +16,7 @@ _CONFIGURATION = {
         "django.request": {"handlers": ["nowhere"], "propagate": False},
         "django.security": {"handlers": ["nowhere"], "propagate": False},
         "python_multipart": {"level": "CRITICAL"},  # it logs bytes of a form that it refuses
+        "psycopg": {"level": "ERROR"},  # it warns of errors that it ignores, with their text
         "botocore": {"level": "WARNING"},  # it logs each time where it found credentials
     },
 }

@@ -10,7 +10,6 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.utils import timezone
 
 from fugata_core import tokens
-from fugata_core.database_failures import DATABASE_ERRORS
 from fugata_core.limits import ROW
 from fugata_core.row_locks import KeyedBulkhead, row_place
 
@@ -48,8 +47,9 @@ class SessionStore(db.SessionStore):
             try:
                 super().save(must_create)
             except UpdateError as error:
-                if isinstance(error.__context__, DATABASE_ERRORS):
-                    raise error.__context__ from None
+                failed = error.__context__
+                if failed is not None and failed.__cause__:  # what the driver raised
+                    raise failed from failed.__cause__
                 raise
 
     def exists(self, session_key: str) -> bool:

@@ -17,6 +17,7 @@ from django.template.defaultfilters import pluralize
 from django.utils.timesince import timesince
 
 from fugata_core.clock import now
+from fugata_core.failing_requests import failing, full_disk
 from fugata_core.limits import CHECK_THREADS
 from fugata_core.migration_state import unapplied_migrations
 from operations_app import statistics
@@ -163,6 +164,17 @@ def replaced_keys() -> Finding:
     )
 
 
+def requests() -> Finding:
+    """Does the database fail this process's requests?"""
+    if full_disk:
+        summary, remedy = "The disk of the database is full.", "Make room on it."
+        return Finding("Requests", Level.BAD, summary, remedy)
+    if failing.go_on:
+        summary = "The database answers, and fails requests in a row."
+        return Finding("Requests", Level.BAD, summary, _REQUESTS_REMEDY)
+    return _good("Requests", "The database does not fail them.")
+
+
 def lost_values() -> Finding:
     """Do rows point to values that are known to be gone?"""
     lost, rows = rows_marked(), all_rows()
@@ -251,8 +263,13 @@ def known_keys(known: list[KeyEncryptionKey]) -> Finding:
     return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", _KEYS_REMEDY)
 
 
+_REQUESTS_REMEDY = (
+    "The log says why, at “the database failed”. Are all tables there (manage.py prepare), may the"
+    " role of DATABASE_URL use them, and does the database take more connections?"
+)
 LOCAL_CHECKS: list[Check] = [
     migrations,
+    requests,
     beat,
     purge,
     counts,

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 
-from fugata_core.database_failures import clear_frames
+from fugata_core.database_failures import ANY_ERROR, clear_frames, kinds_of
 from operations_app.diagnostics.probes import PROBES
 from vault_app.errors import VaultError
 
@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 def _reason(error: Exception) -> str:
     """Return what is safe to log: the vault's own messages hold no value and no key."""
-    return f" ({error})" if isinstance(error, VaultError) else ""
+    if isinstance(error, VaultError):
+        return f" ({error})"
+    return f" ({kinds_of(error)})" if isinstance(error, ANY_ERROR) else ""
 
 
 class Monitor:

@@ -7,8 +7,10 @@ from pathlib import Path
 from django.db import connection
 
 from fugata_core.connections import close_if_dead
-from fugata_core.database_failures import ReadOnlyDatabase, disk_full
+from fugata_core.database_failures import ReadOnlyDatabase
+from fugata_core.failing_requests import failing, full_disk
 from vault_app.backends import key_provider, remote_store, value_store
+from vault_app.errors import StoreUnavailable
 from vault_app.models import sealed_models
 from vault_app.stores.database import DatabaseStore
 from vault_app.writes import writes
@@ -46,9 +48,11 @@ def probe_value_store() -> None:
 
 def probe_writes() -> None:
     """Raise StoreUnavailable if values can't be stored; store one to see, if that is in doubt."""
-    if disk_full.is_set():
+    if full_disk.go_on:  # a trial may fit where requests' values do not
+        raise StoreUnavailable("the disk of the database is full")
+    if full_disk:
         DatabaseStore().check_writable()
-        disk_full.clear()
+        full_disk.forget()
     for model in sealed_models():
         remote = remote_store(model.values_of)
         if remote is not None:
@@ -60,12 +64,26 @@ def probe_key_provider() -> None:
     key_provider().check()
 
 
+class RequestsFail(Exception):
+    """The database answers, and fails what requests ask of it."""
+
+
+def probe_requests() -> None:
+    """Raise RequestsFail if the database fails this process's requests in a row."""
+    if failing.go_on:
+        raise RequestsFail()
+
+
 #: What is said where all else is well: what is stored can be opened.
 WRITES = "Value store can't be written to"
+REQUESTS = "Requests fail at the database"
+#: What a load balancer does not mind: it is the same everywhere, or ends while requests come.
+MINOR = (WRITES, REQUESTS)
 #: Probes by what /healthz says if one fails, in the order in which they run.
 PROBES: dict[str, Callable[[], None]] = {
     "Database connection failed": probe_database,
     "Value store unavailable": probe_value_store,
     "Key provider unavailable": probe_key_provider,
     WRITES: probe_writes,
+    REQUESTS: probe_requests,
 }

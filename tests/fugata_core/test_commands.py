@@ -60,10 +60,22 @@ def test_a_lock(error: DatabaseError) -> None:
         (MigrationSchemaMissing("Unable to create (permission denied for schema)"), "own the"),
         (caused(ProgrammingError("relation already exists"), "42P07"), "another program"),
         (OperationalError("connection refused"), "Is it running"),
+        (OperationalError("Connection refused"), "nobody listens there"),
+        (OperationalError("database or disk is full"), "disk of the database is full"),
+        (caused(OperationalError("could not extend file"), "53100"), "disk of the database"),
+        (caused(OperationalError("sorry"), "53300"), "no more connections"),
+        (OperationalError('FATAL: too many connections for role "x"'), "no more connections"),
+        (caused(OperationalError("canceling"), "57014"), "statement_timeout"),
+        (caused(ProgrammingError("already exists"), "42P05"), "prepare_threshold=none"),
+        (caused(OperationalError("does not exist"), "26000"), "prepare_threshold=none"),
     ],
 )
 def test_a_database_that_can_t_be_used(error: DatabaseError, word: str) -> None:
     assert word in (database_sentence(error) or "")
+
+
+def test_a_code_counts_and_not_what_a_text_quotes() -> None:
+    assert database_sentence(caused(ProgrammingError("(no such table)"), "42601")) is None
 
 
 def test_what_an_operator_can_do_nothing_about_keeps_its_traceback() -> None:

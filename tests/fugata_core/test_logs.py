@@ -150,3 +150,8 @@ def test_the_access_log_names_nobody(gunicorn_logger: GunicornLogger) -> None:
     for plain in (ID[4:], "s3cret", "192.0.2.1"):
         assert plain not in line
         assert plain not in "".join(str(atoms[name]) for name in "hlufqrU")
+
+
+def test_the_databases_driver_does_not_log_what_it_ignores() -> None:
+    """It would say "error ignored in rollback", with the error's text."""
+    assert not logging.getLogger("psycopg").isEnabledFor(logging.WARNING)

@@ -1,12 +1,14 @@
 """What the worker says of a task that fails."""
 
 import logging
+from collections.abc import Callable
 
+import psycopg
 import pytest
 import redis
 from celery.exceptions import WorkerShutdown
 from celery.worker import request
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from kombu import Connection
 from kombu.utils import symbol_by_name
 
@@ -33,6 +35,34 @@ def test_what_is_away_is_said_in_one_line(
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert record.getMessage() == f"purge_expired failed: {type(error).__name__}"
     assert not record.exc_info
+
+
+def quoting() -> Exception:
+    """What Django raises of a row that a constraint refuses."""
+    error = IntegrityError("DETAIL: Failing row contains (hunter2)")
+    error.__cause__ = psycopg.errors.CheckViolation(str(error))
+    return error
+
+
+def derived() -> Exception:
+    error = ValueError(str(quoting()))
+    error.__context__ = quoting()
+    return error
+
+
+@pytest.mark.parametrize("make", [quoting, derived])
+def test_what_a_database_said_is_in_no_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, make: Callable[[], Exception]
+) -> None:
+    """Nor in Celery's own, at whatever level."""
+    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", "celery.app.trace")
+    _fails_with(monkeypatch, make())
+    assert any(record.name == "celery.app.trace" for record in caplog.records)
+    assert "hunter2" not in caplog.text
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "CheckViolation, IntegrityError" in record.getMessage()
+    assert "23514" in record.getMessage()
 
 
 def test_what_nobody_foresaw_is_said_with_its_traceback(

@@ -7,12 +7,28 @@ from importlib.util import find_spec
 import psycopg
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 from django.http import Http404, HttpRequest
 from django.test import RequestFactory
 from rest_framework import exceptions
 
-from fugata_core.errors import FugataError, RateLimited
+from fugata_core.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    DiskFull,
+    FugataError,
+    RateLimited,
+    RowLocked,
+)
+from fugata_core.errors import InternalError as UnexpectedError
 from fugata_site import errors
 from fugata_site.middleware.errors import ErrorMiddleware
 from secrets_app.errors import ShareNotFound
@@ -58,6 +74,73 @@ def test_the_log_has_postgresqls_code(caplog: pytest.LogCaptureFixture) -> None:
     error.__cause__ = psycopg.errors.TooManyConnections("s3cret")
     errors.to_fugata_error(error)
     assert caplog.messages == ["the database failed: OperationalError, TooManyConnections, 53300"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "answer"),
+    [
+        (ProgrammingError, psycopg.errors.UndefinedTable, DatabaseRefused),
+        (ProgrammingError, psycopg.errors.InsufficientPrivilege, DatabaseRefused),
+        (InternalError, psycopg.errors.RaiseException, DatabaseRefused),
+        (DatabaseError, psycopg.errors.FeatureNotSupported, DatabaseRefused),
+        (IntegrityError, psycopg.errors.CheckViolation, UnexpectedError),
+        (DataError, psycopg.errors.UntranslatableCharacter, UnexpectedError),
+        (OperationalError, psycopg.errors.DiskFull, DiskFull),
+        (OperationalError, psycopg.errors.LockNotAvailable, RowLocked),
+        (ProgrammingError, psycopg.errors.DuplicatePreparedStatement, DatabaseUnavailable),
+        (OperationalError, psycopg.errors.InvalidSqlStatementName, DatabaseUnavailable),
+    ],
+)
+def test_every_error_of_a_database(
+    kind: type[Exception],
+    cause: type[psycopg.Error],
+    answer: type[FugataError],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line, of kinds and a code; a sentence of the API's for what is no outage."""
+    error = kind("s3cret")
+    error.__cause__ = cause("DETAIL: Failing row contains (s3cret)")
+    translated = errors.to_fugata_error(error, "Failed to do it")
+    assert type(translated) is answer
+    assert translated.status == (500 if issubclass(answer, UnexpectedError) else 503)
+    assert translated.status == 503 or translated.sentence == "Failed to do it"
+    (record,) = caplog.records
+    assert not record.exc_info
+    assert "s3cret" not in caplog.text
+    assert cause.sqlstate is not None
+    assert answer is RowLocked or cause.sqlstate in record.getMessage()
+
+
+def test_the_log_says_what_pgbouncer_needs(caplog: pytest.LogCaptureFixture) -> None:
+    error = ProgrammingError("s3cret")
+    error.__cause__ = psycopg.errors.DuplicatePreparedStatement("s3cret")
+    errors.to_fugata_error(error)
+    assert "DATABASE_URL: Behind PgBouncer, it needs ?prepare_threshold=none" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('FATAL:  role "s3cret" is not permitted to log in', "the role is refused"),
+        ('FATAL:  password authentication failed for user "s3cret"', "the role is refused"),
+        ('FATAL:  database "s3cret" does not exist', "no such database"),
+        ('FATAL:  too many connections for role "s3cret"', "too many connections"),
+        ("FATAL:  sorry, too many clients already", "too many connections"),
+        ("failed to resolve host 's3cret': [Errno -2]", "no such host"),
+        ('connection to server at "s3cret" failed: Connection refused', "nobody listens there"),
+        ("connection timeout expired", "no answer in time"),
+        ("FATAL:  the database system is starting up", "it is starting or stopping"),
+        ('connection to "s3cret" failed: session is read-only', "it can only be read"),
+    ],
+)
+def test_the_log_says_why_there_is_no_connection(
+    said: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """PostgreSQL's driver has no code for that."""
+    error = OperationalError(said)
+    error.__cause__ = psycopg.OperationalError(said)
+    errors.to_fugata_error(error)
+    assert caplog.messages == [f"the database failed: OperationalError, {reason}"]
 
 
 def request(path: str, **headers: str) -> HttpRequest:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from fugata_server.processes import PREPARED, WEB
 from tests.conftest import MakeService, Require
 from tests.processes.test_prepare import prepare_at_once
 from tests.support.clients.keeping import Keeper, keeper
@@ -17,7 +18,7 @@ from tests.support.load.crowd import Crowd
 from tests.support.servers.installation import KEYS, TASKS, send_task
 from tests.support.servers.parts import PostgresqlServer, wait_until
 from tests.support.servers.pgbouncer import PgBouncer, pgbouncer
-from tests.support.servers.service import Service
+from tests.support.servers.service import Service, running
 
 #: Whatever the database's own setting is.
 WRITING = "-c default_transaction_read_only=off"
@@ -163,3 +164,33 @@ def test_a_server_that_could_only_be_read_at_first(
     choose(direct, "RESET default_transaction_read_only")
     service.wait_until_well()
     wait_until(lambda: exchange(service.port, create_request("x")).status == 201, "a create")
+
+
+def test_statements_that_are_prepared(
+    make_service: MakeService, pooler: PgBouncer, direct: str
+) -> None:
+    """Which PgBouncer mixes up: all that meet it say what to do, and it is an outage."""
+    url = pooler.url(direct, "prepare_threshold=none")
+    service = make_service(DATABASE_URL=url, start=False)
+    service.manage("prepare")
+    service.settings |= {"DATABASE_URL": pooler.url(direct, "prepare_threshold=0"), PREPARED: "1"}
+    with running(service, WEB) as service.process:
+        wait_until(lambda: is_an_outage(service), "a request that fails")
+        ended = [service.manage("list_repositories", check=False) for _ in range(3)]
+    assert any(REMEDY in each.stderr for each in ended)
+    assert REMEDY in service.logged()
+    assert "Traceback" not in service.logged() + "".join(each.stderr for each in ended)
+
+
+#: What is said of it by commands and in the log.
+REMEDY = "it needs ?prepare_threshold=none"
+
+
+def is_an_outage(service: Service) -> bool:
+    """Return whether one of several requests fails, after the server is up."""
+    try:
+        statuses = {exchange(service.port, create_request("x")).status for _ in range(20)}
+    except ConnectionRefusedError:
+        return False
+    assert statuses <= {201, 503}
+    return 503 in statuses

@@ -1,5 +1,6 @@
 """What is particular to values in the database: it can fail, and the errors are translated."""
 
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -36,3 +37,11 @@ OPERATIONS: dict[str, Callable[[DatabaseStore], object]] = {
 def test_a_broken_database_is_an_unavailable_store(broken: DatabaseStore, operation: str) -> None:
     with pytest.raises(StoreUnavailable):
         OPERATIONS[operation](broken)
+
+
+def test_a_trial_is_as_large_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL compresses what it can: that would fit on a disk that is full."""
+    tried: list[bytes] = []
+    monkeypatch.setattr(DatabaseStore, "put", lambda store, name, sealed: tried.append(sealed))
+    DatabaseStore().check_writable()
+    assert len(zlib.compress(tried[0])) >= 2**16

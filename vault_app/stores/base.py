@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from vault_app.errors import StoreUnavailable, ValueConflict
 
-#: More than what fits where others were deleted, on a disk that is full.
-TRIAL = bytes(2**16)
+#: More than what fits where others were deleted, on a disk that is full; nothing shortens it.
+TRIAL = secrets.token_bytes(2**16)
 #: Seconds that its deletion may take.
 _TRIAL_DELETE_TIMEOUT = 1.0
 

@@ -44,6 +44,7 @@ class Command(BaseCommand):
         try:
             if check_only:
                 _wait_until_migrated(wait)
+                _refuse_encoding()
                 keycheck.verify()
             else:
                 with own_turn():
@@ -64,6 +65,7 @@ class Command(BaseCommand):
             raise CommandError(sentence) from error
 
     def _prepare(self) -> None:
+        _refuse_encoding()
         set_lock_timeout()
         with private_umask():
             call_command("migrate", verbosity=0, interactive=False)
@@ -84,6 +86,19 @@ class Command(BaseCommand):
         write_once(path, local.generate())
         reset_backends()
         self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")
+
+
+def _refuse_encoding() -> None:
+    """Raise CommandError for a database that can't keep every text."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        if cursor.fetchone() != ("UTF8",):
+            raise CommandError(
+                "DATABASE_URL: the database's encoding must be UTF8, or it can't keep every text."
+                " Make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            )
 
 
 def _wait_until_migrated(seconds: int) -> None:

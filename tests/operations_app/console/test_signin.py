@@ -9,6 +9,7 @@ from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.db import connection
 from django.db.models import F
 from django.http.response import HttpResponseBase
 from django.test import Client
@@ -215,6 +216,35 @@ def test_a_store_behaves_as_djangos(olga: User) -> None:
     assert Session.objects.count() == 0
     assert SessionStore("never-there").load() == {}
     assert SessionStore(None).load() == {}
+
+
+_REFUSE = {
+    "sqlite": "CREATE TRIGGER refuse BEFORE UPDATE ON django_session"
+    " BEGIN SELECT RAISE(ABORT, 's3cret'); END",
+    "postgresql": """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 's3cret'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON django_session FOR EACH ROW EXECUTE FUNCTION refuse();
+""",
+}
+_TAKE = {"sqlite": "DROP TRIGGER refuse", "postgresql": "DROP FUNCTION refuse CASCADE"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_the_database_refuses(olga: User, caplog: pytest.LogCaptureFixture) -> None:
+    """It is saved after the page was made, where nothing of Django's would log why it is not."""
+    visitor = Admin(olga)
+    with connection.cursor() as cursor:
+        cursor.execute(_REFUSE[connection.vendor])
+        try:
+            answer = visitor.get("")
+        finally:
+            cursor.execute(_TAKE[connection.vendor])
+    assert answer.status_code == 500
+    (line,) = [line for line in caplog.messages if "database failed" in line]
+    assert "s3cret" not in caplog.text
+    assert connection.vendor == "sqlite" or "P0001" in line
+    assert visitor.get("").status_code == 200
 
 
 # --- Pages ----------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
+from fugata_core import failing_requests
+from fugata_core.failing_requests import failing, full_disk
 from fugata_core.redis_client import client
 from operations_app import statistics
 from operations_app.diagnostics import checks
@@ -56,6 +58,7 @@ def test_nothing() -> None:
     assert state.problems == []
     assert {finding.subject for finding in state.good} == {
         "Database",
+        "Requests",
         "Beat and worker",
         "Purge",
         "Charts",
@@ -80,6 +83,19 @@ def test_beat_never_ran() -> None:
     assert run_checks().problems == []  # a new installation is given some minutes
     KeyEncryptionKey.objects.update(created_at=ago(minutes=6))
     assert "ever run" in problem("Beat and worker").summary
+
+
+def test_the_database_fails_requests() -> None:
+    for _ in range(failing_requests.MAX_FAILED):
+        failing.add("POST")
+    found = problem("Requests")
+    assert found.level == Level.BAD
+    assert "prepare" in found.remedy
+
+
+def test_the_disk_of_the_database_is_full() -> None:
+    full_disk.add("POST")
+    assert "disk" in problem("Requests").summary
 
 
 def test_hours_are_not_counted() -> None:

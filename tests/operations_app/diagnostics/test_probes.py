@@ -1,4 +1,4 @@
-"""The probe of the database: what can only be read is not well, and is left."""
+"""The probes of the database: what can only be read, is full, or fails requests is not well."""
 
 import os
 
@@ -6,8 +6,15 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from fugata_core.database_failures import ReadOnlyDatabase, disk_full
-from operations_app.diagnostics.probes import probe_database, probe_writes
+from fugata_core import failing_requests
+from fugata_core.database_failures import ReadOnlyDatabase
+from fugata_core.failing_requests import full_disk
+from operations_app.diagnostics.probes import (
+    RequestsFail,
+    probe_database,
+    probe_requests,
+    probe_writes,
+)
 from vault_app.errors import StoreUnavailable
 from vault_app.models import StoredValue
 
@@ -38,11 +45,19 @@ def test_one_that_can_only_be_read_is_left(monkeypatch: pytest.MonkeyPatch) -> N
     probe_database()
 
 
-def test_a_disk_that_was_full_is_written_to() -> None:
-    """Nothing is written while all is well; then until there is room."""
-    disk_full.set()
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let so much time pass that what failed last is over."""
+    monkeypatch.setattr(failing_requests, "QUIET", 0.0)
+
+
+def test_a_disk_that_was_full_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once requests no longer meet it, until there is room; else nothing is."""
+    full_disk.add("POST")
+    with pytest.raises(StoreUnavailable):
+        probe_writes()
+    quiet(monkeypatch)
     probe_writes()
-    assert not disk_full.is_set()
+    assert not full_disk
     assert not StoredValue.objects.exists()
 
 
@@ -70,17 +85,64 @@ CREATE TRIGGER no_room BEFORE INSERT ON vault_app_storedvalue EXECUTE FUNCTION n
 """
 
 
+BODY = {"content": "x" * 100_000, "duration": "1h"}
+
+
+def create(client: Client, status: int) -> None:
+    answer = client.post("/secrets", BODY, "application/json")
+    assert answer.status_code == status
+
+
 @pytest.mark.usefixtures("database_store")
-def test_a_full_disk_is_not_well_until_there_is_room(client: Client) -> None:
-    body = {"content": "x" * 100_000, "duration": "1h"}
+def test_a_full_disk_is_not_well_until_there_is_room(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse_for_want_of_room()
     try:
-        refused = client.post("/secrets", body, "application/json")
-        assert (refused.status_code, refused.json()) == (503, {"error": "Database unavailable"})
-        with pytest.raises(StoreUnavailable):
-            probe_writes()
+        create(client, 503)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                probe_writes()
+            quiet(monkeypatch)  # now it tries
     finally:
         make_room()
     probe_writes()
-    assert not disk_full.is_set()
-    assert client.post("/secrets", body, "application/json").status_code == 201
+    create(client, 201)
+    assert not full_disk
+
+
+@pytest.mark.usefixtures("database_store")
+def test_room_for_a_request_is_enough(client: Client) -> None:
+    refuse_for_want_of_room()
+    try:
+        create(client, 503)
+    finally:
+        make_room()
+    create(client, 201)
+    probe_writes()
+
+
+def take_away() -> None:
+    """Have the database fail what requests ask of it."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE secrets_app_share RENAME TO elsewhere")
+
+
+def give_back() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE elsewhere RENAME TO secrets_app_share")
+
+
+def test_requests_that_fail_in_a_row_are_not_well(client: Client) -> None:
+    take_away()
+    try:
+        for _ in range(failing_requests.MAX_FAILED):
+            probe_requests()
+            create(client, 500 if connection.vendor == "postgresql" else 503)
+        probe_database()
+        with pytest.raises(RequestsFail):
+            probe_requests()
+    finally:
+        give_back()
+    create(client, 201)
+    probe_requests()
