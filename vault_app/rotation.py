@@ -127,10 +127,10 @@ def _record_deleted(key_id: str) -> Iterator[None]:
 
     Raises KeyInUse.
     """
-    _refuse_within_grace()
     try:
         with transaction.atomic():
-            _wait_for_writers()
+            _wait_for_writers()  # which also says whether the database can be written to
+            _refuse_within_grace()
             _refuse_while_needed(key_id)
             KeyEncryptionKey.objects.filter(id=key_id).delete()
             yield
