@@ -1,4 +1,7 @@
-"""Values that outlived their rows: noted when a deletion fails or is held, deleted every hour.
+"""Values that outlived their rows, or never got one: noted, and deleted every hour.
+
+They are noted where a deletion fails or is held, where many rows go at once, and where it is not
+known whether a value was stored.
 
 Because they are known, they do not count where reconciliation asks whether too much is orphaned.
 """

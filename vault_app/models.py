@@ -42,7 +42,7 @@ class LostValue(models.Model):
 
 
 class Leftover(models.Model):
-    """A value in a remote store whose row is gone for certain; it could not be deleted yet."""
+    """A value that may be in a remote store, and that no row will point to any more."""
 
     name = models.CharField(max_length=64, primary_key=True)
     app = models.CharField(max_length=20)

@@ -20,7 +20,7 @@ from vault_app.backends import remote_store
 from vault_app.deletion_hold import is_deletion_held
 from vault_app.deletions import delete_each
 from vault_app.leftovers import FindUsedNames, delete_noted, noted
-from vault_app.lost_values import marked
+from vault_app.lost_values import exceeds_tenth, marked
 from vault_app.models import Leftover, Sealed, sealed_models
 from vault_app.presence import too_many_lack
 from vault_app.stores.base import ValueStore
@@ -134,7 +134,7 @@ def reconcile(
     report = partial(Report, survey.values, survey.orphan_count)
     if seconds is None or not survey.orphan_count or is_deletion_held():
         return report()
-    if survey.orphan_count * 10 > survey.values and not force:
+    if exceeds_tenth(survey.orphan_count, survey.values) and not force:
         return report(refused=True)
     if doubt():
         return report(doubted=True)
