@@ -38,6 +38,16 @@ def _readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
+def close_if_failed() -> None:
+    """Close this thread's connection if a statement failed and it can't be used any more.
+
+    For those who go on after a failure, outside of a transaction; Django does it between requests.
+    """
+    connection = connections["default"]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
 def note_read_only(connection: Any, **_: Any) -> None:
     """Have a new connection closed after the request that finds its database to be read-only.
 

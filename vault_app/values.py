@@ -9,8 +9,11 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
+from fugata_core.connections import close_if_failed
+from fugata_core.database_failures import ANY_ERROR, kinds_of
+from fugata_core.postgresql.base import answers_within
 from vault_app import envelope, leftovers
 from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider, remote_store, value_store
@@ -20,7 +23,8 @@ from vault_app.key_rows import require_unlocked_key
 from vault_app.stores.base import ValueStore
 from vault_app.writes import writes
 
-#: Seconds that a response waits at most for the deletion of its value.
+#: Seconds that a response waits at most for the deletion of its value, and for each of the
+#: statements that go with it.
 DELETE_TIMEOUT = 1.0
 #: Seconds that an operator's request waits for the deletion of many.
 DELETE_ALL_TIMEOUT = 5.0
@@ -103,7 +107,7 @@ def fetch(app: str, name: str, inline: bytes | None) -> bytes:
 def delete_quietly(app: str, name: str) -> None:
     """Delete a remote value whose row is gone; on failure reconciliation finishes the job.
 
-    A response never waits longer than DELETE_TIMEOUT for it, and does not depend on its outcome.
+    A response waits for it no longer than DELETE_TIMEOUT says, and does not depend on its outcome.
     """
     delete_all_quietly(app, [name])
 
@@ -119,21 +123,30 @@ def delete_all_quietly(
     remote = remote_store(app)
     if remote is None:
         return 0  # deleted with their rows
-    waiting, deadline, gone = deque(names), time.monotonic() + seconds, list[str]()
+    waiting, gone = deque(names), list[str]()
+    with answers_within(DELETE_TIMEOUT):
+        _delete_until_it_fails(remote, waiting, gone, time.monotonic() + seconds)
+        if noted:
+            with suppress(*ANY_ERROR):  # what stays noted is deleted once more
+                leftovers.forget(gone)
+        elif waiting:
+            leftovers.note(app, waiting)
+    return len(waiting)
+
+
+def _delete_until_it_fails(
+    store: ValueStore, waiting: deque[str], gone: list[str], deadline: float
+) -> None:
+    """Move the names of values that are deleted from `waiting` to `gone`."""
     try:
         # While a back-up is running, reconciliation deletes them later.
         while waiting and time.monotonic() < deadline and not is_deletion_held():
-            remote.delete(waiting[0], within=DELETE_TIMEOUT)
+            store.delete(waiting[0], within=DELETE_TIMEOUT)
             gone.append(waiting.popleft())
-    except (VaultError, DatabaseError) as error:
-        reason = error if isinstance(error, VaultError) else type(error).__name__
+    except (VaultError, *ANY_ERROR) as error:
+        reason = error if isinstance(error, VaultError) else kinds_of(error)
         logger.warning("values outlive their rows until they are reconciled: %s", reason)
-    if noted:
-        with suppress(DatabaseError):  # what stays noted is deleted once more
-            leftovers.forget(gone)
-    elif waiting:
-        leftovers.note(app, waiting)
-    return len(waiting)
+        close_if_failed()
 
 
 class Deletions:

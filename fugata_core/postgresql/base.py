@@ -5,6 +5,9 @@ sent: neither keepalives nor TCP's own timeouts notice. The thread would wait fo
 not another server has taken its place.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
@@ -12,6 +15,8 @@ from django.db.backends.postgresql import base
 from psycopg.abc import PQGen
 
 T = TypeVar("T")
+
+_shorter: ContextVar[float | None] = ContextVar("shorter", default=None)
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -22,8 +27,9 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for an answer. Raises psycopg.OperationalError if it does not come in time."""
+        limit = self.limit if _shorter.get() is None else _shorter.get()
         try:
-            return super().wait(gen, interval, self.limit if timeout is None else timeout)
+            return super().wait(gen, interval, limit if timeout is None else timeout)
         except psycopg.errors._WaitTimeout:
             if timeout is None:
                 self.pgconn.finish()  # an answer that comes late must not be read as the next one
@@ -46,3 +52,16 @@ def limit_answers(seconds: float) -> None:
     A command is not limited: one of its statements may take as long as there are rows.
     """
     BoundedConnection.limit = seconds
+
+
+@contextmanager
+def answers_within(seconds: float) -> Iterator[None]:
+    """Have this thread wait so long at most for each of PostgreSQL's answers while the block runs.
+
+    It is for what is worth no longer wait; a connection that is given up so is not used again.
+    """
+    token = _shorter.set(seconds)
+    try:
+        yield
+    finally:
+        _shorter.reset(token)

@@ -6,10 +6,10 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.signals import request_started
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
 
-from fugata_core.connections import close_if_dead
-from fugata_core.postgresql.base import BoundedConnection
+from fugata_core.connections import close_if_dead, close_if_failed
+from fugata_core.postgresql.base import BoundedConnection, answers_within
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,3 +79,22 @@ def test_an_answer_that_does_not_come(impatient: int) -> None:
     hang()
     close_if_dead()
     assert ask() != impatient
+
+
+def test_an_answer_that_is_worth_less_time(backend: int) -> None:
+    """The thread goes on with another connection; its next request waits as long as before."""
+    with answers_within(0.2):
+        hang()
+        close_if_failed()
+        assert ask() != backend
+    connection.cursor().execute("SELECT pg_sleep(0.4)")
+
+
+def test_a_connection_that_works_is_kept_after_a_failure(backend: int) -> None:
+    with pytest.raises(ProgrammingError):
+        connection.cursor().execute("SELECT nonsense")
+    close_if_failed()
+    assert ask() == backend
+    with transaction.atomic():
+        close_if_failed()
+        assert ask() == backend

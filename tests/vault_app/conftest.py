@@ -11,8 +11,12 @@ from tests.support.servers.transit import TransitServer
 
 __all__ = ["ours", "remote_store"]
 
-#: What only PostgreSQL's locks can show.
-collect_ignore = [] if connection.vendor == "postgresql" else ["test_rotation_postgresql.py"]
+#: What only PostgreSQL can show.
+collect_ignore = (
+    []
+    if connection.vendor == "postgresql"
+    else ["test_rotation_postgresql.py", "test_slow_postgresql.py"]
+)
 
 
 @pytest.fixture(autouse=True)
