@@ -8,7 +8,7 @@ and nowhere else, without a value or a name in its message.
 import itertools
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -120,11 +120,14 @@ class SecretsApi:
     ) -> StoredSecret | None:
         """Create an object, its bytes as base64, and return it as the server kept it.
 
-        None if one of that name exists. `dry_run`: return it as the server would keep it.
+        None if one of that name exists. `dry_run`: return it as the server would keep it; None
+        also where a webhook or a proxy before the server takes no dry runs.
         """
         body = msgspec.json.encode(manifest)
-        path = self._path + ("?dryRun=All" if dry_run else "")
-        answer = self._ask(_Call("POST", path, (201, 409), body), deadline)
+        call = _Call("POST", self._path, (201, 409), body)
+        if dry_run:
+            call = replace(call, path=f"{self._path}?dryRun=All", accepted=(201, 400, 409))
+        answer = self._ask(call, deadline)
         return _decoded(answer.body, StoredSecret) if answer.status == 201 else None
 
     def read(self, name: str, deadline: float) -> StoredSecret | None:
