@@ -20,6 +20,12 @@ BATCH_SECONDS, DELETE_SECONDS = 5.0, 5.0
 #: Seconds after which every deletion that began before a hold is over, with some to spare.
 SETTLE = BATCH_SECONDS + 2 * DELETE_SECONDS
 
+#: What is to be said to who deletes meanwhile.
+HELD = (
+    "No value is deleted now, because a back-up or a restore is running. (If one was killed, this"
+    " ends by itself, half an hour later at most.)"
+)
+
 
 class DeletionHoldLost(Exception):
     """The hold ran out before it was renewed: values may have been deleted meanwhile."""

@@ -11,11 +11,15 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from fugata_core.connections import close_if_failed
+from fugata_core.database_failures import ANY_ERROR, kinds_of
+from vault_app.backends import remote_store
 from vault_app.deletions import delete_each
-from vault_app.models import Leftover
+from vault_app.models import Leftover, sealed_models
 from vault_app.stores.base import ValueStore
 
 #: Returns the subset of the names that a row points to.
@@ -35,13 +39,20 @@ def note(app: str, names: Iterable[str]) -> None:
     try:
         with transaction.atomic():
             Leftover.objects.bulk_create(rows, batch_size=_BATCH, ignore_conflicts=True)
-    except DatabaseError as error:
-        logger.warning("values that outlive their rows were not noted: %s", type(error).__name__)
+    except ANY_ERROR as error:
+        logger.warning("values that outlive their rows were not noted: %s", kinds_of(error))
+        close_if_failed()
+
+
+def waiting() -> QuerySet[Leftover]:
+    """Return the notes of values in stores that are in use: others are out of reach."""
+    apps = (model.values_of for model in sealed_models())
+    return Leftover.objects.filter(app__in=[app for app in apps if remote_store(app)])
 
 
 def overdue() -> int:
     """Return how many values are noted for so long that something keeps them from being deleted."""
-    return Leftover.objects.filter(since__lt=Now() - OVERDUE).count()
+    return waiting().filter(since__lt=Now() - OVERDUE).count()
 
 
 def noted(names: Collection[str]) -> set[str]:
@@ -51,9 +62,9 @@ def noted(names: Collection[str]) -> set[str]:
 
 def forget(names: Iterable[str]) -> None:
     """Take values off the list: they are gone, or rows point to them again."""
-    waiting = list(names)
-    for start in range(0, len(waiting), _BATCH):
-        Leftover.objects.filter(name__in=waiting[start : start + _BATCH]).delete()
+    gone = list(names)
+    for start in range(0, len(gone), _BATCH):
+        Leftover.objects.filter(name__in=gone[start : start + _BATCH]).delete()
 
 
 def delete_noted(

@@ -1,12 +1,12 @@
 """Reconciliation: delete values that no row points to, once it is certain that none will.
 
-Those that are noted (leftovers.py) go at once. Others are orphans: a process was killed between a
+Those that are noted (leftovers.py) go first. Others are orphans: a process was killed between a
 value and its row, for instance. A value is written before its row, so only values older than a day
 by the store's own clock count, and they are compared with the rows after being listed. More than a
 tenth of what is there is deleted only when forced: a database that was copied to a second
 installation must not empty the first one's store at once. (It still needs a store of its own:
 deploy/kubernetes/README.md.) Where more than a tenth of the rows has no value, none is deleted at
-all.
+all, noted or not.
 """
 
 import math
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 
 from vault_app.backends import remote_store
 from vault_app.deletion_hold import is_deletion_held
@@ -48,7 +48,8 @@ DOUBTED = (
 class Report:
     """How many values there were, how many were orphans, and how many of those were deleted.
 
-    `leftovers`: how many were deleted besides, which were noted when their rows went.
+    `leftovers`: how many were deleted besides, which were noted when their rows went. `noted`: how
+    many of those are left.
     `failed`: how many the store did not delete, before the rest was left to the next run.
     `refused`: more than a tenth were orphans, and `force` was not given, so none was deleted.
     `foreign`: there was none, though rows point to some: is it another installation's store?
@@ -63,6 +64,13 @@ class Report:
     doubted: bool = False
     leftovers: int = 0
     failed: int = 0
+    noted: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another run soon would delete more: there was not the time for all."""
+        noted, orphans = self.noted, self.orphans - self.deleted
+        return bool((self.leftovers and noted) or (self.deleted and orphans))
 
 
 def reconcile_all(
@@ -76,30 +84,40 @@ def reconcile_all(
         app = model.values_of
         remote = remote_store(app)
         if remote is not None:
-            needed, began = _needed(model), time.monotonic()
-            deleted, failed = (0, 0) if dry_run else _delete_noted(model, remote, seconds)
-            left = seconds - (time.monotonic() - began)
-            in_use = partial(_explained, model)
-            doubt = partial(too_many_lack, model, remote)
-            limit = None if dry_run else left
-            report = reconcile(remote, in_use, force=force, seconds=limit, doubt=doubt)
-            foreign = not report.values and needed is not None and needed == _needed(model)
-            failed += report.failed
-            yield app, replace(report, foreign=foreign, leftovers=deleted, failed=failed)
+            yield app, _reconcile_app(model, remote, force, None if dry_run else seconds)
         else:  # a value is deleted in the same transaction as its row
             yield app, Report()
 
 
-def _delete_noted(model: type[Sealed], store: ValueStore, seconds: float) -> tuple[int, int]:
-    """Delete leftovers, unless the store has nothing of this app, though rows need some.
+def _reconcile_app(
+    model: type[Sealed], store: ValueStore, force: bool, seconds: float | None
+) -> Report:
+    needed, notes = _needed(model), Leftover.objects.filter(app=model.values_of)
+    doubt = cache(partial(too_many_lack, model, store))
+    # In a store that is not ours each would be missing, which counts as deleted.
+    is_doubted = seconds is not None and notes.exists() and doubt()
+    deleted, failed, seconds = _delete_noted(model, store, 0.0 if is_doubted else seconds)
+    report = reconcile(store, partial(_explained, model), force=force, seconds=seconds, doubt=doubt)
+    foreign = not report.values and needed is not None and needed == _needed(model)
+    return replace(
+        report,
+        foreign=foreign,
+        leftovers=deleted,
+        failed=failed + report.failed,
+        noted=notes.count(),
+        doubted=report.doubted or (is_doubted and not foreign),
+    )
 
-    In a store that is not ours each would be missing, which counts as deleted.
-    """
-    if not Leftover.objects.filter(app=model.values_of).exists():
-        return 0, 0
-    if _needed(model) is not None and next(iter(store.list()), None) is None:
-        return 0, 0
-    return delete_noted(model.values_of, store, model.values_in_use, seconds)
+
+def _delete_noted(
+    model: type[Sealed], store: ValueStore, seconds: float | None
+) -> tuple[int, int, float | None]:
+    """Delete leftovers; return how many went, and failed, and the seconds that are left."""
+    if seconds is None:
+        return 0, 0, None
+    began = time.monotonic()
+    deleted, failed = delete_noted(model.values_of, store, model.values_in_use, seconds)
+    return deleted, failed, seconds - (time.monotonic() - began)
 
 
 def _explained(model: type[Sealed], names: Collection[str]) -> set[str]:

@@ -1,6 +1,9 @@
 """The worker's tasks on values and keys."""
 
 import logging
+from contextlib import suppress
+
+from kombu.exceptions import OperationalError
 
 from fugata_core.tasks import shared_task
 from vault_app import rewrap
@@ -17,11 +20,15 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def reconcile_values() -> int:
-    """Delete leftovers and orphans of all apps; return how many. The next run does the rest."""
-    deleted = 0
+    """Delete leftovers and orphans of all apps; return how many.
+
+    If it deleted some and there are more, another run is sent for, behind what waits already.
+    """
+    deleted, goes_on = 0, False
     try:
         for app, report in reconcile_all(seconds=RECONCILE_BUDGET):
             deleted += report.deleted + report.leftovers
+            goes_on |= report.goes_on
             if report.refused:
                 logger.error(
                     "reconciliation of %s stopped: nothing points to %d of %d values, which is"
@@ -40,6 +47,9 @@ def reconcile_values() -> int:
                 )
     except StoreUnavailable as error:
         logger.warning("reconciliation broke off: %s", error)
+    if goes_on:
+        with suppress(OperationalError):  # of the queue: beat sends it within the hour
+            reconcile_values.delay()
     return deleted
 
 

@@ -23,6 +23,6 @@ def values_left(count: int) -> str:
     if not count:
         return ""
     return (
-        f" The value store still has {count} of their values, which nobody can open any more: they"
-        " are deleted within the hour, if it answers by then."
+        f" The value store still has {count} of their values, which nobody can open any more: the"
+        " worker deletes them, beginning within the hour, if it answers by then."
     )

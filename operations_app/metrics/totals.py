@@ -20,7 +20,7 @@ from operations_app import statistics
 from operations_app.statistics import Backlog
 from repositories_app.models import RepositorySecret
 from secrets_app.models import Share
-from vault_app.models import Leftover
+from vault_app import leftovers
 from vault_app.totals import Total, total
 
 #: Seconds for which a measurement is reused at least; a slow one is reused for longer.
@@ -57,7 +57,7 @@ def measure() -> Measurement:
         all_shares=total(Share.objects.all()),
         backlog=statistics.backlog(most=None),
         secrets=total(RepositorySecret.objects.all()),
-        leftovers=Leftover.objects.count(),
+        leftovers=leftovers.waiting().count(),
         successes=statistics.last_successes(),
     )
 

@@ -7,8 +7,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
+from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
+from fugata_core.clock import now
 from secrets_app.actions.reveal import reveal_share
 from tests.secrets_app.support import share
 from tests.support.in_process.doubles import MemoryStore
@@ -40,7 +42,7 @@ def test_what_a_back_up_held_goes_afterwards(remote_store: MemoryStore) -> None:
 
 def test_what_a_store_did_not_delete_goes_when_it_does(remote_store: MemoryStore) -> None:
     reveal_failing(remote_store)
-    assert reports()["shares"] == Report(values=1, failed=1)
+    assert reports()["shares"] == Report(values=1, failed=1, noted=1)
     with pytest.raises(CommandError, match="did not delete 1 of them"):
         call_command("reconcile_values", stdout=StringIO())
     assert Leftover.objects.count() == 1
@@ -117,3 +119,39 @@ def test_noted_values_are_no_unexplained_ones(
     dry = dict(reconcile_all(dry_run=True))
     assert dry["shares"].orphans == 0
     assert leftovers.noted([name, "another"]) == {name}
+
+
+def test_those_of_a_store_that_is_not_in_use_do_not_count(
+    remote_store: MemoryStore, settings: Settings
+) -> None:
+    """Values were moved into the database: nothing could be done about those outside."""
+    note_old("shares", 3)
+    assert (leftovers.overdue(), leftovers.waiting().count()) == (3, 3)
+    settings.VALUE_STORE = {"BACKEND": "vault_app.stores.database.DatabaseStore", "OPTIONS": {}}
+    assert (leftovers.overdue(), leftovers.waiting().count()) == (0, 0)
+
+
+def note_old(app: str, count: int) -> None:
+    leftovers.note(app, [f"value-{number}" for number in range(count)])
+    Leftover.objects.update(since=now() - 2 * leftovers.OVERDUE)
+
+
+def test_a_dry_run_counts_them_and_says_that_deletions_are_held(remote_store: MemoryStore) -> None:
+    leftovers.note("shares", ["a", "b"])
+    said = StringIO()
+    with hold_deletions():
+        call_command("reconcile_values", "--dry-run", stdout=said)
+    assert "No value is deleted now, because a back-up or a restore is running." in said.getvalue()
+    assert "shares: 0 leftovers deleted, 2 wait; nothing points to" in said.getvalue()
+    assert Leftover.objects.count() == 2
+
+
+def test_those_of_a_store_that_lacks_values_stay(remote_store: MemoryStore) -> None:
+    """It may be another's: there each would be missing, which counts as deleted."""
+    for _ in range(10):
+        share()
+    leftovers.note("shares", ["a leftover"])
+    for name in list(remote_store.values)[:2]:
+        del remote_store.values[name]
+    report = reports()["shares"]
+    assert (report.doubted, report.leftovers, report.noted) == (True, 0, 1)

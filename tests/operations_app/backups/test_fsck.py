@@ -281,7 +281,9 @@ def test_a_store_that_fails(fill: Fill, remote_store: MemoryStore) -> None:
     assert Share.objects.count() == 3
 
 
-def test_values_that_could_not_be_deleted_are_mentioned(fill: Fill) -> None:
+def test_values_that_could_not_be_deleted_are_mentioned(
+    fill: Fill, remote_store: MemoryStore
+) -> None:
     fill()
     leftovers.note("shares", ["a", "b", "c"])
     Leftover.objects.exclude(name="c").update(since=now() - timedelta(days=2))

@@ -135,7 +135,7 @@ def test_the_store_fails(remote_store: MemoryStore) -> None:
     assert "StoreUnavailable" in problem("Value store").summary
 
 
-def test_a_value_stays_that_should_be_gone() -> None:
+def test_a_value_stays_that_should_be_gone(remote_store: MemoryStore) -> None:
     """A policy may refuse every deletion: nothing else fails then."""
     leftovers.note("shares", ["new", "old"])
     assert run_checks().problems == []

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from vault_app.deletion_hold import HELD, is_deletion_held
 from vault_app.errors import StoreUnavailable
 from vault_app.reconcile import (
     DOUBTED,
@@ -26,6 +27,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, dry_run: bool, force: bool, **options: Any) -> None:
         """Reconcile all apps. Raises CommandError if the store is down or --force is needed."""
         reports: dict[str, Report] = {}
+        if is_deletion_held():
+            self.stdout.write(HELD)
         try:
             for app, report in reconcile_all(dry_run=dry_run, force=force):
                 self.stdout.write(f"{app}: {_sentence(report, dry_run)}")
@@ -51,8 +54,8 @@ class Command(BaseCommand):
 
 def _sentence(report: Report, dry_run: bool) -> str:
     found = f"nothing points to {report.orphans} of {report.values} values"
-    if report.leftovers:
-        found = f"{report.leftovers} leftovers deleted; {found}"
+    if report.leftovers or report.noted:
+        found = f"{report.leftovers} leftovers deleted, {report.noted} wait; {found}"
     if dry_run or report.refused or report.doubted:
         return f"{found}; none was deleted."
     return f"{found}; {report.deleted} deleted."
