@@ -20,7 +20,8 @@ from typing import IO, Any, Self
 #: Format 1 named rows by model; tables keep their names when code moves.
 ARCHIVE_FORMAT = 2
 _MANIFEST = "manifest.json"
-#: The exit status of a back-up, or a restore, that lacks values. 1 is one that did not happen.
+#: The exit status of a back-up, or a restore, that lacks values (of a restore, also one that may
+#: lack some). 1 is one that did not happen.
 PARTIAL = 3
 
 
@@ -44,7 +45,7 @@ class Manifest:
 
 
 class Writer:
-    """Writes beside the target and renames at the end: there is a whole back-up, or none.
+    """Writes beside the target and names it at the end: there is a whole back-up, or none.
 
     Its draft is its own, whoever else writes a back-up there. `force`: write over a file that is
     there by then. `is_partial`: to be set if it lacks values. `target`: where it is at the end.
@@ -89,8 +90,7 @@ class Writer:
                 if kind is None:
                     self._finish()
             if kind is None:
-                self._claim()
-                self._draft.replace(self.target)
+                self._publish()
         finally:
             self._draft.unlink(missing_ok=True)
 
@@ -103,23 +103,42 @@ class Writer:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _claim(self) -> None:
-        """Take the target's name, so that two never get the same; a partial one a free name.
+    def _publish(self) -> None:
+        """Give the draft the target's name, or a free one if it is partial.
 
         An earlier partial one stays: it may have what this one lacks. Raises FileExistsError.
         """
-        if not self.is_partial:
-            if not self._force:
-                os.close(_create(self.target))
-            return
+        if self.is_partial:
+            self._publish_partial()
+        elif self._force:
+            self._draft.replace(self.target)
+        else:
+            _rename(self._draft, self.target)
+
+    def _publish_partial(self) -> None:
         for number in itertools.count():
             path = self.target.with_name(f"{self.target.name}.partial{number or ''}")
             try:
-                os.close(_create(path))
+                _rename(self._draft, path)
             except FileExistsError:
                 continue
             self.target = path
             return
+
+
+def _rename(draft: Path, path: Path) -> None:
+    """Give a draft another name, which must be free; it may keep its own too.
+
+    So even if this process is killed there is a whole file of that name, or none; but for file
+    systems without hard links. Raises FileExistsError.
+    """
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.close(_create(path))
+        draft.replace(path)
 
 
 def _create(path: Path) -> int:

@@ -1,11 +1,12 @@
 """Files that are no back-up, and places where none can be written: a sentence says which it is."""
 
+import errno
 import gzip
 import lzma
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -176,6 +177,46 @@ def test_one_that_comes_at_the_last_moment_is_said(
     monkeypatch.setattr(archive_module.Writer, "_finish", lambda _: file.write_text("precious"))
     assert f"{file} is there already" in exit_of("backup", str(file))[1]
     assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize(("owner", "step"), [(os, "link"), (Path, "replace"), (Path, "unlink")])
+def test_one_that_ends_as_it_takes_its_name_leaves_no_empty_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, owner: object, step: str
+) -> None:
+    """Of that name: it is a whole back-up, or not there."""
+    monkeypatch.setattr(owner, step, end)
+    with suppress(Killed):
+        written(file)
+    if file.exists():
+        with Reader(file) as archive:
+            archive.verify()
+
+
+def test_file_systems_without_hard_links(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", refuse_links)
+    data = written(file)
+    with pytest.raises(FileExistsError):
+        written(file)
+    assert file.read_bytes() == data
+    for _ in range(2):
+        with writer(file) as archive:
+            archive.is_partial = True
+    names = ["backup.tar", "backup.tar.partial", "backup.tar.partial1"]
+    assert sorted(each.name for each in file.parent.iterdir()) == names
+
+
+def refuse_links(*_: object) -> None:
+    """As vfat does."""
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+class Killed(BaseException):
+    """What ends a process in the midst of something."""
+
+
+def end(*_: object, **__: object) -> None:
+    """Be killed."""
+    raise Killed
 
 
 def test_a_draft_writes_over_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
