@@ -4,10 +4,17 @@ from collections import Counter
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 
 from fugata_core.commands import ProgressLine
 from operations_app.backups.fsck import Examination, Kind, examine
-from operations_app.backups.repair import TooMuchMissing, doubt, repair
+from operations_app.backups.repair import (
+    DeletionsHeld,
+    TooMuchMissing,
+    doubt,
+    repair,
+    require_no_hold,
+)
 from vault_app import leftovers
 from vault_app.errors import VaultError
 from vault_app.lost_values import REMEDY
@@ -32,10 +39,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, force: bool, **options: Any) -> None:
         """Check, and repair if asked. Raises CommandError if a problem remains."""
         try:
+            if options["repair"]:
+                require_no_hold()  # before everything is read
             seen = self._examine()
             repaired = repair(seen, force=force) if options["repair"] else Counter[Kind]()
         except VaultError as error:
             raise CommandError(f"The check broke off: {error}") from None
+        except DeletionsHeld as error:
+            raise CommandError(f"Nothing was repaired. {error}") from None
         except TooMuchMissing as error:
             raise CommandError(
                 _joined("Nothing was repaired.", str(error), *_misplaced())
@@ -44,8 +55,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{_DONE[kind]}: {kind}, {count}")
         if overdue := leftovers.overdue():
             self.stdout.write(
-                f"{overdue} values whose rows are gone could not be deleted for more than a day;"
-                " manage.py reconcile_values says why."
+                f"{overdue} value{pluralize(overdue)} that nothing points to could not be deleted"
+                " for more than a day; manage.py reconcile_values says why."
             )
         self._conclude(seen, repaired if options["repair"] else None)
 
@@ -61,7 +72,7 @@ class Command(BaseCommand):
         """Say what is left, and what comes next. `done`: what was repaired, if that was asked."""
         found, repaired = seen.count(), done or Counter[Kind]()
         lost = found.pop(Kind.LOST, 0) + repaired[Kind.MISSING]
-        marked = f"{lost} of {seen.rows} rows have lost their value (marked)." if lost else ""
+        marked = _marked(lost, seen.rows) if lost else ""
         if left := found - repaired:
             counts = ", ".join(f"{kind}: {n}" for kind, n in sorted(left.items()))
             what_next = doubt(seen) or _next(left, is_repaired=done is not None)
@@ -73,6 +84,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{marked} {REMEDY}")
         rows = "All other rows" if marked else "All rows"
         self.stdout.write(f"{rows} have values that belong to them, and the keys are at hand.")
+
+
+def _marked(lost: int, rows: int) -> str:
+    have, their = pluralize(lost, "has,have"), pluralize(lost, "its,their")
+    return f"{lost} of {rows} rows {have} lost {their} value (marked)."
 
 
 def _misplaced() -> tuple[str, ...]:

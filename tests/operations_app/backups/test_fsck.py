@@ -8,10 +8,11 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
-from fugata_core.clock import now
+from fugata_core.clock import iso, now
 from operations_app.backups import fsck as fsck_module
+from operations_app.backups import repair as repair_module
 from operations_app.backups.fsck import Examination, Inconsistency, Kind, examine
-from operations_app.backups.repair import TooMuchMissing, require_most
+from operations_app.backups.repair import DeletionsHeld, TooMuchMissing, repair, require_most
 from repositories_app.actions.repositories import delete_repositories
 from repositories_app.actions.secrets import remove_secret, set_secret
 from repositories_app.models import RepositorySecret
@@ -23,7 +24,15 @@ from tests.secrets_app.support import row_of
 from tests.support.in_process.doubles import MemoryStore, backend
 from tests.support.in_process.keys import use_keys
 from vault_app import leftovers, lost_values
-from vault_app.models import KeyEncryptionKey, Leftover, LostValue, Sealed, StoredValue
+from vault_app.deletion_hold import hold_deletions
+from vault_app.models import (
+    DeletionHold,
+    KeyEncryptionKey,
+    Leftover,
+    LostValue,
+    Sealed,
+    StoredValue,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -68,10 +77,10 @@ def test_a_row_without_its_value_is_marked_and_stays(many: Everything) -> None:
     assert refused().startswith("row without value: 1. manage.py fsck --repair marks rows")
     said = fsck("--repair")
     assert "Marked: row without value, 1" in said
-    assert "1 of 25 rows have lost their value (marked). Do VALUE_STORE" in said
+    assert "1 of 25 rows has lost its value (marked). Do VALUE_STORE" in said
     assert RepositorySecret.objects.filter(secret_key="A").exists()
     said = fsck()
-    assert "1 of 25 rows have lost their value" in said, "so few that are known are no failure"
+    assert "1 of 25 rows has lost its value" in said, "so few that are known are no failure"
     assert "All other rows have values" in said
     StoredValue.objects.create(name=gone.name, sealed=gone.sealed)
     assert refused() == "value that is back: 1. manage.py fsck --repair takes the marks off."
@@ -88,7 +97,7 @@ def test_marks_go_with_what_they_were_for(many: Everything) -> None:
     set_secret(opened(), "A", "set again", SERVICE)
     remove_secret(opened(), "B", SERVICE)
     assert lost_values.rows_marked() == 0
-    assert "lost their value" not in fsck("--repair")
+    assert "(marked)" not in fsck("--repair")
     assert not LostValue.objects.exists()
 
 
@@ -120,12 +129,12 @@ def test_more_than_a_tenth_is_marked_only_by_force(many: Everything) -> None:
 def test_marks_count_towards_the_tenth(many: Everything) -> None:
     """Else all are marked in the end, a few at a time, and each time all is said to be well."""
     values = [each.value_name for each in RepositorySecret.objects.exclude(secret_key__in="AB")]
-    for number, name in enumerate(values[:2], start=1):
+    for name, lost in zip(values, ("1 of 25 rows has", "2 of 25 rows have"), strict=False):
         StoredValue.objects.filter(name=name).delete()
-        assert f"{number} of 25 rows have lost their value" in fsck("--repair")
+        assert f"{lost} lost" in fsck("--repair")
     StoredValue.objects.filter(name=values[2]).delete()
     said = refused("--repair")
-    assert said.startswith("Nothing was repaired. 3 of 25 rows have no value (2 are marked)")
+    assert said.startswith("Nothing was repaired. 3 of 25 rows have no value (marked: 2)")
     assert LostValue.objects.count() == 2
 
 
@@ -148,7 +157,7 @@ def test_where_rows_lack_values_no_value_goes(many: Everything) -> None:
     for _ in ("they are marked", "and stay so"):
         assert refused("--repair", "--force").startswith("value without row: 10. 3 of 25 rows")
         assert StoredValue.objects.count() == kept
-    assert "3 of 25 rows have no value (3 are marked)" in refused("--repair")
+    assert "3 of 25 rows have no value (marked: 3)" in refused("--repair")
 
 
 @pytest.mark.usefixtures("many")
@@ -287,6 +296,41 @@ def test_values_that_could_not_be_deleted_are_mentioned(
     fill()
     leftovers.note("shares", ["a", "b", "c"])
     Leftover.objects.exclude(name="c").update(since=now() - timedelta(days=2))
-    assert "2 values whose rows are gone could not be deleted for more than a day" in fsck()
+    assert "2 values that nothing points to could not be deleted for more than a day" in fsck()
     Leftover.objects.update(since=now())
     assert "could not be deleted" not in fsck()
+
+
+def test_nothing_is_repaired_while_deletions_are_held(many: Everything) -> None:
+    """A restore's values come before their rows: they are of no row until it ends."""
+    StoredValue.objects.create(name="nobody", sealed=b"x")
+    with hold_deletions():
+        until = iso(DeletionHold.objects.get().until)
+        expected = (
+            "Nothing was repaired. A back-up or a restore is running, and holds deletions: run this"
+            f" again when it has ended. If it was killed, its hold ends by itself at {until}."
+        )
+        assert done("--repair", "--force") == expected, "before anything is read"
+        assert refused().startswith("value without row: 1.")
+        with pytest.raises(DeletionsHeld):
+            repair(examine())
+    assert "Deleted: value without row, 1" in fsck("--repair")
+
+
+def test_a_hold_that_ran_out_keeps_nobody_from_repairing(many: Everything) -> None:
+    DeletionHold.objects.create(until=now() - timedelta(seconds=1))
+    StoredValue.objects.create(name="nobody", sealed=b"x")
+    assert "Deleted: value without row, 1" in fsck("--repair")
+
+
+@pytest.mark.usefixtures("many")
+def test_no_value_goes_once_deletions_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a restore begins while rows are being marked."""
+    StoredValue.objects.create(name="nobody", sealed=b"x")
+
+    def hold() -> None:
+        DeletionHold.objects.create(until=now() + timedelta(minutes=1))
+
+    monkeypatch.setattr(repair_module, "forget_unused", hold)
+    assert refused("--repair").startswith("value without row: 1.")
+    assert StoredValue.objects.filter(name="nobody").exists()
