@@ -1,6 +1,5 @@
 """Takes a back-up: hold deletions, read rows at one moment, then their values, release the hold."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from fugata_core.clock import iso
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
+from operations_app.backups.renewal import in_good_time
 from operations_app.backups.values import (
     Gaps,
     Needs,
@@ -23,9 +23,6 @@ from operations_app.backups.values import (
 )
 from vault_app.backends import remote_store
 from vault_app.deletion_hold import hold_deletions
-
-#: Seconds between two renewals of the hold.
-RENEW_INTERVAL = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ def take_backup(
             count, needs = _write_tables(archive, progress), Needs.now()
             values = list(needed_values()) if is_remote else []
             lacking = set() if is_remote else lacking_in_database()
-        gone = _write_values(archive, values, renew, progress)
+        gone = _write_values(archive, values, in_good_time(renew), progress)
         gaps = needs.without(lacking | gone)
         archive.is_partial = gaps.is_partial
         renew()  # raises if the hold ran out, which discards the file
@@ -81,18 +78,16 @@ def _write_tables(archive: Writer, progress: ProgressCallback) -> int:
 def _write_values(
     archive: Writer,
     values: list[tuple[str, str, int]],
-    renew: Callable[[], None],
+    renew_if_due: Callable[[], None],
     progress: ProgressCallback,
 ) -> set[Value]:
     """Write values, and return those that are not there, or not in their size."""
-    renewed, lacking = time.monotonic(), set()
+    lacking = set()
     for number, (app, name, size) in enumerate(values, start=1):
         if (sealed := whole_value(app, name, size)) is None:
             lacking.add((app, name))
         else:
             archive.add_bytes(f"values/{app}/{name}", sealed)
-        if time.monotonic() - renewed > RENEW_INTERVAL:
-            renew()
-            renewed = time.monotonic()
+        renew_if_due()
         progress("values", number)
     return lacking

@@ -3,14 +3,13 @@
 Until it ends, deletions are held: a value that no row points to yet may be noted as a leftover.
 """
 
-import logging
-import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
 from django.db.models.functions import Length
+from django.template.defaultfilters import pluralize
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
@@ -19,7 +18,7 @@ from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
 from operations_app.backups.archived import ArchivedValues
-from operations_app.backups.backup import RENEW_INTERVAL
+from operations_app.backups.renewal import beside_transaction, in_good_time
 from operations_app.backups.values import (
     Gaps,
     Needs,
@@ -41,8 +40,6 @@ _ACTOR = Actor(username="restore")
 _BATCH = 500
 _OURS = ("audit_app", "operations_app", "secrets_app", "repositories_app")
 
-logger = logging.getLogger(__name__)
-
 
 class NotEmpty(Exception):
     """The installation holds something that a restore would destroy."""
@@ -52,13 +49,17 @@ class NotEmpty(Exception):
 class RestoreSummary:
     """How many rows and values were restored; `closed`: one-time shares that were closed.
 
-    `gaps`: rows whose value was not in the back-up.
+    `gaps`: rows without a value. `gone`: how many of these had one that went from the store
+    meanwhile; the back-up lacked the others. `unseen`: why the store could not be asked at the end
+    whether it has all values; or nothing.
     """
 
     rows: int
     values: int
     closed: int
     gaps: Gaps
+    gone: int
+    unseen: str
 
 
 def restore_backup(
@@ -82,15 +83,20 @@ def restore_backup(
         _require_names(values)
         with hold_deletions(settle=remote_store() is not None) as renew:
             _take_identity(archive, values, force)
-            put = _put_values(values, force, progress, renew)
-            here = put | _better_here(values, put) if force else put
+            renew_if_due = in_good_time(renew)
+            put = _put_values(values, force, progress, renew_if_due)
+            here = put | _better_here(values, put, renew_if_due) if force else put
+            renew()
             with transaction.atomic():
-                count = _put_rows(archive, here, progress)
+                count = _put_rows(archive, here, progress, in_good_time(beside_transaction(renew)))
                 closed = [] if keep_one_time else _close_one_time_shares()
-            gone = _gone(values, put)
-            gaps = Needs.now().without(_lacking(here - gone))
+                _require_hold(renew)
+            gone, unseen = _gone(values, here)
+            lacking = _lacking(here - gone)
+            gaps = Needs.now().without(lacking)
     delete_all_quietly(Share.values_of, closed, noted=True)
-    return RestoreSummary(count, len(put - gone), len(closed), gaps)
+    went = sum(name in gone for _, name in lacking)
+    return RestoreSummary(count, len(put - gone), len(closed), gaps, went, unseen)
 
 
 def _require_same_version(archive: Reader) -> None:
@@ -112,7 +118,8 @@ def _require_names(values: ArchivedValues) -> None:
     )
     if strangers:
         raise BadArchive(
-            f"{strangers} values of more than 1 MiB were kept in a database, and can't be moved to"
+            f"{strangers} value{pluralize(strangers)} of more than 1 MiB"
+            f" {pluralize(strangers, 'was,were')} kept in a database, and can't be moved to"
             " Kubernetes. Restore with VALUE_STORE=database"
         )
 
@@ -157,9 +164,9 @@ def _require_unused_store(ours: Collection[str]) -> None:
     others = sum(found.name not in ours for store in stores for found in store.list())
     if others:
         raise NotEmpty(
-            f"The value store has {others} values of the back-up's installation already. If that"
-            " still runs, this restore would delete some that it needs: restore into another"
-            " store (KUBERNETES_NAMESPACE). If its database is gone, give --force."
+            f"The value store has {others} value{pluralize(others)} of the back-up's installation"
+            " already. If that still runs, this restore would delete some that it needs: restore"
+            " into another store (KUBERNETES_NAMESPACE). If its database is gone, give --force."
         )
 
 
@@ -175,39 +182,45 @@ def _restore_identity(archive: Reader) -> None:
 
 
 def _put_values(
-    values: ArchivedValues, force: bool, progress: ProgressCallback, renew: Callable[[], None]
+    values: ArchivedValues,
+    force: bool,
+    progress: ProgressCallback,
+    renew_if_due: Callable[[], None],
 ) -> set[str]:
     """Put values into their store, and return their names. Raises DeletionHoldLost."""
-    renewed, put = time.monotonic(), set[str]()
+    put = set[str]()
     for app, name, sealed in _values_apart(values):
         _put(value_store(app), name, sealed, force)
         put.add(name)
-        if time.monotonic() - renewed > RENEW_INTERVAL:
-            renew()
-            renewed = time.monotonic()
+        renew_if_due()
         progress("values", len(put))
-    renew()
     return put
 
 
-def _gone(values: ArchivedValues, put: set[str]) -> set[str]:
-    """Put values again that are not there now; return those that could not be.
+def _require_hold(renew: Callable[[], None]) -> None:
+    """Raise DeletionHoldLost, which rolls the rows back, if a remote store's values may be gone."""
+    if remote_store() is not None:
+        renew()
+
+
+def _gone(values: ArchivedValues, here: set[str]) -> tuple[set[str], str]:
+    """Put values again that are not there now; return those that are gone, and why, if it failed.
 
     None is gone, unless a process that deletes had stalled for long when it was held.
     """
-    if remote_store() is None:
-        return set()
     gone: set[str] = set()
+    if remote_store() is None:
+        return gone, ""
     try:
         stores = [value_store(model.values_of) for model in sealed_models()]
-        gone = put.difference(*({found.name for found in store.list()} for store in stores))
+        gone = here.difference(*({found.name for found in store.list()} for store in stores))
         for app, name, sealed in _values_apart(values) if gone else ():
             if name in gone:
                 value_store(app).put(name, sealed)
                 gone.discard(name)
     except StoreUnavailable as error:
-        logger.warning("not all values were seen in their store, so run manage.py fsck: %s", error)
-    return gone
+        return gone, str(error)
+    return gone, ""
 
 
 def _values_apart(values: ArchivedValues) -> Iterator[tuple[str, str, bytes]]:
@@ -217,17 +230,29 @@ def _values_apart(values: ArchivedValues) -> Iterator[tuple[str, str, bytes]]:
         yield from values.inside()
 
 
-def _better_here(values: ArchivedValues, put: set[str]) -> set[str]:
+def _better_here(
+    values: ArchivedValues, put: set[str], renew_if_due: Callable[[], None]
+) -> set[str]:
     """Return the names of values that the back-up lacks for its rows and that are here."""
     if remote_store() is not None:
-        lacking = ((app, name, size) for name, (app, size) in values.needed.items())
-        return {each[1] for each in lacking if each[1] not in put and whole_value(*each)}
+        return set(_whole_here(values, put, renew_if_due))
     if not StoredValue.objects.exists():
         return set()
     fitting = {(name, size) for name, (_, size) in values.needed.items()}
     found = StoredValue.objects.values_list("name", Length("sealed")).iterator()
     here = {name for name, size in found if (name, size) in fitting}
     return here.difference(put, (name for _, name, _ in values.inside()))
+
+
+def _whole_here(
+    values: ArchivedValues, put: set[str], renew_if_due: Callable[[], None]
+) -> Iterator[str]:
+    """Yield the names of needed values, but for those put, that a remote store has whole."""
+    for name, (app, size) in values.needed.items():
+        if name not in put:
+            renew_if_due()
+            if whole_value(app, name, size):
+                yield name
 
 
 def _lacking(here: set[str]) -> set[Value]:
@@ -263,7 +288,9 @@ def _overwrite(store: ValueStore, name: str, sealed: bytes) -> None:
         raise
 
 
-def _put_rows(archive: Reader, here: set[str], progress: ProgressCallback) -> int:
+def _put_rows(
+    archive: Reader, here: set[str], progress: ProgressCallback, renew_if_due: Callable[[], None]
+) -> int:
     """Replace all rows; but values in the database stay if the restored rows have them `here`.
 
     So do the notes of leftovers, except of values that have rows again.
@@ -276,12 +303,20 @@ def _put_rows(archive: Reader, here: set[str], progress: ProgressCallback) -> in
     for model in models:
         if model is not StoredValue or not is_remote:
             there = stay if model is StoredValue else ()
-            count += rows.load(model, archive.lines(rows.file_of(model)), there)
+            lines = archive.lines(rows.file_of(model))
+            count += rows.load(model, _each(lines, renew_if_due), there)
             progress("rows", count)
     Leftover.objects.bulk_create(noted, _BATCH, ignore_conflicts=True)
     leftovers.forget(here)
     rows.reset_sequences(models)
     return count
+
+
+def _each(lines: Iterator[str], act: Callable[[], None]) -> Iterator[str]:
+    """Yield the lines, and act after each."""
+    for line in lines:
+        yield line
+        act()
 
 
 def _delete_values(stay: set[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Self
 
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
+from django.template.defaultfilters import pluralize
 
 from vault_app import lost_values
 from vault_app.backends import value_store
@@ -82,5 +83,7 @@ class Gaps:
 
     def __str__(self) -> str:
         """Return a sentence without its full stop."""
-        marked = f" ({self.lost} of them are marked as lost)" if self.lost else ""
-        return f"{self.lacking} rows have no value that belongs to them{marked}"
+        marked = f" (marked as lost: {self.lost})" if self.lost else ""
+        rows = f"{self.lacking} row{pluralize(self.lacking)}"
+        have, them = pluralize(self.lacking, "has,have"), pluralize(self.lacking, "it,them")
+        return f"{rows} {have} no value that belongs to {them}{marked}"

@@ -51,7 +51,7 @@ def test_one_that_is_too_long_moves_none(
     backed_up(settings, tmp_path / "b.tar", "small", "x" * (2**20 + 1))
     mine = share("the live installation's", one_time=False)
     identity, objects = Installation.identity(), kubernetes.names(kubernetes_namespace)
-    with pytest.raises(CommandError, match="1 values of more than 1 MiB"):
+    with pytest.raises(CommandError, match="1 value of more than 1 MiB was kept"):
         run("restore", str(tmp_path / "b.tar"), "--force")
     assert Installation.identity() == identity
     assert kubernetes.names(kubernetes_namespace) == objects

@@ -17,7 +17,8 @@ _TURNS = """
 SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
 WHERE locktype = 'advisory' AND datname = current_database()
 """
-_WAITERS = """
+#: How many sessions of the database wait for a lock.
+WAITERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
@@ -88,7 +89,7 @@ def test_a_turn_outlives_the_limits_of_sessions(make_service: MakeService) -> No
         blocking.execute("SET idle_in_transaction_session_timeout = 0")
         blocking.execute("LOCK TABLE secrets_app_idempotentresponse IN ACCESS SHARE MODE")
         prepared = pool.submit(service.manage, "prepare", check=False)
-        wait_until(lambda: stored.query(service, _WAITERS)[0][0] == 1, "a migration that waits")
+        wait_until(lambda: stored.query(service, WAITERS)[0][0] == 1, "a migration that waits")
         _await_the_end_of_one_that_idles(service)
         assert stored.query(service, _TURNS) == [(1,)]
         blocking.rollback()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 
 from fugata_core.commands import ProgressLine
 from operations_app.backups.archive import PARTIAL
@@ -36,8 +37,9 @@ class Command(BaseCommand):
             raise CommandError(f"No back-up was written: {error}") from None
         progress.done()
         self.stdout.write(
-            f"{taken.rows} rows and {taken.values} values are in {taken.file}. The keys are not:"
-            " keep FUGATA_KEYS (or the keyring file), SECRET_KEY and AUDIT_KEY elsewhere."
+            f"{taken.rows} row{pluralize(taken.rows)} and {taken.values}"
+            f" value{pluralize(taken.values)} are in {taken.file}. The keys are not: keep"
+            " FUGATA_KEYS (or the keyring file), SECRET_KEY and AUDIT_KEY elsewhere."
         )
         if taken.gaps.is_partial:
             raise CommandError(
@@ -46,7 +48,7 @@ class Command(BaseCommand):
                 returncode=PARTIAL,
             )
         if taken.gaps.lost:
-            self.stdout.write(f"{taken.gaps.lost} rows are marked as lost: it lacks their values.")
+            self.stdout.write(f"Values that it lacks, marked as lost: {taken.gaps.lost}.")
 
 
 def _problem(file: str, force: bool) -> str:

@@ -1,14 +1,16 @@
 """`manage.py restore FILE`: restore a back-up into an empty installation."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.template.defaultfilters import pluralize
 
 from fugata_core.commands import ProgressLine, private_umask
 from fugata_core.turns import own_turn
 from operations_app.backups.archive import PARTIAL, BadArchive
-from operations_app.backups.restore import NotEmpty, restore_backup
+from operations_app.backups.restore import NotEmpty, RestoreSummary, restore_backup
 from vault_app import keycheck
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
@@ -31,37 +33,58 @@ class Command(BaseCommand):
 
         Values may have been put back already: `fsck --repair` deletes what no row points to.
         """
-        with own_turn(), private_umask():
-            call_command("migrate", verbosity=0, interactive=False)
+        with own_turn():
+            with private_umask():
+                call_command("migrate", verbosity=0, interactive=False)
+            restored = self._restore(file, options["keep_one_time"], options["force"])
+        self.stdout.write(_result(restored))
+        self._compare_keys()
+        if what := _shortfall(restored):
+            raise CommandError(what, returncode=PARTIAL)
+        if lost := restored.gaps.lost:
+            self.stdout.write(f"Values that the back-up lacked, marked as lost: {lost}.")
+
+    def _restore(self, file: Path, keep_one_time: bool, force: bool) -> RestoreSummary:
         progress = ProgressLine(self.stderr)
         try:
             restored = restore_backup(
-                file,
-                keep_one_time=options["keep_one_time"],
-                force=options["force"],
-                progress=progress,
+                file, keep_one_time=keep_one_time, force=force, progress=progress
             )
         except (BadArchive, NotEmpty, DeletionHoldLost, VaultError, OSError) as error:
             raise CommandError(f"Nothing was restored: {error}") from None
         progress.done()
-        self.stdout.write(
-            f"{restored.rows} rows and {restored.values} values are back,"
-            f" {restored.closed} one-time shares were closed."
-        )
-        self._compare_keys()
-        if restored.gaps.is_partial:
-            raise CommandError(
-                f"The restore is partial: {restored.gaps}, because the back-up had none. An earlier"
-                " one may have them. See manage.py fsck.",
-                returncode=PARTIAL,
-            )
-        if restored.gaps.lost:
-            self.stdout.write(
-                f"{restored.gaps.lost} rows are marked as lost: the back-up lacked their values."
-            )
+        return restored
 
     def _compare_keys(self) -> None:
         try:
             keycheck.verify()
         except keycheck.KeyCheckFailed as error:
             self.stderr.write(f"Before you start it: {error}")
+
+
+def _result(restored: RestoreSummary) -> str:
+    rows, values, closed = restored.rows, restored.values, restored.closed
+    return (
+        f"{rows} row{pluralize(rows)} and {values} value{pluralize(values)} are back,"
+        f" {closed} one-time share{pluralize(closed)} {pluralize(closed, 'was,were')} closed."
+    )
+
+
+def _shortfall(restored: RestoreSummary) -> str:
+    """Return what is missing, or may be, and why; or nothing."""
+    said = []
+    if restored.gaps.is_partial:
+        said = [f"The restore is partial: {restored.gaps}.", *_causes(restored)]
+    if restored.unseen:
+        said.append(f"Not all values were seen in the store at the end ({restored.unseen}).")
+    return " ".join([*said, "See manage.py fsck."]) if said else ""
+
+
+def _causes(restored: RestoreSummary) -> Iterator[str]:
+    if lacked := restored.gaps.lacking - restored.gone:
+        yield f"Values that the back-up lacked: {lacked}. (An earlier one may have more.)"
+    if restored.gone:
+        yield (
+            f"Values that went from the store meanwhile: {restored.gone}. (Restore once more, with"
+            " --force.)"
+        )

@@ -9,7 +9,7 @@ import pytest
 
 from audit_app.actors import SERVICE
 from fugata_core.clock import now
-from operations_app.backups import backup, snapshot
+from operations_app.backups import renewal, snapshot
 from operations_app.backups.backup import take_backup
 from repositories_app.actions.secrets import set_secret
 from tests.operations_app.backups.test_backup import Fill, Wipe, said
@@ -62,7 +62,7 @@ def test_a_long_back_up_renews_its_hold(
     fill: Fill, file: Path, remote_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill()
-    monkeypatch.setattr(backup, "RENEW_INTERVAL", -1.0)
+    monkeypatch.setattr(renewal, "RENEW_INTERVAL", -1.0)
     soon = now() + timedelta(minutes=1)
 
     def progress(what: str, count: int) -> None:

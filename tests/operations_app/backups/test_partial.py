@@ -11,7 +11,7 @@ from secrets_app.models import Share
 from tests.operations_app.backups.conftest import Everything
 from tests.operations_app.backups.test_backup import Fill, Wipe, exit_of, said
 from tests.repositories_app.support import opened, row
-from tests.secrets_app.support import row_of
+from tests.secrets_app.support import row_of, share
 from tests.support.in_process.doubles import MemoryStore
 from vault_app.models import StoredValue
 
@@ -63,14 +63,18 @@ def test_a_back_up_that_lacks_values_is_partial(
     fill()
     values.lose(row("A").value_name)
     status, why = exit_of("backup", str(file))
-    assert (status, "1 rows have no value" in why) == (3, True)
+    assert (status, "1 row has no value that belongs to it." in why) == (3, True)
     assert [each.name for each in file.parent.iterdir()] == ["backup.tar.partial"]
     assert exit_of("backup", str(file))[0] == 3
     assert sorted(each.suffix for each in file.parent.iterdir()) == [".partial", ".partial1"]
     wipe()
     values.lose_all()
     status, why = exit_of("restore", str(partial(file)))
-    assert (status, "The restore is partial: 1 rows have no value" in why) == (3, True)
+    assert (status, why) == (
+        3,
+        "The restore is partial: 1 row has no value that belongs to it. Values that the back-up"
+        " lacked: 1. (An earlier one may have more.) See manage.py fsck.",
+    )
     assert read_secret(opened(), "B", SERVICE) == b"value b"
 
 
@@ -102,12 +106,11 @@ def test_few_that_are_known_to_be_lost_make_no_back_up_partial(
     """But it says that it lacks them."""
     values.lose(row("A").value_name)
     said("fsck", "--repair")
-    assert "1 rows are marked as lost: it lacks their values." in said("backup", str(file))
+    assert "Values that it lacks, marked as lost: 1." in said("backup", str(file))
     wipe()
     values.lose_all()
-    assert "1 rows are marked as lost: the back-up lacked their values" in said(
-        "restore", str(file)
-    )
+    restored = said("restore", str(file))
+    assert "Values that the back-up lacked, marked as lost: 1." in restored
 
 
 def test_marks_do_not_make_a_back_up_without_values_a_whole_one(
@@ -118,7 +121,10 @@ def test_marks_do_not_make_a_back_up_without_values_a_whole_one(
     values.lose_all()
     exit_of("fsck", "--repair", "--force")
     status, why = exit_of("backup", str(file))
-    assert (status, "5 rows have no value that belongs to them (5 of" in why) == (3, True)
+    assert (status, "5 rows have no value that belongs to them (marked as lost: 5)" in why) == (
+        3,
+        True,
+    )
     assert [each.name for each in file.parent.iterdir()] == ["backup.tar.partial"]
     wipe()
     assert exit_of("restore", str(partial(file)), "--keep-one-time")[0] == 3
@@ -142,7 +148,16 @@ def test_a_value_of_another_size_is_missing_and_replaces_none(
     name = row("A").value_name
     before = values.change(name, kept)
     status, why = exit_of("backup", str(file))
-    assert (status, "1 rows have no value that belongs to them" in why) == (3, True)
+    assert (status, "1 row has no value that belongs to it" in why) == (3, True)
     values.change(name, before)
     said("restore", str(partial(file)), "--force", "--keep-one-time")
     everything.assert_kept(one_time=True)
+
+
+def test_one_is_one(wipe: Wipe, file: Path, remote_store: MemoryStore) -> None:
+    share("the only one")
+    assert " rows and 1 value are in " in said("backup", str(file))
+    wipe()
+    remote_store.values.clear()
+    restored = said("restore", str(file))
+    assert " rows and 1 value are back, 1 one-time share was closed." in restored
