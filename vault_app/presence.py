@@ -3,6 +3,7 @@
 from itertools import islice
 
 from django.db.models import Exists, OuterRef
+from django.template.defaultfilters import pluralize
 
 from vault_app.backends import remote_store
 from vault_app.lost_values import exceeds_tenth
@@ -43,4 +44,7 @@ def misplaced() -> str:
     rows = sum(model._base_manager.filter(kept).count() for model in sealed_models())
     if not rows:
         return ""
-    return f"The values of {rows} rows are in the database, but VALUE_STORE names another store."
+    return (
+        f"The value{pluralize(rows)} of {rows} row{pluralize(rows)} {pluralize(rows, 'is,are')} in"
+        " the database, but VALUE_STORE names another store."
+    )

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from django.db import DatabaseError, connection
+from django.db import connection
+
+from fugata_core.database_failures import ANY_ERROR
 
 #: Seconds between two renewals of the hold.
 RENEW_INTERVAL = 60.0
@@ -32,7 +34,7 @@ def beside_transaction(renew: Callable[[], None]) -> Callable[[], None]:
 
     def renew_beside() -> None:
         if connection.vendor == "postgresql":
-            with suppress(DatabaseError), ThreadPoolExecutor(1) as pool:
+            with suppress(*ANY_ERROR), ThreadPoolExecutor(1) as pool:
                 pool.submit(_then_disconnect, renew).result()
 
     return renew_beside

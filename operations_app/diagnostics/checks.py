@@ -183,7 +183,8 @@ def lost_values() -> Finding:
     return Finding(
         "Lost values",
         Level.BAD if exceeds_tenth(lost, rows) else Level.NOTICE,
-        f"{lost} of {rows} rows have lost their value.",
+        f"{lost} of {rows} rows {pluralize(lost, 'has,have')} lost {pluralize(lost, 'its,their')}"
+        " value.",
         REMEDY,
     )
 

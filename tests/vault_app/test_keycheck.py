@@ -125,7 +125,7 @@ def test_prepare_says_that_values_are_elsewhere(settings: Settings) -> None:
     settings.VALUE_STORE = backend(MemoryStore())
     for check_only in (True, False):
         (line,) = prepare(check_only=check_only).splitlines()
-        assert line.startswith("The values of 1 rows are in the database, but VALUE_STORE names")
+        assert line.startswith("The value of 1 row is in the database, but VALUE_STORE names")
     StoredValue.objects.all().delete()
     assert prepare() == ""
 

@@ -150,7 +150,7 @@ def test_a_value_is_lost() -> None:
     mark([row("k0").value_name, "of no row"])
     found = problem("Lost values")
     assert found.level == Level.NOTICE
-    assert found.summary == "1 of 10 rows have lost their value."
+    assert found.summary == "1 of 10 rows has lost its value."
     assert "fsck --repair" in found.remedy
 
 
@@ -170,7 +170,7 @@ def test_values_are_in_the_database_and_another_store_is_set(settings: Settings)
     settings.VALUE_STORE = backend(MemoryStore())
     found = problem("Value store")
     assert found.level == Level.BAD
-    assert found.summary.startswith("The values of 1 rows are in the database, but VALUE_STORE")
+    assert found.summary.startswith("The value of 1 row is in the database, but VALUE_STORE")
     row_of(created).delete()
     assert "Value store" in {each.subject for each in run_checks().good}
 
