@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 
 from fugata_core.database_failures import database_failure, is_lock_failure
 from fugata_core.errors import RowLocked
@@ -19,34 +19,6 @@ from fugata_core.limits import Bulkhead, Limit
 LOCK_TIMEOUT = "2s"
 #: How many rows that hung are remembered, at most, while nobody asks for them.
 MAX_REMEMBERED = 1000
-# Whether there is a limit, or the role or the database has been given one (which may be 0: none).
-_CHOSEN = """
-SELECT current_setting('lock_timeout') <> '0' OR EXISTS (
-    SELECT FROM pg_db_role_setting, unnest(setconfig) setting
-    WHERE setting LIKE 'lock_timeout=%'
-      AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
-      AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-), current_database()
-"""
-
-
-def set_lock_timeout() -> None:
-    """Give this session, and new ones of its role in its database, a `lock_timeout`.
-
-    Unless an operator has chosen one. Start-up options would do it too, but PgBouncer refuses
-    those. One process at a time may do it (fugata_core.turns). Raises DatabaseError.
-    """
-    if connection.vendor != "postgresql":
-        return
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_CHOSEN)
-        chosen, database = cursor.fetchone()
-        if not chosen:
-            # (Django's quote_name does not double the quotes inside a name.)
-            name = database.replace('"', '""')
-            limit = f"SET lock_timeout = '{LOCK_TIMEOUT}'"
-            cursor.execute(f'ALTER ROLE CURRENT_USER IN DATABASE "{name}" {limit}')
-            cursor.execute(limit)
 
 
 def row_place(rows: "KeyedBulkhead", key: Hashable) -> AbstractContextManager[None]:

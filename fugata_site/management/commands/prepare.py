@@ -6,13 +6,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 from fugata_core.checks import START
 from fugata_core.commands import NOT_MIGRATED, database_sentence, private_umask
+from fugata_core.database_failures import ANY_ERROR
 from fugata_core.migration_state import unapplied_migrations
-from fugata_core.row_locks import set_lock_timeout
+from fugata_core.postgresql.role import give_settings
 from fugata_core.turns import own_turn
 from fugata_site.settings.environment import write_once
 from vault_app import keycheck
@@ -58,7 +59,7 @@ class Command(BaseCommand):
                 "DATABASE_URL: the database was made by a version from before the first release,"
                 " whose tables have other names. Start with a new database."
             ) from error
-        except DatabaseError as error:
+        except ANY_ERROR as error:
             sentence = database_sentence(error)
             if sentence is None:
                 raise
@@ -66,7 +67,7 @@ class Command(BaseCommand):
 
     def _prepare(self) -> None:
         _refuse_encoding()
-        set_lock_timeout()
+        give_settings()
         with private_umask():
             call_command("migrate", verbosity=0, interactive=False)
         self._generate_keyring()
@@ -112,7 +113,7 @@ def _wait_until_migrated(seconds: int) -> None:
             if not unapplied_migrations():
                 return
             problem: Exception = CommandError(NOT_MIGRATED)
-        except DatabaseError as error:
+        except ANY_ERROR as error:
             connection.close()
             problem = error
         if time.monotonic() >= deadline:
