@@ -63,20 +63,20 @@ class ReadOnlyDatabase(OperationalError):
 
 
 def is_lock_failure(error: Exception) -> bool:
-    """Return whether PostgreSQL gave up waiting for another session's lock."""
-    return sqlstate_of(error) in LOCK_FAILURES
+    """Return whether the database gave up waiting for another session's lock."""
+    return _has_code(error, sqlite3.SQLITE_BUSY, *LOCK_FAILURES)
 
 
 def is_read_only_failure(error: Exception) -> bool:
     """Return whether a statement failed because the database can only be read."""
-    return _has_code(error, READ_ONLY, sqlite3.SQLITE_READONLY)
+    return _has_code(error, sqlite3.SQLITE_READONLY, READ_ONLY)
 
 
-def _has_code(error: Exception, sqlstate: str, sqlite_code: int) -> bool:
+def _has_code(error: Exception, sqlite_code: int, *sqlstates: str) -> bool:
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite_code
-    return sqlstate_of(error) == sqlstate
+    return sqlstate_of(error) in sqlstates
 
 
 def sqlstate_of(error: BaseException) -> str | None:
@@ -90,7 +90,7 @@ def database_failure(error: Exception, failure: str = InternalError.sentence) ->
     `failure`: the sentence of one that is no outage.
     """
     if is_lock_failure(error):
-        logger.warning("a row stayed locked by another session")
+        logger.warning("another session's lock was waited for in vain")
     else:
         logger.error("the database failed: %s", kinds_of(error))
     answer = _answer(error, failure)
@@ -101,7 +101,7 @@ def database_failure(error: Exception, failure: str = InternalError.sentence) ->
 def _answer(error: Exception, failure: str) -> FugataError:
     if is_lock_failure(error):
         return RowLocked()
-    if _has_code(error, DISK_FULL, sqlite3.SQLITE_FULL):
+    if _has_code(error, sqlite3.SQLITE_FULL, DISK_FULL):
         return DiskFull()
     if isinstance(error, DATABASE_ERRORS) or sqlstate_of(error) in PREPARED:
         return DatabaseUnavailable()

@@ -1,8 +1,11 @@
 """From exceptions to answers: the status, the sentence, and nothing of what went wrong inside."""
 
 import logging
+import sqlite3
+from contextlib import closing
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -109,6 +112,20 @@ def test_every_error_of_a_database(
     assert "s3cret" not in caplog.text
     assert cause.sqlstate is not None
     assert answer is RowLocked or cause.sqlstate in record.getMessage()
+
+
+def test_a_database_of_sqlite_that_is_locked(tmp_path: Path) -> None:
+    """By a back-up, say: nothing is wrong with it."""
+    with closing(sqlite3.connect(tmp_path / "db")) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with (
+            closing(sqlite3.connect(tmp_path / "db", timeout=0)) as waiting,
+            pytest.raises(sqlite3.OperationalError) as refused,
+        ):
+            waiting.execute("BEGIN IMMEDIATE")
+    error = OperationalError("database is locked")
+    error.__cause__ = refused.value
+    assert type(errors.to_fugata_error(error)) is RowLocked
 
 
 def test_the_log_says_what_pgbouncer_needs(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """A row that a session of psql has locked: its own trouble, and an answer within seconds."""
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from fugata_core.failing_requests import MAX_FAILED
 from fugata_core.limits import BACKENDS, REFERENCES
 from tests.conftest import MakeService
 from tests.support.clients import stored
@@ -287,16 +289,32 @@ def test_a_locked_row_is_waited_for_where_the_lock_ends_in_time(make_service: Ma
     assert [answer.status for answer in answers] == [201]
 
 
+def test_a_database_of_sqlite_that_is_locked(make_service: MakeService) -> None:
+    """Nothing is wrong with it: who asks again is served."""
+    service = make_service(start=False)
+    path = service.home / "fugata.sqlite3"
+    service.settings["DATABASE_URL"] = f"sqlite:///{path}?timeout=1"
+    service.start()
+    with contextlib.closing(sqlite3.connect(path)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        for _ in range(MAX_FAILED):
+            answer = exchange(service.port, create_request("x"))
+            assert (answer.status, answer.json()) == (503, BEING_CHANGED)
+            assert "retry-after" in answer.headers
+    assert exchange(service.port, create_request("x")).status == 201
+    assert "the database failed: " not in service.logged()
+
+
 def unset(service: Service) -> None:
     """Take the limit away again."""
     ((name,),) = stored.query(service, "SELECT current_database()")
     stored.query(service, f'ALTER ROLE CURRENT_USER IN DATABASE "{name}" RESET lock_timeout')
 
 
-def choose(service: Service, limit: str) -> None:
+def choose(service: Service, limit: str, setting: str = "lock_timeout") -> None:
     """Choose a limit for the database, as an operator may."""
     ((name,),) = stored.query(service, "SELECT current_database()")
-    stored.query(service, f"ALTER DATABASE \"{name}\" SET lock_timeout = '{limit}'")
+    stored.query(service, f"ALTER DATABASE \"{name}\" SET {setting} = '{limit}'")
 
 
 def test_the_limit_belongs_to_the_role_in_its_database(make_service: MakeService) -> None:
@@ -308,12 +326,15 @@ def test_the_limit_belongs_to_the_role_in_its_database(make_service: MakeService
     assert stored.query(other, "SHOW lock_timeout") == [("0",)]
 
 
+@pytest.mark.parametrize("setting", ["lock_timeout", "client_connection_check_interval"])
 @pytest.mark.parametrize("limit", ["7s", "0"])
-def test_a_limit_that_an_operator_chose_stays(make_service: MakeService, limit: str) -> None:
+def test_a_limit_that_an_operator_chose_stays(
+    make_service: MakeService, limit: str, setting: str
+) -> None:
     service = make_service("postgresql", start=False)
-    choose(service, limit)
+    choose(service, limit, setting)
     service.manage("prepare")
-    assert stored.query(service, "SHOW lock_timeout") == [(limit,)]
+    assert stored.query(service, f"SHOW {setting}") == [(limit,)]
 
 
 def test_a_database_may_have_any_name(
