@@ -1,4 +1,4 @@
-"""Processes that migrate one database take turns: at most one of them is at it."""
+"""Processes that migrate one database (prepare, restore) take turns: one of them is at it."""
 
 import fcntl
 import logging
@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.core.management import CommandError
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,9 @@ SELECT set_config(name, '0', true) FROM pg_settings
 WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
 """
 
+#: What PgBouncer says to whom it had no session for in time, and breaks off.
+_NO_SESSION = "query_wait_timeout"
+
 _TryLock = Callable[[], bool]
 
 
@@ -35,7 +39,7 @@ def own_turn() -> Iterator[None]:
     On PostgreSQL it takes a second connection. Raises CommandError if the turn does not come within
     LONGEST_WAIT, DatabaseError.
     """
-    lock = _session_lock if connection.vendor == "postgresql" else _folder_lock
+    lock = _session_lock if connection.vendor == "postgresql" else _file_lock
     with lock() as try_lock:
         _await(try_lock)
         yield
@@ -50,7 +54,7 @@ def _await(try_lock: _TryLock) -> None:
                 f" {LONGEST_WAIT:g} seconds. Run it again when that process has ended."
             )
         if not told:
-            logger.warning("another process prepares this database, and is waited for")
+            logger.warning("another process prepares or restores this database, and is waited for")
             told = True
         time.sleep(PAUSE)
 
@@ -66,33 +70,47 @@ def _session_lock() -> Iterator[_TryLock]:
     session = connection.copy()
 
     def try_lock() -> bool:
-        with session.cursor() as cursor:
-            cursor.execute(_STAY)
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-            (locked,) = cursor.fetchone()
-        if not locked:
-            session.rollback()
-        return bool(locked)
+        try:
+            return _try_in(session)
+        except OperationalError as error:
+            session.close()  # the next attempt makes a new one
+            if _NO_SESSION not in str(error):
+                raise
+            return False
 
     try:
-        session.set_autocommit(False)
         yield try_lock
     finally:
         session.close()
 
 
+def _try_in(session: BaseDatabaseWrapper) -> bool:
+    session.set_autocommit(False)
+    with session.cursor() as cursor:
+        cursor.execute(_STAY)
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        (locked,) = cursor.fetchone()
+    if not locked:
+        session.rollback()
+    return bool(locked)
+
+
 @contextmanager
-def _folder_lock() -> Iterator[_TryLock]:
-    """Give a lock of the folder of SQLite's file, which goes when the process does."""
+def _file_lock() -> Iterator[_TryLock]:
+    """Give a lock of a file beside SQLite's, which goes when the process does; the file stays."""
     try:
-        folder = os.open(Path(connection.settings_dict["NAME"]).resolve().parent, os.O_RDONLY)
-    except OSError:  # migrating says what is wrong with it
+        file = os.open(f"{_database_file()}.turn", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # migrating says what is wrong with the folder
         yield lambda: True
         return
     try:
-        yield lambda: _try_flock(folder)
+        yield lambda: _try_flock(file)
     finally:
-        os.close(folder)
+        os.close(file)
+
+
+def _database_file() -> Path:
+    return Path(connection.settings_dict["NAME"]).resolve()
 
 
 def _try_flock(descriptor: int) -> bool:
@@ -100,4 +118,6 @@ def _try_flock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # a file system without locks, as some over the network
+        logger.warning("nobody's turn is waited for: %s", error.strerror)
     return True

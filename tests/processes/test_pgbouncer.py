@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +19,7 @@ from tests.support.clients.wire import exchange
 from tests.support.load.crowd import Crowd
 from tests.support.servers.installation import KEYS, TASKS, send_task
 from tests.support.servers.parts import PostgresqlServer, wait_until
-from tests.support.servers.pgbouncer import PgBouncer, pgbouncer
+from tests.support.servers.pgbouncer import SESSIONS, PgBouncer, pgbouncer
 from tests.support.servers.service import Service, running
 
 #: Whatever the database's own setting is.
@@ -36,6 +38,15 @@ def pooler(require: Require, postgresql: PostgresqlServer) -> Iterator[PgBouncer
     """PgBouncer in front of the run's server."""
     require("PgBouncer (Debian: apt install pgbouncer)", pgbouncer())
     made = PgBouncer(postgresql)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def impatient(require: Require, postgresql: PostgresqlServer) -> Iterator[PgBouncer]:
+    """One that has each statement wait for a session for a second at most."""
+    require("PgBouncer (Debian: apt install pgbouncer)", pgbouncer())
+    made = PgBouncer(postgresql, "query_wait_timeout = 1")
     yield made
     made.close()
 
@@ -125,6 +136,22 @@ def test_several_prepare_at_once(make_service: MakeService, pooler: PgBouncer, d
     services = [make_service(DATABASE_URL=url, FUGATA_KEYS=KEYS, start=False) for _ in range(4)]
     for ended in prepare_at_once(services):
         assert ended.returncode == 0, ended.stderr
+
+
+def test_a_turn_that_pgbouncer_will_not_wait_for(
+    make_service: MakeService, impatient: PgBouncer, direct: str
+) -> None:
+    """Whose turn it is may occupy all sessions for longer than PgBouncer lets others wait."""
+    url = impatient.url(direct, "prepare_threshold=none")
+    service = make_service(DATABASE_URL=url, start=False)
+    with ExitStack() as occupied, ThreadPoolExecutor(1) as pool:
+        for _ in range(SESSIONS):
+            occupied.enter_context(psycopg.connect(impatient.url(direct, ""))).execute("SELECT 1")
+        prepared = pool.submit(service.manage, "prepare", check=False)
+        wait_until(lambda: impatient.logged().count("query_wait_timeout") > 1, "two refusals")
+        occupied.close()
+        ended = prepared.result()
+    assert ended.returncode == 0, ended.stderr
 
 
 def run_commands(service: Service, folder: Path) -> None:

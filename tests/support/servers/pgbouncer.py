@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,27 +32,30 @@ def pgbouncer() -> str | None:
 
 
 class PgBouncer:
-    """One for all databases of a server; it is run by the server's user, for it refuses root."""
+    """One for all databases of a server; it is run by the server's user, for it refuses root.
 
-    def __init__(self, server: PostgresqlServer) -> None:
+    `settings`: lines of its configuration.
+    """
+
+    def __init__(self, server: PostgresqlServer, *settings: str) -> None:
         binary = pgbouncer()
         assert binary
         self._port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="fugata-pgbouncer-"))
         self._folder.chmod(0o755)
         (self._folder / "users").write_text('"postgres" ""\n')
-        command = [binary, str(self._configure(server.new_database()))]
+        command = [binary, str(self._configure(server.new_database(), settings))]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, user=server.system_user, stdout=log, stderr=subprocess.STDOUT, cwd="/"
             )
         wait_until(lambda: "process up" in self.logged(), "PgBouncer")
 
-    def _configure(self, url: str) -> Path:
+    def _configure(self, url: str, settings: Iterable[str]) -> Path:
         (host,) = parse_qs(urlsplit(url).query)["host"]
         path = self._folder / "pgbouncer.ini"
         given = {"host": host, "port": self._port, "folder": self._folder, "sessions": SESSIONS}
-        path.write_text(_CONFIGURATION.format(**given))
+        path.write_text("\n".join([_CONFIGURATION.format(**given), *settings]))
         return path
 
     def url(self, direct: str, query: str) -> str:
