@@ -18,7 +18,8 @@ def run(arguments: list[str]) -> None:
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
-    from django.db import DatabaseError
+
+    from fugata_core.database_failures import ANY_ERROR
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fugata_site.settings")
     try:
@@ -26,7 +27,7 @@ def run(arguments: list[str]) -> None:
         execute_from_command_line(arguments)
     except ImproperlyConfigured as error:
         sys.exit(f"Fugata can't start. {error}")
-    except DatabaseError as error:
+    except ANY_ERROR as error:
         from fugata_core.commands import database_sentence
 
         sentence = database_sentence(error)

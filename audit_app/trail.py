@@ -3,10 +3,11 @@
 import logging
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
+from fugata_core.database_failures import ANY_ERROR
 
 logger = logging.getLogger(__name__)
 
@@ -46,5 +47,5 @@ def record_failure(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
     """Write the event of an action that failed anyway; a database error is only logged."""
     try:
         record(kind, actor, **subject)
-    except DatabaseError as error:
+    except ANY_ERROR as error:
         logger.error("a failure was not recorded: %s", type(error).__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import OutputWrapper
-from django.db import DatabaseError, DataError, IntegrityError
+from django.db import DataError, IntegrityError
 
 from fugata_core.database_failures import (
     DATABASE_ERRORS,
@@ -110,7 +110,7 @@ class OperatorCommand(BaseCommand):
         raise NotImplementedError
 
 
-def database_sentence(error: DatabaseError) -> str | None:
+def database_sentence(error: Exception) -> str | None:
     """Return what an operator can do about a database that can't be used; None: nothing."""
     if isinstance(error, IntegrityError | DataError):
         return None

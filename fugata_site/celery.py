@@ -16,9 +16,8 @@ from celery.app import task
 from celery.apps import beat, worker
 from click import Option
 from django.conf import settings
-from django.db.utils import DatabaseError
 
-from fugata_core.database_failures import clear_frames, kinds_of
+from fugata_core.database_failures import ANY_ERROR, clear_frames, kinds_of
 from fugata_core.postgresql.base import limit_answers
 from fugata_core.tracebacks import may_quote
 from fugata_server.beat import BeatBesideWorker
@@ -142,7 +141,7 @@ def _record_success(name: str) -> None:
 
     try:
         statistics.record_success(name)
-    except DatabaseError as error:
+    except ANY_ERROR as error:
         logger.warning("that %s ended well was not noted: %s", name, kinds_of(error))
 
 

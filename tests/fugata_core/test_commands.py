@@ -1,15 +1,18 @@
 """What a command says of a database that can't be used."""
 
 import pytest
+from django.core import management
 from django.db import (
     DatabaseError,
     IntegrityError,
+    InterfaceError,
     InternalError,
     OperationalError,
     ProgrammingError,
 )
 from django.db.migrations.exceptions import MigrationSchemaMissing
 
+import manage
 from fugata_core.commands import NOT_MIGRATED, database_sentence
 
 
@@ -72,6 +75,18 @@ def test_a_lock(error: DatabaseError) -> None:
 )
 def test_a_database_that_can_t_be_used(error: DatabaseError, word: str) -> None:
     assert word in (database_sentence(error) or "")
+
+
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
+def test_a_sentence_ends_the_command(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(arguments: list[str]) -> None:
+        raise kind("connection already closed")
+
+    monkeypatch.setattr(management, "execute_from_command_line", fail)
+    with pytest.raises(SystemExit, match="DATABASE_URL: the database can't be used"):
+        manage.run(["manage.py", "list_keys"])
 
 
 def test_a_code_counts_and_not_what_a_text_quotes() -> None:

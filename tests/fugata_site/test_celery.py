@@ -8,12 +8,13 @@ import pytest
 import redis
 from celery.exceptions import WorkerShutdown
 from celery.worker import request
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from kombu import Connection
 from kombu.utils import symbol_by_name
 
 from fugata_server.broker import connected
-from fugata_site.celery import app
+from fugata_site.celery import app, count_success
+from operations_app import statistics
 from secrets_app import tasks
 from tests.support.servers.parts import RedisServer, free_port
 from vault_app.errors import StoreUnavailable
@@ -35,6 +36,18 @@ def test_what_is_away_is_said_in_one_line(
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert record.getMessage() == f"purge_expired failed: {type(error).__name__}"
     assert not record.exc_info
+
+
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
+def test_a_task_ended_well_where_that_cannot_be_noted(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(name: str) -> None:
+        raise kind("hunter2")
+
+    monkeypatch.setattr(statistics, "record_success", fail)
+    count_success(tasks.purge_expired)
+    assert caplog.messages == [f"that purge_expired ended well was not noted: {kind.__name__}"]
 
 
 def quoting() -> Exception:
