@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
+from fugata_core.admin.search import BoundedSearch
 from repositories_app.models import AccessToken, Membership
 
 admin.site.unregister([User, Group])
@@ -29,7 +30,7 @@ def _record(request: HttpRequest, subject: str) -> None:
     record(AuditEvent.Kind.ACCOUNT_CHANGED, Actor.from_session(request), subject=subject)
 
 
-class SuperusersAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SuperusersAdmin(BoundedSearch):
     """Only superusers make changes: a user who may change an account can take it over."""
 
     show_full_result_count = False

@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
+from fugata_core.admin.search import BoundedSearch
+
 #: Maximum number of rows that a list counts and its page numbers reach.
 MAX_COUNTED = 10_000
 
@@ -26,7 +28,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return len(rows[:MAX_COUNTED].values_list("pk"))
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(BoundedSearch):
     """A read-only admin. What is not listed in `fields` and `list_display` is never shown.
 
     `extra_lookups`: names that a list's URL may filter by, besides `list_filter`.
