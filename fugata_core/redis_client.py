@@ -45,6 +45,7 @@ def _commands() -> Iterator[_Command]:
     yield from [("PING",), ("TIME",), ("EVAL", "return 1", 0), ("EVALSHA", "0" * 40, 0)]
     yield from [("SCRIPT", "LOAD", "return 1")]
     yield from [("SET", f"{key}text", 1, "PX", 1000), ("GET", f"{key}text")]
+    yield from [("EXISTS", f"{key}text"), ("INCRBY", f"{key}text", 1)]
     yield from [("SADD", f"{key}set", 1), ("SMEMBERS", f"{key}set"), ("SREM", f"{key}set", 1)]
     yield from [("HSET", f"{key}hash", 1, 1), ("HGET", f"{key}hash", 1), ("HDEL", f"{key}hash", 1)]
     yield from [("ZADD", f"{key}zset", 1, 1), ("ZRANGE", f"{key}zset", 0, 0)]

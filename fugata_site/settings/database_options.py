@@ -94,9 +94,14 @@ def _shown(option: str, options: Mapping[str, object]) -> str:
     return f"?{option}" if is_name else "what is after the ?"
 
 
+def _is_one_of(words: Collection[str], value: str) -> bool:
+    """Return whether libpq would know the value: it compares versions of TLS without case."""
+    return value in words or (words is _TLS and value.lower() in map(str.lower, words))
+
+
 def _check_value(option: str, value: str) -> None:
     words = _WORDS.get(option)
-    if words and value not in words:
+    if words and not _is_one_of(words, value):
         _refuse(f"?{option} must be one of {', '.join(words)}.")
     if option in _NUMBERS and not re.fullmatch("[0-9]{1,9}", value):
         _refuse(f"?{option} must be a whole number{' of seconds' if option in _SECONDS else ''}.")

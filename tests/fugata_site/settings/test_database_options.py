@@ -92,6 +92,7 @@ def test_what_is_refused(url: str, said: str) -> None:
         "server_side_binding=false&prepare_threshold=none",
         "currentSchema=fugata",
         "service=fugata",
+        "ssl_min_protocol_version=tlsv1.2&ssl_max_protocol_version=TLSV1.3",
     ],
 )
 def test_what_is_understood(query: str) -> None:

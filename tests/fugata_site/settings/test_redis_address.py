@@ -240,8 +240,8 @@ def _may(server: RedisServer, *rules: str) -> str:
 
 def test_a_user_without_a_command(own_redis: RedisServer, settings: Settings) -> None:
     """Whatever part needs it: a message is written, waited for, and kept until it is done."""
-    needed = "ping time eval evalsha script set get sadd smembers hset hget hdel zadd zrange"
-    needed += " zrem lpush rpush llen rpop brpop watch unwatch multi exec del"
+    needed = "ping time eval evalsha script set get exists incrby sadd smembers hset hget hdel zadd"
+    needed += " zrange zrem lpush rpush llen rpop brpop watch unwatch multi exec del"
     for command in needed.split():
         url = _may(own_redis, "~fugata:*", "+@all", f"-{command}")
         said = _refused(settings, url)
