@@ -12,7 +12,7 @@ from django.urls import Resolver404, resolve
 
 from fugata_core.errors import DatabaseRefused, DatabaseUnavailable, DiskFull, FugataError
 
-#: How many requests in a row fail before that is taken to go on.
+#: How many requests fail, of any kinds that do not succeed meanwhile, until that goes on.
 MAX_FAILED = 3
 #: Seconds after the last failure until it counts as over, and until it is forgotten.
 QUIET, FORGOTTEN = 5.0, 600.0
