@@ -177,7 +177,7 @@ class DatabaseUnavailable(TryAgain):
     """The database can't be reached (docs/api.md: 503)."""
 
     sentence = "Database unavailable"
-    for_people = "The service is not fully up just now. Nothing was used up: try again soon."
+    for_people = "The service is not fully up just now: try again soon."
 
 
 class DiskFull(DatabaseUnavailable):

@@ -3,6 +3,9 @@
 A server that hangs, for its disk does for instance, has a kernel that still acknowledges what it is
 sent: neither keepalives nor TCP's own timeouts notice. The thread would wait for good, whether or
 not another server has taken its place.
+
+What was given up must not be done later, after its client was told that it failed: a server that
+works ends a statement before (`statement_timeout`). Only a commit has no such end.
 """
 
 from collections.abc import Iterator
@@ -15,6 +18,14 @@ from django.db.backends.postgresql import base
 from psycopg.abc import PQGen
 
 T = TypeVar("T")
+
+#: The part of an answer's time after which the server ends the statement, before it is given up.
+_END_AT = 0.9
+# An operator's own limit stays if it is shorter. PgBouncer would give this to other clients too.
+_END_STATEMENTS = """
+SELECT set_config('statement_timeout', '{0}', false)
+FROM pg_settings WHERE name = 'statement_timeout' AND setting::int NOT BETWEEN 1 AND {0}
+"""
 
 _shorter: ContextVar[float | None] = ContextVar("shorter", default=None)
 
@@ -44,6 +55,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection = super().get_new_connection(conn_params)
         connection.__class__ = BoundedConnection
         return connection
+
+    def init_connection_state(self) -> None:
+        """Have the server end statements that take so long that they would be given up."""
+        super().init_connection_state()
+        limit = BoundedConnection.limit
+        if limit is not None and self.settings_dict["OPTIONS"]["prepare_threshold"] is not None:
+            self.connection.execute(_END_STATEMENTS.format(int(limit * 1000 * _END_AT)))
 
 
 def limit_answers(seconds: float) -> None:

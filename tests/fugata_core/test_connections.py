@@ -87,7 +87,7 @@ def test_an_answer_that_is_worth_less_time(backend: int) -> None:
         hang()
         close_if_failed()
         assert ask() != backend
-    connection.cursor().execute("SELECT pg_sleep(0.4)")
+    connection.cursor().execute("SELECT pg_sleep(0.4), pg_terminate_backend(%s, 60000)", [backend])
 
 
 def test_a_connection_that_works_is_kept_after_a_failure(backend: int) -> None:
@@ -98,3 +98,27 @@ def test_a_connection_that_works_is_kept_after_a_failure(backend: int) -> None:
     with transaction.atomic():
         close_if_failed()
         assert ask() == backend
+
+
+def limit_of_statements(**options: object) -> str:
+    """Return what new sessions of a process have that waits ten seconds for an answer."""
+    before = connection.settings_dict["OPTIONS"]
+    connection.close()
+    connection.settings_dict["OPTIONS"] = before | options
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            return str(cursor.fetchone()[0])
+    finally:
+        connection.settings_dict["OPTIONS"] = before
+        connection.close()
+
+
+def test_statements_end_before_they_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But an operator's shorter limit stays, and PgBouncer's sessions are others' too."""
+    assert limit_of_statements() == "0", "in a command"
+    monkeypatch.setattr(BoundedConnection, "limit", 10.0)
+    assert limit_of_statements() == "9s"
+    assert limit_of_statements(options="-c statement_timeout=1s") == "1s"
+    assert limit_of_statements(options="-c statement_timeout=1min") == "9s"
+    assert limit_of_statements(prepare_threshold=None) == "0"

@@ -213,14 +213,25 @@ _SLEEPERS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' 
 
 
 def test_a_statement_that_nobody_waits_for(make_service: MakeService, url: str) -> None:
-    """The server does not go on with it."""
-    service = make_service(DATABASE_URL=url, DATABASE_TIMEOUT="1")
+    """The server does not go on with it, though it was given no time limit."""
+    service = make_service(DATABASE_URL=f"{url}&prepare_threshold=none", DATABASE_TIMEOUT="1")
     execute(url, _ENDLESS)
     assert status(service) == 503
     sleepers = _SLEEPERS + "current_database()"
     wait_until(lambda: execute(url, sleepers) == [(0,)], "the statement's end")
     execute(url, "DROP FUNCTION endless CASCADE")
     recovers(service)
+
+
+def test_what_was_given_up_is_not_done_later(make_service: MakeService, url: str) -> None:
+    """Its client was told that it failed: the share is as it was."""
+    service = make_service(DATABASE_URL=url, DATABASE_TIMEOUT="1")
+    for _ in range(4):
+        share = create(service.port, "kept")
+        with psycopg.connect(url) as other:
+            other.execute("SELECT 1 FROM secrets_app_share FOR UPDATE")
+            assert open_share(service.port, share).status == 503
+        assert open_share(service.port, share).json()["content"] == "kept"
 
 
 # --- A full disk ---------------------------------------------------------------------------------
