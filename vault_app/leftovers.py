@@ -1,7 +1,7 @@
 """Values that outlived their rows, or never got one: noted, and deleted every hour.
 
 They are noted where a deletion fails or is held, where many rows go at once, and where it is not
-known whether a value was stored.
+known whether a value was stored, or whether its row was written.
 
 Because they are known, they do not count where reconciliation asks whether too much is orphaned.
 """
@@ -29,13 +29,18 @@ FindUsedNames = Callable[[Collection[str]], set[str]]
 _BATCH, MAX_DELETED = 500, 10_000
 #: How long a value may stay that the hourly reconciliation is to delete.
 OVERDUE = timedelta(days=1)
+#: After this time it is known whether a row was written, by a server that stood still too.
+SETTLED = timedelta(days=1)
 
 logger = logging.getLogger(__name__)
 
 
-def note(app: str, names: Iterable[str]) -> None:
-    """Note values whose rows are gone. If that fails, they are found by listing, days later."""
-    rows = [Leftover(name=name, app=app) for name in names]
+def note(app: str, names: Iterable[str], after: timedelta = timedelta(0)) -> None:
+    """Note values whose rows are gone. If that fails, they are found by listing, days later.
+
+    `after`: when they may be deleted, unless a row points to them by then.
+    """
+    rows = [Leftover(name=name, app=app, since=Now() + after) for name in names]
     try:
         with transaction.atomic():
             Leftover.objects.bulk_create(rows, batch_size=_BATCH, ignore_conflicts=True)
@@ -79,7 +84,7 @@ def delete_noted(
         forget(in_use(names))
         return noted(names)
 
-    rows = Leftover.objects.filter(app=app).order_by("since")
+    rows = Leftover.objects.filter(app=app, since__lte=Now()).order_by("since")
     names = list(rows.values_list("name", flat=True)[:MAX_DELETED])
     deleted, failed = delete_each(store, names, may_go, seconds)
     forget(deleted)

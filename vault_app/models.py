@@ -42,7 +42,10 @@ class LostValue(models.Model):
 
 
 class Leftover(models.Model):
-    """A value that may be in a remote store, and that no row will point to any more."""
+    """A value that may be in a remote store, and that no row will point to any more.
+
+    `since`: when it was noted; or later, if it is not known until then whether a row points to it.
+    """
 
     name = models.CharField(max_length=64, primary_key=True)
     app = models.CharField(max_length=20)

@@ -4,15 +4,16 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from fugata_core.connections import close_if_failed
 from fugata_core.database_failures import ANY_ERROR, kinds_of
+from fugata_core.errors import RowLocked
 from fugata_core.postgresql.base import answers_within
 from vault_app import envelope, leftovers
 from vault_app.associated_data import AssociatedData
@@ -110,6 +111,38 @@ def delete_quietly(app: str, name: str) -> None:
     A response waits for it no longer than DELETE_TIMEOUT says, and does not depend on its outcome.
     """
     delete_all_quietly(app, [name])
+
+
+@contextmanager
+def unless_written(app: str, name: str) -> Iterator[None]:
+    """Have the block write the row of a stored value, which is deleted if no row was written.
+
+    Raises what the block does.
+    """
+    try:
+        with noted_in_doubt(app, name):
+            yield
+    except (RowLocked, IntegrityError):
+        delete_quietly(app, name)
+        raise
+
+
+@contextmanager
+def noted_in_doubt(app: str, name: str) -> Iterator[None]:
+    """Have the block write or delete the row of a value, and commit.
+
+    Where it is unknown whether it did, because the connection broke for instance, the value is
+    noted, and deleted later unless a row points to it. Raises what the block does.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except ANY_ERROR:
+        if remote_store(app) is not None:
+            close_if_failed()
+            leftovers.note(app, [name], after=leftovers.SETTLED)
+        raise
 
 
 def delete_all_quietly(

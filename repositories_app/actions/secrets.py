@@ -10,7 +10,7 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record, record_failure
 from fugata_core.content import validate_content
-from fugata_core.errors import BadRequest, RowLocked, internal_error
+from fugata_core.errors import BadRequest, internal_error
 from fugata_core.metrics import count_outcomes
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
@@ -21,7 +21,7 @@ from repositories_app.persistence import LoadedSecret, SecretRef, secret_table
 from repositories_app.sealing import secret_associated_data
 from vault_app import envelope
 from vault_app.errors import ValueMissing, VaultError
-from vault_app.values import SealedValue, delete_quietly, fetch, seal_and_store
+from vault_app.values import SealedValue, delete_quietly, fetch, seal_and_store, unless_written
 
 #: How many times a reader follows a pointer that concurrent writers move.
 MAX_ATTEMPTS = 4
@@ -58,12 +58,9 @@ def _point_to(ref: SecretRef, value: SealedValue, actor: Actor) -> str | None:
     Where that can't be done, `value` is deleted.
     """
     try:
-        return secret_table().write(ref, value, actor)
-    except RowLocked:
-        delete_quietly(RepositorySecret.values_of, value.name)
-        raise
+        with unless_written(RepositorySecret.values_of, value.name):
+            return secret_table().write(ref, value, actor)
     except IntegrityError as error:
-        delete_quietly(RepositorySecret.values_of, value.name)
         if not Repository.objects.filter(pk=ref.repository_id).exists():
             raise RepositoryNotFound() from None
         raise internal_error("a secret's row could not be written", type(error).__name__) from error

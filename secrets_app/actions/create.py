@@ -11,7 +11,7 @@ from audit_app.actors import Actor
 from fugata_core import tokens
 from fugata_core.clock import expiry
 from fugata_core.content import validate_content
-from fugata_core.errors import BadRequest, RowLocked, internal_error
+from fugata_core.errors import BadRequest, internal_error
 from fugata_core.metrics import count_outcomes
 from fugata_core.row_locks import row_place
 from secrets_app import ids
@@ -24,7 +24,7 @@ from secrets_app.quotas import counted_client, reserve_quota
 from secrets_app.sealing import share_associated_data
 from vault_app.errors import VaultError
 from vault_app.key_rows import KEY_ROWS
-from vault_app.values import SealedValue, delete_quietly, seal_and_store
+from vault_app.values import SealedValue, seal_and_store, unless_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,12 @@ def seal_share(draft: Draft, actor: Actor) -> SealedShare:
 def registration(share: SealedShare) -> Iterator[None]:
     """Have the block write the row of a sealed share, and commit.
 
-    Raises RowLocked if another session has locked the row of its key, or another that is needed;
-    then no row was written, and the stored value is deleted.
+    Raises RowLocked if another session has locked the row of its key, or another that is needed.
+    If no row was written, the stored value is deleted.
     """
-    try:
-        with row_place(KEY_ROWS, share.row.key_id):
-            yield
-    except RowLocked:
-        delete_quietly(share.row.values_of, share.row.value_name)
-        raise
+    row = share.row
+    with unless_written(row.values_of, row.value_name), row_place(KEY_ROWS, row.key_id):
+        yield
 
 
 def _sealed(content: bytes, digest: bytes, created: CreatedShare, one_time: bool) -> SealedValue:

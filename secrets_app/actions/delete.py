@@ -17,7 +17,7 @@ from secrets_app.errors import ShareNotFound
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
-from vault_app.values import Deletions, delete_quietly
+from vault_app.values import Deletions, delete_quietly, noted_in_doubt
 
 #: How many locked shares a revocation waits for, each for seconds, before it leaves the rest.
 MAX_LOCKED = 3
@@ -32,7 +32,9 @@ def delete_share(share_id: str, token: str, actor: Actor) -> None:
     share = find_share(share_id)
     if not hmac.compare_digest(bytes(share.deletion_digest), tokens.digest(token)):
         raise refuse_wrong_token(actor, well_formed=ids.is_deletion_token(token))
-    if not share_table().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor):
+    with noted_in_doubt(share.values_of, share.value_name):
+        removed = share_table().remove(bytes(share.digest), AuditEvent.Kind.DELETED, actor)
+    if not removed:
         raise ShareNotFound()
     delete_quietly(share.values_of, share.value_name)
 

@@ -35,6 +35,7 @@ from secrets_app.idempotency import (
 from secrets_app.metrics import SHARES
 from secrets_app.models import Share
 from secrets_app.persistence import share_table
+from vault_app.values import noted_in_doubt
 
 
 def create_idempotently(draft: Draft, actor: Actor, key: str, body: bytes) -> CreatedShare:
@@ -97,7 +98,9 @@ def reveal_idempotently(share_id: str, actor: Actor, key: str) -> OpenedShare:
 def _open(idempotent: IdempotentRequest, share_id: str, actor: Actor) -> OpenedShare:
     share, content = read_share(share_id, actor)
     opened = OpenedShare.of(share, content)
-    if not _claim(idempotent, share, opened, actor):
+    with noted_in_doubt(share.values_of, share.value_name):
+        claimed = _claim(idempotent, share, opened, actor)
+    if not claimed:
         raise LostClaim()
     discard_value(share)
     return opened

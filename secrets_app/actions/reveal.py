@@ -18,7 +18,7 @@ from secrets_app.models import Share
 from secrets_app.persistence import share_table
 from vault_app import envelope
 from vault_app.errors import ValueMissing, VaultError
-from vault_app.values import delete_quietly, fetch
+from vault_app.values import delete_quietly, fetch, noted_in_doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,9 @@ def reveal_share(share_id: str, actor: Actor) -> OpenedShare:
     the share can be opened later.
     """
     share, content = read_share(share_id, actor)
-    if not claim_or_record_opening(share, actor):
+    with noted_in_doubt(share.values_of, share.value_name):
+        claimed = claim_or_record_opening(share, actor)
+    if not claimed:
         raise LostClaim()
     discard_value(share)
     return OpenedShare.of(share, content)
