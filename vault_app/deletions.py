@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from vault_app.deletion_hold import BATCH_SECONDS, DELETE_SECONDS, is_deletion_held
-from vault_app.errors import StoreUnavailable
+from vault_app.errors import StoreUnavailable, ValueStays
 from vault_app.stores.base import ValueStore
 
 #: Values of a batch; and how many may fail before a run ends.
@@ -43,6 +43,8 @@ def delete_each(
     if run.failed:
         reason = run.reason
         logger.warning("%d of %d values were not deleted: %s", run.failed, len(names), reason)
+    if run.staying:
+        logger.warning("%d of %d values stay for now: %s", run.staying, len(names), run.why_staying)
     return run.deleted, run.failed
 
 
@@ -51,6 +53,7 @@ class _Run:
         self._store = store
         self.deleted: list[str] = []
         self.failed, self.reason = 0, ""
+        self.staying, self.why_staying = 0, ""
 
     def delete(self, batch: list[str], allowed: set[str], over: float) -> list[str]:
         """Delete those of a batch that are allowed; return what there was no time for."""
@@ -65,5 +68,7 @@ class _Run:
         try:
             self._store.delete(name, within=DELETE_SECONDS)
             self.deleted.append(name)
+        except ValueStays as error:
+            self.staying, self.why_staying = self.staying + 1, str(error)
         except StoreUnavailable as error:
             self.failed, self.reason = self.failed + 1, str(error)

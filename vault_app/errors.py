@@ -13,6 +13,10 @@ class StoreUnavailable(VaultError):
     """The store could not be reached, or refused."""
 
 
+class ValueStays(StoreUnavailable):
+    """The value is marked as deleted, and stays for now: something else holds it."""
+
+
 class ValueConflict(StoreUnavailable):
     """The store has another value under that name."""
 

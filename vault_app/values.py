@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from vault_app import envelope, leftovers
 from vault_app.associated_data import AssociatedData
 from vault_app.backends import key_provider, remote_store, value_store
 from vault_app.deletion_hold import is_deletion_held
-from vault_app.errors import ValueConflict, ValueMissing, VaultError
+from vault_app.errors import ValueConflict, ValueMissing, ValueStays, VaultError
 from vault_app.key_rows import require_unlocked_key
 from vault_app.stores.base import ValueStore
 from vault_app.writes import writes
@@ -156,30 +155,42 @@ def delete_all_quietly(
     remote = remote_store(app)
     if remote is None:
         return 0  # deleted with their rows
-    waiting, gone = deque(names), list[str]()
+    waiting = list(names)
     with answers_within(DELETE_TIMEOUT):
-        _delete_until_it_fails(remote, waiting, gone, time.monotonic() + seconds)
+        gone = _delete_until_one_fails(remote, waiting, time.monotonic() + seconds)
+        left = [name for name in waiting if name not in gone]
         if noted:
             with suppress(*ANY_ERROR):  # what stays noted is deleted once more
                 leftovers.forget(gone)
-        elif waiting:
-            leftovers.note(app, waiting)
-    return len(waiting)
+        elif left:
+            leftovers.note(app, left)
+    return len(left)
 
 
-def _delete_until_it_fails(
-    store: ValueStore, waiting: deque[str], gone: list[str], deadline: float
-) -> None:
-    """Move the names of values that are deleted from `waiting` to `gone`."""
+def _delete_until_one_fails(store: ValueStore, names: list[str], deadline: float) -> set[str]:
+    """Return the names of those that are gone; one that stays for now is no failure."""
+    gone = set[str]()
     try:
-        # While a back-up is running, reconciliation deletes them later.
-        while waiting and time.monotonic() < deadline and not is_deletion_held():
-            store.delete(waiting[0], within=DELETE_TIMEOUT)
-            gone.append(waiting.popleft())
+        for name in names:
+            # While a back-up is running, reconciliation deletes them later.
+            if time.monotonic() >= deadline or is_deletion_held():
+                break
+            if _delete(store, name):
+                gone.add(name)
     except (VaultError, *ANY_ERROR) as error:
         reason = error if isinstance(error, VaultError) else kinds_of(error)
         logger.warning("values outlive their rows until they are reconciled: %s", reason)
         close_if_failed()
+    return gone
+
+
+def _delete(store: ValueStore, name: str) -> bool:
+    """Delete a value; return False if it stays for now. Raises StoreUnavailable."""
+    try:
+        store.delete(name, within=DELETE_TIMEOUT)
+    except ValueStays:
+        return False
+    return True
 
 
 class Deletions:

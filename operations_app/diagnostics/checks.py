@@ -200,8 +200,9 @@ def leftovers() -> Finding:
         f"{overdue} value{pluralize(overdue)} that nothing points to could not be deleted from the"
         " value store for more than a day.",
         "They are still there, sealed. The worker's log says why each hour (“values were not"
-        " deleted”): does a policy refuse to delete Secrets? Once that is mended, the task deletes"
-        " them, or manage.py reconcile_values at once.",
+        " deleted”, “values stay for now”): does a policy refuse to delete Secrets, or keep them"
+        " with finalizers? Once that is mended, the task deletes them, or manage.py"
+        " reconcile_values at once.",
     )
 
 

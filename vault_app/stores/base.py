@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from vault_app.errors import StoreUnavailable, ValueConflict
+from vault_app.errors import StoreUnavailable, ValueConflict, ValueStays
 
 #: More than what fits where others were deleted, on a disk that is full; nothing shortens it.
 TRIAL = secrets.token_bytes(2**16)
@@ -62,8 +62,9 @@ class ValueStore(ABC):
 
     @abstractmethod
     def delete(self, name: str, within: float | None = None) -> None:
-        """Delete the value; a missing one is not an error. Raises StoreUnavailable.
+        """Delete the value; a missing one is not an error.
 
+        Raises StoreUnavailable; ValueStays, a kind of it, if it will go by itself later.
         `within`: timeout in seconds, where the store's own is too long.
         """
 
@@ -87,6 +88,8 @@ class ValueStore(ABC):
     def _delete_trial(self, name: str) -> None:
         try:
             self.delete(name, within=_TRIAL_DELETE_TIMEOUT)
+            self.trial = None
+        except ValueStays:  # it can't be stored again meanwhile
             self.trial = None
         except StoreUnavailable:
             self.trial = name

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.core.signals import setting_changed
 
-from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
+from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing, ValueStays
 from vault_app.models import Installation
 from vault_app.stores.base import TRIAL, StoredObject, ValueStore
 from vault_app.stores.kubernetes_access import Access, access_loader
@@ -161,8 +161,12 @@ class KubernetesStore(ValueStore):
     def delete(self, name: str, within: float | None = None) -> None:
         """Delete the objects, the first piece first; any leftover pieces are still listed."""
         deadline = self._deadline(within)
-        for each in _object_names(name):
-            self._api.delete(each, deadline)
+        gone = [self._api.delete(each, deadline) for each in _object_names(name)]
+        if not all(gone):
+            raise ValueStays(
+                "an object is marked as deleted, and stays until whoever put finalizers on it takes"
+                " them off"
+            )
 
     def check(self) -> None:
         """Read an object that never exists: this tests the server, its store and our rights."""

@@ -135,9 +135,13 @@ class SecretsApi:
         answer = self._ask(_Call("GET", self._named(name), (200, 404)), deadline)
         return _decoded(answer.body, StoredSecret) if answer.status == 200 else None
 
-    def delete(self, name: str, deadline: float) -> None:
-        """Delete an object, if there is one of that name."""
-        self._ask(_Call("DELETE", self._named(name), (200, 202, 404)), deadline)
+    def delete(self, name: str, deadline: float) -> bool:
+        """Delete an object; return whether there is none of that name now.
+
+        If not, its finalizers keep it for now.
+        """
+        answer = self._ask(_Call("DELETE", self._named(name), (200, 202, 404)), deadline)
+        return answer.status == 404 or not _decoded(answer.body, StoredSecret).metadata.finalizers
 
     def page(self, selector: str, limit: int, start: str, deadline: float) -> Page:
         """Return a page of the objects that match `selector`: metadata, no values."""
