@@ -128,6 +128,22 @@ def test_what_passes_is_tried_again(
     assert faulty.struck == kubernetes_api.ATTEMPTS
 
 
+def test_nothing_is_sent_when_the_time_is_over(
+    faulty_store: KubernetesStore,
+    faulty: FaultyProxy,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process stood still in its pause: what it deletes may have been put back since."""
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda pause: sleep(max(pause, 0.5)))
+    faulty.fail("answer", "DELETE", status=503, times=1)
+    with pytest.raises(StoreUnavailable, match="did not answer a DELETE"):
+        faulty_store.delete(name, within=0.4)
+    assert faulty.struck == 1
+    assert faulty_store.get(name) == VALUE
+
+
 @all_operations
 def test_retry_after_is_honoured_within_the_time(
     faulty_store: KubernetesStore,

@@ -190,7 +190,9 @@ class SecretsApi:
         return self._once(self._access.client, call, deadline)
 
     def _once(self, client: ApiClient, call: _Call, deadline: float) -> _Answer:
-        left = max(deadline - time.monotonic(), 0.001)
+        left = deadline - time.monotonic()
+        if left <= 0:  # whoever waits for what this does has gone on
+            raise TimeoutError
         response = client.rest_client.pool_manager.request(
             call.method,
             client.configuration.host + call.path,
