@@ -9,8 +9,9 @@ from django.db import connection
 
 from fugata_core.database_failures import ANY_ERROR
 
-#: Seconds between two renewals of the hold.
-RENEW_INTERVAL = 60.0
+#: Seconds between two renewals of the hold: no session is idle for longer, or a firewall or
+#: idle_session_timeout may end it.
+RENEW_INTERVAL = 20.0
 
 
 def in_good_time(renew: Callable[[], None]) -> Callable[[], None]:

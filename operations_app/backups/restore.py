@@ -4,6 +4,7 @@ Until it ends, deletions are held: a value that no row points to yet may be note
 """
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import BadArchive, Reader
 from operations_app.backups.archived import ArchivedValues
+from operations_app.backups.interruption import interruption_said
 from operations_app.backups.renewal import beside_transaction, in_good_time
 from operations_app.backups.values import (
     Gaps,
@@ -28,7 +30,7 @@ from operations_app.backups.values import (
     whole_value,
 )
 from secrets_app.models import Share
-from vault_app import leftovers
+from vault_app import deletion_hold, leftovers
 from vault_app.backends import remote_store, reset_backends, value_store
 from vault_app.deletion_hold import hold_deletions
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
@@ -68,20 +70,22 @@ def restore_backup(
     keep_one_time: bool = False,
     force: bool = False,
     progress: ProgressCallback = lambda what, count: None,
+    say: Callable[[str], object] = lambda sentence: None,
 ) -> RestoreSummary:
     """Replace everything with what the back-up holds.
 
-    One-time shares are closed unless `keep_one_time`: they may have been opened since. Raises
+    One-time shares are closed unless `keep_one_time`: they may have been opened since. `say`: is
+    called with a sentence on what is waited for, and on what an interruption leaves. Raises
     BadArchive, NotEmpty, StoreUnavailable, DeletionHoldLost.
     """
-    with Reader(source) as archive:
-        _require_same_version(archive)
+    with Reader(source) as archive, interruption_said(say) as at_the_end:
+        require_same_version(archive, snapshot.newest_migrations())
         if not force:
-            _require_empty()
+            _require_empty(archive.manifest.made_at)
         archive.verify()
         values = ArchivedValues(archive)
         _require_names(values)
-        with hold_deletions(settle=remote_store() is not None) as renew:
+        with hold_deletions(settle=_settles(say)) as renew:
             _take_identity(archive, values, force)
             renew_if_due = in_good_time(renew)
             put = _put_values(values, force, progress, renew_if_due)
@@ -91,16 +95,25 @@ def restore_backup(
                 count = _put_rows(archive, here, progress, in_good_time(beside_transaction(renew)))
                 closed = [] if keep_one_time else _close_one_time_shares()
                 _require_hold(renew)
+                at_the_end()
             gone, unseen = _gone(values, here)
-            lacking = _lacking(here - gone)
+            lacking = _lacking(values, here - gone)
             gaps = Needs.now().without(lacking)
-    delete_all_quietly(Share.values_of, closed, noted=True)
+        delete_all_quietly(Share.values_of, closed, noted=True)
     went = sum(name in gone for _, name in lacking)
     return RestoreSummary(count, len(put - gone), len(closed), gaps, went, unseen)
 
 
-def _require_same_version(archive: Reader) -> None:
-    here = snapshot.newest_migrations()
+def _settles(say: Callable[[str], object]) -> bool:
+    """Return whether deletions that began before may be under way; say that they are waited for."""
+    if remote_store() is None:
+        return False
+    say(f"Waiting {deletion_hold.SETTLE:g} seconds until deletions that began before are over.")
+    return True
+
+
+def require_same_version(archive: Reader, here: dict[str, str]) -> None:
+    """Raise BadArchive unless `here` are the newest migrations of each app that the archive has."""
     other = sorted(
         app for app, name in archive.manifest.migrations.items() if here.get(app) != name
     )
@@ -124,12 +137,14 @@ def _require_names(values: ArchivedValues) -> None:
         )
 
 
-def _require_empty() -> None:
+def _require_empty(made_at: str) -> None:
     nonempty = [m._meta.verbose_name_plural for m in rows.tables() if _is_ours(m) and _has_rows(m)]
     if nonempty:
         raise NotEmpty(
             f"This installation has {', '.join(map(str, nonempty))} already. A restore replaces"
-            " them: give --force if that is what you want."
+            f" them with what was there at {made_at}, when the back-up was made; what came since is"
+            " gone then. If that is what you want, stop every process of the service, and give"
+            " --force."
         )
 
 
@@ -255,11 +270,15 @@ def _whole_here(
                 yield name
 
 
-def _lacking(here: set[str]) -> set[Value]:
-    """Return the values that rows need and that are not there now."""
+def _lacking(values: ArchivedValues, here: set[str]) -> set[Value]:
+    """Return the values that restored rows need and that are not there now.
+
+    A service that still runs may have made other rows meanwhile.
+    """
     if remote_store() is None:
         return lacking_in_database()
-    return {(app, name) for app, name, _ in needed_values() if name not in here}
+    absent = values.needed.keys() - here
+    return {(app, name) for app, name, _ in needed_values() if name in absent}
 
 
 def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
@@ -273,18 +292,19 @@ def _put(store: ValueStore, name: str, sealed: bytes, force: bool) -> None:
 
 
 def _overwrite(store: ValueStore, name: str, sealed: bytes) -> None:
-    """Replace a value. What was there is put back if that fails."""
+    """Replace a value. What was there is put back if that fails, or is interrupted."""
     store.check_writable()
     try:
         before = store.get(name)
     except ValueMissing:  # a part of it is missing
         before = None
-    store.delete(name)
     try:
+        store.delete(name)
         store.put(name, sealed)
-    except StoreUnavailable:
+    except BaseException:
         if before is not None:
-            store.put(name, before)
+            with suppress(ValueConflict):  # the new one is there after all
+                store.put(name, before)
         raise
 
 

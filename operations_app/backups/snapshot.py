@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connection, transaction
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 
@@ -27,3 +28,8 @@ def newest_migrations() -> dict[str, str]:
     """Return the newest applied migration of each app, by the app's label."""
     applied = MigrationRecorder(connection).applied_migrations()
     return {app: max(name for label, name in applied if label == app) for app, _ in applied}
+
+
+def newest_of_this_code() -> dict[str, str]:
+    """Return the same of a database that this code has migrated."""
+    return dict(MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes())

@@ -40,7 +40,7 @@ def test_values_move_from_the_database(
     assert client.read("K").status == 500
     service.stop()
     service.manage("restore", "--force", "--keep-one-time", archive)
-    assert "All rows have values" in service.manage("fsck").stdout
+    assert "All 2 rows have values" in service.manage("fsck").stdout
     service.start()
     assert client.read("K").json()["secret_value"] == "value"
     assert open_share(service.port, share).json()["content"] == "for one"
@@ -106,4 +106,4 @@ def test_an_older_database_beside_a_newer_store(
     ):
         assert "more than a tenth" in failed(old, *arguments)
         assert kubernetes.names(namespace) == before
-    assert "All rows have values" in live.manage("fsck").stdout
+    assert "All 10 rows have values" in live.manage("fsck").stdout

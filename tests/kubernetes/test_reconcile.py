@@ -290,9 +290,3 @@ def test_a_store_that_is_down(faulty_store: KubernetesStore, faulty: FaultyProxy
     with pytest.raises(CommandError, match="403"):
         command()
     assert reconcile_values() == 0
-
-
-@pytest.mark.usefixtures("database_store")
-def test_values_in_the_database_need_none() -> None:
-    nothing = "nothing points to 0 of 0 values; 0 deleted."
-    assert command() == f"repositories: {nothing}\nshares: {nothing}\n"

@@ -1,16 +1,21 @@
 """A back-up taken from one running service is restored on a machine that has none."""
 
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 
+from operations_app.backups.archive import Manifest, Writer
 from tests.conftest import MakeService
 from tests.processes.test_prepare import WAITERS
 from tests.support.clients import stored
 from tests.support.clients.sharing import create, open_share
-from tests.support.servers.parts import wait_until
+from tests.support.servers.parts import PostgresqlServer, wait_until
 from tests.support.servers.service import Service, running
 
 
@@ -50,3 +55,78 @@ def test_two_at_once_take_turns(make_service: MakeService, tmp_path: Path) -> No
                 assert (first.wait(60), second.wait(60)) == (0, 1)
     assert "Nothing was restored: This installation has " in other.logged()
     assert stored.count(new, "secrets_app_share") == 1
+
+
+#: The exit status for each signal.
+SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130}
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT reach new processes: who runs these tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_leaves_no_hold_and_no_draft(
+    make_service: MakeService, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Of a back-up and of a restore, each in the midst of its rows."""
+    service = make_service("postgresql", start=False)
+    service.manage("migrate")
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    archive, more = str(folder / "fugata.tar"), str(folder / "more.tar")
+    service.manage("backup", archive)
+    for lock, *arguments in (("ACCESS EXCLUSIVE", "backup", more), ("SHARE", "restore", archive)):
+        with psycopg.connect(service.settings["DATABASE_URL"]) as blocking:
+            blocking.execute(f"LOCK TABLE secrets_app_share IN {lock} MODE".encode())
+            with running(service, [sys.executable, "manage.py", *arguments]) as process:
+                wait_until(lambda: stored.query(service, WAITERS)[0][0] == 1, "one that waits")
+                assert stored.count(service, "vault_app_deletionhold") == 1
+                process.send_signal(number)
+                assert process.wait(30) == SIGNALS[number]
+        assert stored.count(service, "vault_app_deletionhold") == 0
+        assert [each.name for each in folder.iterdir()] == ["fugata.tar"]
+    assert service.logged().strip() == "No row was changed."
+
+
+def empty_archive(file: Path, **migrations: str) -> str:
+    """Write a back-up without rows; return its path."""
+    with Writer(file, Manifest("2026-01-31T00:00:00Z", migrations, "sqlite", "store")):
+        return str(file)
+
+
+def test_a_file_that_is_none_of_ours_is_refused_before_anything_is_done(
+    make_service: MakeService, tmp_path: Path
+) -> None:
+    """A database that was migrated could not be restored into by the version that it is of."""
+    service = make_service(start=False)
+    service.home.mkdir()
+    other = empty_archive(tmp_path / "other.tar", secrets_app="9999_later")
+    for file, why in (
+        (str(tmp_path / "missing.tar"), "there is no such file"),
+        (other, "the back-up was made by another version (migrations of secrets_app differ)"),
+    ):
+        ended = service.manage("restore", file, check=False)
+        assert ended.returncode == 1
+        assert "Nothing was restored: " in ended.stderr
+        assert why in ended.stderr
+        assert not (service.home / "fugata.sqlite3").exists()
+
+
+def test_an_encoding_that_lacks_characters_is_refused_before_anything_is_done(
+    make_service: MakeService, postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    server = urlsplit(postgresql.new_database())
+    with psycopg.connect(server.geturl(), autocommit=True) as session:
+        session.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    service = make_service(DATABASE_URL=server._replace(path="/latin").geturl(), start=False)
+    ended = service.manage("restore", empty_archive(tmp_path / "b.tar"), check=False)
+    assert ended.returncode == 1
+    assert "encoding must be UTF8" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert stored.query(service, stored._TABLES) == []

@@ -2,8 +2,10 @@
 
 import zlib
 from collections.abc import Callable
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError
 
 from vault_app.errors import StoreUnavailable
@@ -45,3 +47,13 @@ def test_a_trial_is_as_large_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(DatabaseStore, "put", lambda store, name, sealed: tried.append(sealed))
     DatabaseStore().check_writable()
     assert len(zlib.compress(tried[0])) >= 2**16
+
+
+@pytest.mark.usefixtures("database_store")
+def test_there_is_nothing_to_reconcile() -> None:
+    said = StringIO()
+    call_command("reconcile_values", stdout=said)
+    assert said.getvalue() == (
+        "Values are in the database, and are deleted with their rows: there is nothing to"
+        " reconcile.\n"
+    )

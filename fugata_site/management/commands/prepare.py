@@ -13,6 +13,7 @@ from fugata_core.checks import START
 from fugata_core.commands import NOT_MIGRATED, database_sentence, private_umask
 from fugata_core.database_failures import ANY_ERROR
 from fugata_core.migration_state import unapplied_migrations
+from fugata_core.postgresql.encoding import refuse_encoding
 from fugata_core.postgresql.role import give_settings
 from fugata_core.turns import own_turn
 from fugata_site.settings.environment import write_once
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         try:
             if check_only:
                 _wait_until_migrated(wait)
-                _refuse_encoding()
+                refuse_encoding()
                 keycheck.verify()
             else:
                 with own_turn():
@@ -66,7 +67,7 @@ class Command(BaseCommand):
             raise CommandError(sentence) from error
 
     def _prepare(self) -> None:
-        _refuse_encoding()
+        refuse_encoding()
         give_settings()
         with private_umask():
             call_command("migrate", verbosity=0, interactive=False)
@@ -87,19 +88,6 @@ class Command(BaseCommand):
         write_once(path, local.generate())
         reset_backends()
         self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")
-
-
-def _refuse_encoding() -> None:
-    """Raise CommandError for a database that can't keep every text."""
-    if connection.vendor != "postgresql":
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW server_encoding")
-        if cursor.fetchone() != ("UTF8",):
-            raise CommandError(
-                "DATABASE_URL: the database's encoding must be UTF8, or it can't keep every text."
-                " Make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-            )
 
 
 def _wait_until_migrated(seconds: int) -> None:

@@ -10,6 +10,7 @@ from django.template.defaultfilters import pluralize
 from fugata_core.commands import ProgressLine
 from operations_app.backups.archive import PARTIAL
 from operations_app.backups.backup import take_backup
+from operations_app.backups.interruption import ended_by_sigterm
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
 
@@ -27,7 +28,8 @@ class Command(BaseCommand):
             raise CommandError(f"No back-up was written: {problem}")
         progress = ProgressLine(self.stderr)
         try:
-            taken = take_backup(Path(file), progress, force=force)
+            with ended_by_sigterm():
+                taken = take_backup(Path(file), progress, force=force)
         except FileExistsError:
             raise CommandError(f"No back-up was written: {_there_already(file)}") from None
         except OSError as error:

@@ -18,6 +18,7 @@ from operations_app.backups.repair import (
 from vault_app import leftovers
 from vault_app.errors import VaultError
 from vault_app.lost_values import REMEDY
+from vault_app.models import Installation
 from vault_app.presence import MOVING, misplaced
 
 
@@ -82,8 +83,21 @@ class Command(BaseCommand):
             raise CommandError(_joined(marked, *_misplaced(), REMEDY))
         if marked:
             self.stdout.write(f"{marked} {REMEDY}")
-        rows = "All other rows" if marked else "All rows"
-        self.stdout.write(f"{rows} have values that belong to them, and the keys are at hand.")
+        self.stdout.write(_well(seen.rows, "other " if marked else "", seen.rows - lost))
+        for installation in Installation.objects.all():  # none, if it never used Kubernetes
+            self.stdout.write(
+                "Secrets of this installation in Kubernetes have the label"
+                f" app.kubernetes.io/instance={installation.uuid}."
+            )
+
+
+def _well(rows: int, other: str, whole: int) -> str:
+    if not rows:
+        return "0 rows: nothing is kept here."
+    have = pluralize(
+        whole, "row has a value that belongs to it,rows have values that belong to them"
+    )
+    return f"All {whole} {other}{have}, and the keys are at hand."
 
 
 def _marked(lost: int, rows: int) -> str:

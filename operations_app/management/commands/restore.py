@@ -8,9 +8,17 @@ from django.core.management import BaseCommand, CommandError, CommandParser, cal
 from django.template.defaultfilters import pluralize
 
 from fugata_core.commands import ProgressLine, private_umask
+from fugata_core.postgresql.encoding import refuse_encoding
 from fugata_core.turns import own_turn
-from operations_app.backups.archive import PARTIAL, BadArchive
-from operations_app.backups.restore import NotEmpty, RestoreSummary, restore_backup
+from operations_app.backups import snapshot
+from operations_app.backups.archive import PARTIAL, BadArchive, Reader
+from operations_app.backups.interruption import ended_by_sigterm
+from operations_app.backups.restore import (
+    NotEmpty,
+    RestoreSummary,
+    require_same_version,
+    restore_backup,
+)
 from vault_app import keycheck
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
@@ -33,7 +41,9 @@ class Command(BaseCommand):
 
         Values may have been put back already: `fsck --repair` deletes what no row points to.
         """
-        with own_turn():
+        _require_readable(file)
+        refuse_encoding()
+        with ended_by_sigterm(), own_turn():
             with private_umask():
                 call_command("migrate", verbosity=0, interactive=False)
             restored = self._restore(file, options["keep_one_time"], options["force"])
@@ -46,9 +56,18 @@ class Command(BaseCommand):
 
     def _restore(self, file: Path, keep_one_time: bool, force: bool) -> RestoreSummary:
         progress = ProgressLine(self.stderr)
+
+        def say(sentence: str) -> None:
+            progress.done()
+            self.stderr.write(sentence)
+
         try:
             restored = restore_backup(
-                file, keep_one_time=keep_one_time, force=force, progress=progress
+                file,
+                keep_one_time=keep_one_time,
+                force=force,
+                progress=progress,
+                say=say,
             )
         except (BadArchive, NotEmpty, DeletionHoldLost, VaultError, OSError) as error:
             raise CommandError(f"Nothing was restored: {error}") from None
@@ -60,6 +79,15 @@ class Command(BaseCommand):
             keycheck.verify()
         except keycheck.KeyCheckFailed as error:
             self.stderr.write(f"Before you start it: {error}")
+
+
+def _require_readable(file: Path) -> None:
+    """Raise CommandError, before anything is done, unless the file is a back-up of this version."""
+    try:
+        with Reader(file) as archive:
+            require_same_version(archive, snapshot.newest_of_this_code())
+    except BadArchive as error:
+        raise CommandError(f"Nothing was restored: {error}") from None
 
 
 def _result(restored: RestoreSummary) -> str:

@@ -204,8 +204,9 @@ def test_no_file_is_written_over_unasked(fill: Fill, file: Path) -> None:
 def test_a_restore_destroys_nothing_unasked(fill: Fill, file: Path) -> None:
     everything = fill()
     said("backup", str(file))
-    with pytest.raises(CommandError, match="give --force"):
+    with Reader(file) as archive, pytest.raises(CommandError, match="give --force") as refused:
         said("restore", str(file))
+    assert f"what was there at {archive.manifest.made_at}, when" in str(refused.value)
     everything.assert_kept(one_time=False)
     said("restore", str(file), "--force", "--keep-one-time")
     everything.assert_kept(one_time=True)

@@ -20,13 +20,14 @@ from secrets_app.models import Share
 from tests.operations_app.backups.conftest import Everything
 from tests.operations_app.backups.test_backup import Fill
 from tests.repositories_app.support import OTHERS, opened, row
-from tests.secrets_app.support import row_of
+from tests.secrets_app.support import row_of, share
 from tests.support.in_process.doubles import MemoryStore, backend
 from tests.support.in_process.keys import use_keys
 from vault_app import leftovers, lost_values
 from vault_app.deletion_hold import hold_deletions
 from vault_app.models import (
     DeletionHold,
+    Installation,
     KeyEncryptionKey,
     Leftover,
     LostValue,
@@ -62,12 +63,29 @@ def done(*arguments: str) -> str:
 
 def test_an_installation_that_is_well(fill: Fill, remote_store: MemoryStore) -> None:
     fill()
-    assert "All rows have values" in fsck()
+    assert "All 5 rows have values" in fsck()
 
 
 def test_an_installation_with_values_in_the_database(fill: Fill) -> None:
     fill()
-    assert "All rows have values" in fsck()
+    assert "All 5 rows have values" in fsck()
+
+
+def test_an_empty_installation_is_not_said_to_be_well() -> None:
+    """It may be one whose restore failed, or whose DATABASE_URL names another database."""
+    assert fsck() == "0 rows: nothing is kept here.\n"
+
+
+def test_one_row() -> None:
+    share("the only one")
+    assert "All 1 row has a value that belongs to it, and the keys are at hand." in fsck()
+
+
+def test_the_label_of_its_objects_is_said() -> None:
+    """Those that are left in Kubernetes after a move are deleted by it."""
+    assert "label" not in fsck()
+    label = f"app.kubernetes.io/instance={Installation.identity()}."
+    assert label in fsck()
 
 
 def test_a_row_without_its_value_is_marked_and_stays(many: Everything) -> None:
@@ -81,7 +99,7 @@ def test_a_row_without_its_value_is_marked_and_stays(many: Everything) -> None:
     assert RepositorySecret.objects.filter(secret_key="A").exists()
     said = fsck()
     assert "1 of 25 rows has lost its value" in said, "so few that are known are no failure"
-    assert "All other rows have values" in said
+    assert "All 24 other rows have values" in said
     StoredValue.objects.create(name=gone.name, sealed=gone.sealed)
     assert refused() == "value that is back: 1. manage.py fsck --repair takes the marks off."
     assert "No longer marked: value that is back, 1" in fsck("--repair")
@@ -193,7 +211,7 @@ def test_a_repository_that_is_deleted_meanwhile_is_nothing(
         check(row, sealed)
 
     monkeypatch.setattr(fsck_module, "_check_value", delete_first)
-    assert "All rows have values" in fsck()
+    assert "rows have values that belong to them" in fsck()
 
 
 def test_the_wrong_store_changes_nothing(many: Everything, settings: Settings) -> None:

@@ -20,6 +20,7 @@ from secrets_app.actions.reveal import reveal_share
 from tests.operations_app.backups.conftest import Everything
 from tests.operations_app.backups.test_backup import Fill, Wipe, exit_of, said
 from tests.repositories_app.support import opened, row
+from tests.secrets_app.support import share
 from tests.support.in_process.doubles import MemoryStore
 from tests.support.in_process.fixtures import Clock
 from vault_app import deletion_hold, deletions, leftovers
@@ -146,6 +147,32 @@ def test_it_waits_before_it_puts(file: Path, remote_store: MemoryStore, stopped:
     remote_store.before = {"put": lambda: put.append(stopped.monotonic() - began)}
     restore_backup(file, force=True)
     assert min(put) > deletion_hold.BATCH_SECONDS + deletion_hold.DELETE_SECONDS
+
+
+@pytest.mark.usefixtures("backed_up", "stopped")
+def test_it_says_once_that_it_waits(file: Path) -> None:
+    assert said("restore", str(file), "--force").count("Waiting 15 seconds until deletions") == 1
+
+
+@pytest.mark.usefixtures("database_store")
+def test_without_a_remote_store_it_waits_for_nothing(fill: Fill, file: Path) -> None:
+    fill()
+    said("backup", str(file))
+    assert "Waiting" not in said("restore", str(file), "--force")
+
+
+def test_rows_that_clients_make_meanwhile_are_not_missing(
+    backed_up: Everything, file: Path, remote_store: MemoryStore
+) -> None:
+    """Where the service still runs: the back-up does not lack what came after it."""
+
+    def make_one() -> None:
+        remote_store.before = {}
+        share("made meanwhile")
+
+    remote_store.before = {"list": make_one}
+    assert restore_backup(file, keep_one_time=True, force=True).gaps.lacking == 0
+    backed_up.assert_kept(one_time=True)
 
 
 @pytest.mark.usefixtures("backed_up")

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from vault_app.backends import remote_store
 from vault_app.deletion_hold import HELD, is_deletion_held
 from vault_app.errors import StoreUnavailable
 from vault_app.reconcile import (
@@ -12,6 +13,10 @@ from vault_app.reconcile import (
     TOO_MANY_ORPHANS,
     Report,
     reconcile_all,
+)
+
+_IN_DATABASE = (
+    "Values are in the database, and are deleted with their rows: there is nothing to reconcile."
 )
 
 
@@ -26,30 +31,38 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, force: bool, **options: Any) -> None:
         """Reconcile all apps. Raises CommandError if the store is down or --force is needed."""
-        reports: dict[str, Report] = {}
+        if remote_store() is None:
+            self.stdout.write(_IN_DATABASE)
+            return
         if is_deletion_held():
             self.stdout.write(HELD)
+        reports: dict[str, Report] = {}
         try:
             for app, report in reconcile_all(dry_run=dry_run, force=force):
                 self.stdout.write(f"{app}: {_sentence(report, dry_run)}")
                 reports[app] = report
         except StoreUnavailable as error:
             raise CommandError(f"The value store can't be used: {error}.") from error
-        if failed := sum(report.failed for report in reports.values()):
-            raise CommandError(
-                f"The value store did not delete {failed} of them. The log says why; the hourly"
-                " task tries again."
-            )
-        if any(report.refused for report in reports.values()):
-            raise CommandError(
-                f"Nothing points to more than a tenth of what is kept. {TOO_MANY_ORPHANS}"
-            )
-        if doubted := " and ".join(app for app, report in reports.items() if report.doubted):
-            raise CommandError(f"{doubted}: {DOUBTED} {FOREIGN_STORE}")
-        if foreign := " and ".join(app for app, report in reports.items() if report.foreign):
-            raise CommandError(
-                f"The store has no value of {foreign}, though rows need some. {FOREIGN_STORE}"
-            )
+        _require_done(reports)
+
+
+def _require_done(reports: dict[str, Report]) -> None:
+    """Raise CommandError if a value that was to be deleted was not, and say why."""
+    if failed := sum(report.failed for report in reports.values()):
+        raise CommandError(
+            f"The value store did not delete {failed} of them. The log says why; the hourly task"
+            " tries again."
+        )
+    if any(report.refused for report in reports.values()):
+        raise CommandError(
+            f"Nothing points to more than a tenth of what is kept. {TOO_MANY_ORPHANS}"
+        )
+    if doubted := " and ".join(app for app, report in reports.items() if report.doubted):
+        raise CommandError(f"{doubted}: {DOUBTED} {FOREIGN_STORE}")
+    if foreign := " and ".join(app for app, report in reports.items() if report.foreign):
+        raise CommandError(
+            f"The store has no value of {foreign}, though rows need some. {FOREIGN_STORE}"
+        )
 
 
 def _sentence(report: Report, dry_run: bool) -> str:
