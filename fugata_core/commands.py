@@ -11,12 +11,14 @@ from django.core.management.base import OutputWrapper
 from django.db import DataError, IntegrityError
 
 from fugata_core.database_failures import (
-    DATABASE_ERRORS,
     DISK_FULL,
     LOCK_FAILURES,
     PREPARED,
     PREPARED_REMEDY,
     READ_ONLY,
+    SESSION_LIMITS,
+    StaleStatement,
+    is_outage,
     kinds_of,
     sqlstate_of,
 )
@@ -48,6 +50,15 @@ _SENTENCES = (
         (),
         "DATABASE_URL: a statement took longer than the database's statement_timeout, or somebody"
         " cancelled it. Give Fugata's role a longer one.",
+    ),
+    *(
+        (
+            (code,),
+            (),
+            f"DATABASE_URL: the database ended the session, which its {setting} allows no longer."
+            " Give Fugata's role a longer one.",
+        )
+        for code, setting in SESSION_LIMITS.items()
     ),
     (PREPARED, (), f"DATABASE_URL: prepared statements got mixed up. {PREPARED_REMEDY}"),
     (
@@ -114,11 +125,13 @@ def database_sentence(error: Exception) -> str | None:
     """Return what an operator can do about a database that can't be used; None: nothing."""
     if isinstance(error, IntegrityError | DataError):
         return None
+    if isinstance(error, StaleStatement):
+        return "The tables were changed meanwhile. Run it again."
     sqlstate, text = sqlstate_of(error), str(error)
     for sqlstates, words, sentence in _SENTENCES:
         if sqlstate in sqlstates if sqlstate else any(each in text for each in words):
             return sentence
-    if isinstance(error, DATABASE_ERRORS):
+    if is_outage(error):
         return (
             f"DATABASE_URL: the database can't be used ({kinds_of(error)}). Is it running,"
             " are address, name, user and password right, and does it take more connections?"

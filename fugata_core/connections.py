@@ -2,8 +2,9 @@
 
 Those that died while idle: Django's own health check queries the database at each request. A
 connection that PostgreSQL closed has an end-of-file waiting to be read, which takes one system call
-to detect. Those whose database can only be read: the next one may lead to another server. And those
-of SQLite that stored a large value: each keeps a copy, in each thread.
+to detect. Those whose database can only be read: the next one may lead to another server. Those
+whose prepared statements are older than a change to their tables: they fail for good. And those of
+SQLite that stored a large value: each keeps a copy, in each thread.
 """
 
 import select
@@ -13,7 +14,7 @@ from django.core.signals import request_started
 from django.db import DatabaseError, connections
 from django.db.backends.signals import connection_created
 
-from fugata_core.database_failures import ReadOnlyDatabase, is_read_only_failure
+from fugata_core.database_failures import lasting_failure
 
 #: Bytes of a parameter that are worth a new connection to SQLite (a millisecond) to get back.
 LARGE_PARAMETER = 256 * 1024
@@ -48,24 +49,25 @@ def close_if_failed() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def note_read_only(connection: Any, **_: Any) -> None:
-    """Have a new connection closed after the request that finds its database to be read-only.
+def note_lasting_failures(connection: Any, **_: Any) -> None:
+    """Have a new connection closed after the request that finds it to be of no more use.
 
-    That statement raises ReadOnlyDatabase.
+    That statement raises ReadOnlyDatabase or StaleStatement.
     """
-    _wrap(connection, _close_if_read_only)
+    _wrap(connection, _close_if_useless)
 
 
-def _close_if_read_only(
+def _close_if_useless(
     execute: Any, sql: str, parameters: Any, many: bool, context: dict[str, Any]
 ) -> Any:
     try:
         return execute(sql, parameters, many, context)
     except DatabaseError as error:
-        if not is_read_only_failure(error):
+        kind = lasting_failure(error)
+        if kind is None:
             raise
         _close_soon(context)
-        raise ReadOnlyDatabase(*error.args) from error.__cause__
+        raise kind(*error.args) from error.__cause__
 
 
 def note_large_parameters(connection: Any, **_: Any) -> None:
@@ -101,5 +103,5 @@ def _close_soon(context: dict[str, Any]) -> None:
 def check_on_each_request() -> None:
     """Check the connection at the start of each request, and close some at its end."""
     request_started.connect(close_if_dead, dispatch_uid="fugata.close_if_dead")
-    connection_created.connect(note_read_only, dispatch_uid="fugata.read_only")
+    connection_created.connect(note_lasting_failures, dispatch_uid="fugata.lasting_failures")
     connection_created.connect(note_large_parameters, dispatch_uid="fugata.large_parameters")

@@ -30,17 +30,22 @@ logger = logging.getLogger(__name__)
 
 #: All that Django raises of a database.
 ANY_ERROR = (DatabaseError, InterfaceError)
-#: What Django raises where the database can't be reached, or breaks off.
-DATABASE_ERRORS = (OperationalError, InterfaceError)
 #: lock_not_available and deadlock_detected (PostgreSQL's documentation, appendix A).
 LOCK_FAILURES = ("55P03", "40P01")
 #: read_only_sql_transaction, and disk_full (the same).
 READ_ONLY, DISK_FULL = "25006", "53100"
 #: duplicate_prepared_statement, and invalid_sql_statement_name (the same).
 PREPARED = ("42P05", "26000")
+#: Settings that end a session (the same). Two of them come as the driver's InternalError.
+SESSION_LIMITS = {
+    "25P03": "idle_in_transaction_session_timeout",
+    "25P04": "transaction_timeout",
+    "57P05": "idle_session_timeout",
+}
 PREPARED_REMEDY = "Behind PgBouncer, it needs ?prepare_threshold=none (docs/scaling.md)."
 
-# An attempt to connect that fails has no code: what its text tells, where that is in English.
+# An attempt to connect that fails, or a session that breaks off, may have no code: what its text
+# tells, where that is in English.
 _REASONS = {
     "too many connections": "too many (connections|clients)|connection slots|no more connections",
     "no such database": 'database ".*" does not exist|no such database',
@@ -52,6 +57,7 @@ _REASONS = {
     "it is starting or stopping": "starting up|shutting down|recovery mode|not yet accepting",
     "it can only be read": "session is read-only|hot standby mode",
     "no TLS as it was asked for": "does not support SSL|certificate",
+    "it ended the session": "server closed the connection|terminating connection",
 }
 
 
@@ -62,14 +68,32 @@ class ReadOnlyDatabase(OperationalError):
     """
 
 
+class StaleStatement(OperationalError):
+    """A prepared statement gives columns of other types than when it was prepared."""
+
+
 def is_lock_failure(error: Exception) -> bool:
     """Return whether the database gave up waiting for another session's lock."""
     return _has_code(error, sqlite3.SQLITE_BUSY, *LOCK_FAILURES)
 
 
-def is_read_only_failure(error: Exception) -> bool:
-    """Return whether a statement failed because the database can only be read."""
-    return _has_code(error, sqlite3.SQLITE_READONLY, READ_ONLY)
+def lasting_failure(error: Exception) -> type[OperationalError] | None:
+    """Return what to raise for a failure that lasts as long as its connection; None: it is none."""
+    if _has_code(error, sqlite3.SQLITE_READONLY, READ_ONLY):
+        return ReadOnlyDatabase
+    return StaleStatement if _is_stale(error) else None
+
+
+def _is_stale(error: Exception) -> bool:
+    # The code (feature_not_supported) is that of much else, and the words depend on the language.
+    said = getattr(error.__cause__, "diag", None)
+    return getattr(said, "source_function", None) == "RevalidateCachedQuery"
+
+
+def is_outage(error: Exception) -> bool:
+    """Return whether the database can't be reached, or breaks off."""
+    is_plain = isinstance(error, OperationalError | InterfaceError)
+    return is_plain or sqlstate_of(error) in (*PREPARED, *SESSION_LIMITS)
 
 
 def _has_code(error: Exception, sqlite_code: int, *sqlstates: str) -> bool:
@@ -103,7 +127,7 @@ def _answer(error: Exception, failure: str) -> FugataError:
         return RowLocked()
     if _has_code(error, sqlite3.SQLITE_FULL, DISK_FULL):
         return DiskFull()
-    if isinstance(error, DATABASE_ERRORS) or sqlstate_of(error) in PREPARED:
+    if is_outage(error):
         return DatabaseUnavailable()
     # What was to be stored is not of the type, or breaks a constraint: that a client may cause.
     is_content = isinstance(error, DataError | IntegrityError)

@@ -14,6 +14,7 @@ from django.db.migrations.exceptions import MigrationSchemaMissing
 
 import manage
 from fugata_core.commands import NOT_MIGRATED, database_sentence
+from fugata_core.database_failures import StaleStatement
 
 
 class Failure(Exception):
@@ -69,6 +70,10 @@ def test_a_lock(error: DatabaseError) -> None:
         (caused(OperationalError("sorry"), "53300"), "no more connections"),
         (OperationalError('FATAL: too many connections for role "x"'), "no more connections"),
         (caused(OperationalError("canceling"), "57014"), "statement_timeout"),
+        (caused(InternalError("ended"), "25P03"), " idle_in_transaction_session_timeout "),
+        (caused(InternalError("ended"), "25P04"), " transaction_timeout "),
+        (caused(OperationalError("ended"), "57P05"), " idle_session_timeout "),
+        (caused(StaleStatement("cached plan"), "0A000"), "Run it again"),
         (caused(ProgrammingError("already exists"), "42P05"), "prepare_threshold=none"),
         (caused(OperationalError("does not exist"), "26000"), "prepare_threshold=none"),
     ],

@@ -1,14 +1,28 @@
-"""A connection that died while it was idle is noticed before a request uses it (PostgreSQL)."""
+"""A connection that died while it was idle is noticed before a request uses it (PostgreSQL); one
+that is of no more use is left after it.
+"""
 
-from collections.abc import Iterator
+import select
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.core.signals import request_started
-from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db import (
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 
+from fugata_core.commands import database_sentence
 from fugata_core.connections import close_if_dead, close_if_failed
+from fugata_core.database_failures import StaleStatement, database_failure
+from fugata_core.errors import DatabaseUnavailable
 from fugata_core.postgresql.base import BoundedConnection, answers_within
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,6 +33,15 @@ def ask() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
+
+
+def execute_elsewhere(statement: str, *values: object) -> None:
+    """Run a statement in a session of its own."""
+    parameters = {**connection.get_connection_params()}
+    names = ("dbname", "user", "password", "host", "port")
+    own = {name: parameters[name] for name in names if parameters.get(name)}
+    with psycopg.connect(**own, autocommit=True) as other:
+        other.execute(statement.encode(), values)
 
 
 @pytest.fixture
@@ -34,11 +57,7 @@ def test_a_connection_that_lives_is_kept(backend: int) -> None:
 
 
 def test_a_connection_that_the_server_ended(backend: int) -> None:
-    parameters = {**connection.get_connection_params()}
-    names = ("dbname", "user", "password", "host", "port")
-    own = {name: parameters[name] for name in names if parameters.get(name)}
-    with psycopg.connect(**own, autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 60000)", (backend,))
+    execute_elsewhere("SELECT pg_terminate_backend(%s, 60000)", backend)
     close_if_dead()
     assert ask() != backend
 
@@ -122,3 +141,80 @@ def test_statements_end_before_they_are_given_up(monkeypatch: pytest.MonkeyPatch
     assert limit_of_statements(options="-c statement_timeout=1s") == "1s"
     assert limit_of_statements(options="-c statement_timeout=1min") == "9s"
     assert limit_of_statements(prepare_threshold=None) == "0"
+
+
+# --- A table that is changed under a session -----------------------------------------------------
+
+
+def read_x() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT x FROM changing")
+
+
+@pytest.fixture
+def changing(backend: int) -> Iterator[None]:
+    """A table, and a statement that this session has prepared."""
+    connection.cursor().execute("CREATE TABLE changing (x int)")
+    for _ in range(3):
+        read_x()
+    yield
+    connection.cursor().execute("DROP TABLE changing")
+
+
+def test_a_column_whose_type_changes(backend: int, changing: None) -> None:
+    """What is prepared fails for good: the next request has another connection."""
+    execute_elsewhere("ALTER TABLE changing ALTER COLUMN x TYPE bigint")
+    for _ in range(2):
+        with pytest.raises(StaleStatement) as failed:
+            read_x()
+    assert isinstance(database_failure(failed.value), DatabaseUnavailable)
+    close_old_connections()  # as Django does when a request is over
+    read_x()
+    assert ask() != backend
+
+
+def test_what_no_connection_can_do(backend: int) -> None:
+    """It has the same code."""
+    with pytest.raises(NotSupportedError):
+        connection.cursor().execute("SELECT count(*) FROM pg_class FOR UPDATE")
+    close_old_connections()
+    assert ask() == backend
+
+
+# --- A session that the server ends --------------------------------------------------------------
+
+
+def outlast(setting: str) -> None:
+    """Be idle until the server ends this session."""
+    connection.cursor().execute(f"SET {setting} = 200")
+    poll = select.poll()
+    poll.register(connection.connection, select.POLLRDHUP)  # what it said has come before
+    assert poll.poll(60_000)
+
+
+def assert_ended_by(setting: str, error: Exception) -> None:
+    assert f" {setting} " in (database_sentence(error) or "")
+    assert isinstance(database_failure(error), DatabaseUnavailable)
+
+
+def test_a_session_that_is_idle_for_too_long(backend: int) -> None:
+    outlast("idle_session_timeout")
+    with pytest.raises(OperationalError) as failed:
+        ask()
+    assert_ended_by("idle_session_timeout", failed.value)
+
+
+@pytest.mark.parametrize("more", [ask, lambda: None], ids=["statement", "commit"])
+def test_one_that_is_idle_in_a_transaction(backend: int, more: Callable[[], object]) -> None:
+    setting = "idle_in_transaction_session_timeout"
+
+    def idle() -> None:
+        with transaction.atomic():
+            outlast(setting)
+            more()
+
+    with pytest.raises(InternalError) as failed:
+        idle()
+    assert_ended_by(setting, failed.value)
+    close_old_connections()
+    assert ask() != backend

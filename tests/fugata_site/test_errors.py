@@ -85,6 +85,8 @@ def test_the_log_has_postgresqls_code(caplog: pytest.LogCaptureFixture) -> None:
         (ProgrammingError, psycopg.errors.UndefinedTable, DatabaseRefused),
         (ProgrammingError, psycopg.errors.InsufficientPrivilege, DatabaseRefused),
         (InternalError, psycopg.errors.RaiseException, DatabaseRefused),
+        (InternalError, psycopg.errors.IdleInTransactionSessionTimeout, DatabaseUnavailable),
+        (InternalError, psycopg.errors.TransactionTimeout, DatabaseUnavailable),
         (DatabaseError, psycopg.errors.FeatureNotSupported, DatabaseRefused),
         (IntegrityError, psycopg.errors.CheckViolation, UnexpectedError),
         (DataError, psycopg.errors.UntranslatableCharacter, UnexpectedError),
@@ -148,6 +150,7 @@ def test_the_log_says_what_pgbouncer_needs(caplog: pytest.LogCaptureFixture) -> 
         ("connection timeout expired", "no answer in time"),
         ("FATAL:  the database system is starting up", "it is starting or stopping"),
         ('connection to "s3cret" failed: session is read-only', "it can only be read"),
+        ("consuming input failed: server closed the connection", "it ended the session"),
     ],
 )
 def test_the_log_says_why_there_is_no_connection(

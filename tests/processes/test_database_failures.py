@@ -201,6 +201,24 @@ def test_no_connection_is_left_for_requests(service: Service, url: str) -> None:
     recovers(service)
 
 
+# --- A table that is changed while it is used -----------------------------------------------------
+
+
+def test_a_column_whose_type_changes(service: Service, url: str) -> None:
+    """Each thread has prepared statements, which fail from then on."""
+    kept = keeper(service)
+    assert kept.set("KEY", "value").status == 201
+    for _ in range(40):
+        assert kept.read("KEY").status == 200
+    execute(url, "ALTER TABLE auth_user ALTER COLUMN username TYPE varchar(200)")
+    answers = [kept.read("KEY") for _ in range(40)]
+    outages = [answer for answer in answers if answer.status == 503]
+    assert {answer.status for answer in answers} == {200, 503}
+    assert all("retry-after" in answer.headers for answer in outages)
+    assert any("StaleStatement, 0A000" in line for line in lines(service))
+    wait_until(lambda: {kept.read("KEY").status for _ in range(40)} == {200}, "new sessions")
+
+
 # --- A statement that takes too long -------------------------------------------------------------
 
 _ENDLESS = """
