@@ -4,9 +4,10 @@ import zlib
 from collections.abc import Callable
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError
+from django.db import ProgrammingError
 
 from vault_app.errors import StoreUnavailable
 from vault_app.models import StoredValue
@@ -17,10 +18,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> DatabaseStore:
-    """A store whose database is gone."""
+    """A store whose database prepares statements behind PgBouncer."""
 
     def fail(*_: object, **__: object) -> None:
-        raise OperationalError("gone")
+        cause = psycopg.errors.DuplicatePreparedStatement("s3cret")
+        raise ProgrammingError("s3cret") from cause
 
     for name in ("get_or_create", "filter", "values_list"):
         monkeypatch.setattr(StoredValue.objects, name, fail)
@@ -37,8 +39,11 @@ OPERATIONS: dict[str, Callable[[DatabaseStore], object]] = {
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_broken_database_is_an_unavailable_store(broken: DatabaseStore, operation: str) -> None:
-    with pytest.raises(StoreUnavailable):
+    """Commands and the log show what it says: what is wrong, and what to do."""
+    said = r"42P05\. .* it needs \?prepare_threshold=none"
+    with pytest.raises(StoreUnavailable, match=said) as raised:
         OPERATIONS[operation](broken)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_a_trial_is_as_large_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from django.db import DatabaseError
 
+from fugata_core.database_failures import kinds_of
 from fugata_core.streams import stream
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.models import StoredValue
@@ -20,7 +21,7 @@ class DatabaseStore(ValueStore):
         try:
             row, _ = StoredValue.objects.get_or_create(name=name, defaults={"sealed": sealed})
         except DatabaseError as error:
-            raise StoreUnavailable("the database did not keep the value") from error
+            raise _unavailable("the database did not keep the value", error) from error
         if bytes(row.sealed) != sealed:
             raise ValueConflict("a value of that name is there with another content")
 
@@ -29,7 +30,7 @@ class DatabaseStore(ValueStore):
         try:
             sealed = StoredValue.objects.values_list("sealed", flat=True).filter(name=name).first()
         except DatabaseError as error:
-            raise StoreUnavailable("the database did not answer") from error
+            raise _unavailable("the database did not answer", error) from error
         if sealed is None:
             raise ValueMissing("no value of that name")
         return bytes(sealed)
@@ -39,7 +40,7 @@ class DatabaseStore(ValueStore):
         try:
             StoredValue.objects.filter(name=name).delete()
         except DatabaseError as error:
-            raise StoreUnavailable("the database did not answer") from error
+            raise _unavailable("the database did not answer", error) from error
 
     def check(self) -> None:
         """Do nothing: the database has a probe of its own."""
@@ -50,4 +51,8 @@ class DatabaseStore(ValueStore):
             for name in stream(StoredValue.objects.values_list("name", flat=True)):
                 yield StoredObject(name)
         except DatabaseError as error:
-            raise StoreUnavailable("the database did not answer") from error
+            raise _unavailable("the database did not answer", error) from error
+
+
+def _unavailable(what: str, error: DatabaseError) -> StoreUnavailable:
+    return StoreUnavailable(f"{what}: {kinds_of(error)}")

@@ -3,8 +3,10 @@
 from datetime import timedelta
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import ProgrammingError
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
@@ -306,6 +308,21 @@ def test_a_store_that_fails(fill: Fill, remote_store: MemoryStore) -> None:
     remote_store.failing = {"get"}
     assert refused("--repair").startswith("The check broke off")
     assert Share.objects.count() == 3
+
+
+def test_a_database_that_fails(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it needs is said; what it says itself may quote what is stored."""
+
+    def fail(*_: object, **__: object) -> None:
+        cause = psycopg.errors.DuplicatePreparedStatement("s3cret")
+        raise ProgrammingError("s3cret") from cause
+
+    fill()
+    monkeypatch.setattr(StoredValue.objects, "values_list", fail)
+    said = refused()
+    assert said.startswith("The check broke off: the database did not answer: ")
+    assert "?prepare_threshold=none" in said
+    assert "s3cret" not in said
 
 
 def test_values_that_could_not_be_deleted_are_mentioned(
