@@ -14,7 +14,8 @@ from fugata_core.errors import DatabaseRefused, DatabaseUnavailable, DiskFull, F
 
 #: How many requests fail, of any kinds that do not succeed meanwhile, until that goes on.
 MAX_FAILED = 3
-#: Seconds after the last failure until it counts as over, and until it is forgotten.
+#: Seconds after the last failure until it counts as over, and until it is forgotten; beside those
+#: that it took, for the next one may take as long to fail.
 QUIET, FORGOTTEN = 5.0, 600.0
 
 _METHODS = ("GET", "POST", "PUT", "DELETE")
@@ -29,7 +30,7 @@ class Failures:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._failed: dict[str, int] = {}
-        self._last = 0.0
+        self._next = 0.0  # when one may have failed again
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
@@ -39,15 +40,16 @@ class Failures:
     def go_on(self) -> bool:
         """Whether so many failed, the last one lately."""
         with self._lock:
-            is_recent = time.monotonic() - self._last < QUIET
+            is_recent = time.monotonic() - self._next < QUIET
             return is_recent and sum(self._failed.values()) >= self._limit
 
-    def add(self, what: str) -> None:
-        """Note that a request for `what` failed."""
+    def add(self, what: str, took: float = 0.0) -> None:
+        """Note that a request for `what` failed, and took so many seconds."""
         with self._lock:
-            before, self._last = self._last, time.monotonic()
-            if self._last - before >= FORGOTTEN:
+            now = time.monotonic()
+            if now - self._next >= FORGOTTEN:
                 self._failed.clear()
+            self._next = max(self._next if self._failed else now, now + took)
             self._failed[what] = self._failed.get(what, 0) + 1
 
     def end(self, what: str) -> None:
@@ -68,9 +70,9 @@ failing, full_disk = Failures(MAX_FAILED), Failures(1)
 def note_error(request: HttpRequest, error: FugataError) -> None:
     """Note the error that a request ends with, if the database is to blame for it."""
     if isinstance(error, DiskFull):
-        full_disk.add(_what(request))
+        full_disk.add(_what(request), _took(request))
     elif isinstance(error, DatabaseUnavailable | DatabaseRefused):
-        failing.add(_what(request))
+        failing.add(_what(request), _took(request))
 
 
 def note_answer(request: HttpRequest, status: int) -> None:
@@ -78,6 +80,11 @@ def note_answer(request: HttpRequest, status: int) -> None:
     if (failing or full_disk) and status < 400:
         for failures in (failing, full_disk):
             failures.end(_what(request))
+
+
+def _took(request: HttpRequest) -> float:
+    now = time.monotonic()
+    return now - float(getattr(request, "began", now))
 
 
 def _what(request: HttpRequest) -> str:

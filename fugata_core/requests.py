@@ -12,6 +12,8 @@ REQUEST_ID_PATTERN = r"[-._0-9A-Za-z]{8,64}"
 class FugataRequest(HttpRequest):
     """A request behind the middleware; it holds addresses only as keyed hashes."""
 
+    #: When it came to the middleware, in seconds of the monotonic clock.
+    began: float
     #: The client's X-Request-ID if it is well-formed, else a new one.
     request_id: str
     #: Keyed hash of the client's address (16 bytes), and the name of its rate-limit bucket.

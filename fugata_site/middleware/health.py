@@ -1,10 +1,12 @@
 """The probes, answered before the Host check (they send an IP address) and the rate limit."""
 
+import time
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from fugata_core import failing_requests, routes
+from fugata_core.requests import FugataRequest
 from operations_app.diagnostics import monitor
 from operations_app.diagnostics.probes import MINOR
 
@@ -17,8 +19,9 @@ class HealthMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: FugataRequest) -> HttpResponse:
         if request.path_info not in routes.PROBES:
+            request.began = time.monotonic()
             served = self.get_response(request)
             failing_requests.note_answer(request, served.status_code)
             return served

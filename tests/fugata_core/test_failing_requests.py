@@ -1,7 +1,9 @@
 """When the database counts as one that fails requests, and until when."""
 
+from typing import cast
+
 import pytest
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from django.urls import resolve
 
@@ -25,12 +27,16 @@ from fugata_core.failing_requests import (
     note_answer,
     note_error,
 )
+from fugata_core.requests import FugataRequest
+from fugata_site.middleware import health
+from fugata_site.middleware.health import HealthMiddleware
 from tests.support.in_process.fixtures import Clock
 
 
 @pytest.fixture(autouse=True)
 def stopped(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    monkeypatch.setattr(failing_requests, "time", clock)
+    for module in (failing_requests, health):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -69,6 +75,27 @@ def test_it_is_over_when_nothing_has_failed_for_a_while(clock: Clock) -> None:
     assert not failures.go_on
 
 
+def test_what_took_long_counts_for_as_long(clock: Clock) -> None:
+    """The next may fail no sooner; one that fails at once meanwhile changes nothing."""
+    failures = Failures(3)
+    for took in (30.0, 30.0, 0.0):
+        failures.add("create", took)
+    clock.move(30 + QUIET - 1)
+    assert failures.go_on
+    clock.move(1)
+    assert not failures.go_on
+
+
+def test_what_succeeded_since_took_no_time(clock: Clock) -> None:
+    failures = Failures(1)
+    failures.add("create", 30.0)
+    failures.end("create")
+    assert not failures.go_on
+    failures.add("create")
+    clock.move(QUIET)
+    assert not failures.go_on
+
+
 def request(method: str, path: str) -> HttpRequest:
     made = RequestFactory().generic(method, path)
     made.resolver_match = resolve(path)
@@ -98,6 +125,22 @@ def test_what_is(error: FugataError) -> None:
     assert failing.go_on
     note_answer(request("POST", "/secrets"), 201)
     assert not failing
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable(), DiskFull()], ids=repr)
+def test_a_request_is_as_old_as_health_says(error: FugataError, clock: Clock) -> None:
+    def answer(request: HttpRequest) -> HttpResponse:
+        clock.move(30)
+        for _ in range(3):
+            note_error(request, error)
+        return HttpResponse(status=503)
+
+    HealthMiddleware(answer)(cast("FugataRequest", request("POST", "/secrets")))
+    clock.move(30)
+    assert failing.go_on or full_disk.go_on
+    clock.move(QUIET)
+    assert not failing.go_on
+    assert not full_disk.go_on
 
 
 def test_a_full_disk_needs_no_row() -> None:

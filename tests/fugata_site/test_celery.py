@@ -8,7 +8,7 @@ import pytest
 import redis
 from celery.exceptions import WorkerShutdown
 from celery.worker import request
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from kombu import Connection
 from kombu.utils import symbol_by_name
 
@@ -28,7 +28,14 @@ def _fails_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     tasks.purge_expired.apply()
 
 
-@pytest.mark.parametrize("error", [OperationalError("gone: hunter2"), StoreUnavailable("hunter2")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("gone: hunter2"),
+        InternalError("over: hunter2"),
+        StoreUnavailable("hunter2"),
+    ],
+)
 def test_what_is_away_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
