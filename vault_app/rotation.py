@@ -44,14 +44,15 @@ def make_primary() -> str:
     """Make a new key the primary of the keyring file and return its id.
 
     The key is in the file before the database knows it, and in the database before it wraps:
-    wherever this stops, the file has every key that the database knows. Raises KeysNotManaged,
-    OSError, ImproperlyConfigured.
+    wherever this stops, the file has every key that the database knows. What the database refuses
+    it refuses before the file is written. Raises KeysNotManaged, OSError, ImproperlyConfigured.
     """
     file = _writable_keyring()
     with file.locked():
         keys, (key_id, key) = file.keys(), keyring.new_key()
-        file.write({**keys, key_id: key})
-        keycheck.record_key(key_id, partial(local.wrap_under, key_id, key))
+        with transaction.atomic(durable=True):
+            keycheck.record_key(key_id, partial(local.wrap_under, key_id, key))
+            file.write({**keys, key_id: key})
         file.write({key_id: key, **keys})
     return key_id
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
@@ -96,18 +96,42 @@ def test_a_write_that_fails(
     as_a_new_process()
 
 
-def test_a_database_that_fails_before_the_key_is_recorded(
+@pytest.mark.parametrize("statement", ["SELECT", "INSERT"])
+def test_a_database_that_fails_is_asked_before_the_file_is_written(
+    keyring: KeyringFile, statement: str
+) -> None:
+    """However often it is tried again; behind a pool that mixes statements up, for instance."""
+
+    def failing(execute: Callable[..., object], sql: str, *rest: object) -> object:
+        if sql.startswith(statement):
+            raise OperationalError("injected")
+        return execute(sql, *rest)
+
+    for _ in range(3):
+        with connection.execute_wrapper(failing), pytest.raises(OperationalError):
+            rotation.make_primary()
+    assert list(keyring.keys()) == ["old"]
+    assert recorded() == {"old"}
+    assert rotation.make_primary() in recorded()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_is_not_confirmed(
     keyring: KeyringFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: object) -> None:
-        raise RuntimeError("injected")
+    """The database knows the key then: the file has it, and it does not wrap."""
+    commit = connection._commit  # type: ignore[attr-defined]
+
+    def failing() -> None:
+        commit()
+        raise OperationalError("injected")
 
     with monkeypatch.context() as patch:
-        patch.setattr(keycheck, "record_key", failing)
-        with pytest.raises(RuntimeError):
+        patch.setattr(connection, "_commit", failing)
+        with pytest.raises(OperationalError):
             rotation.make_primary()
-    assert recorded() == {"old"}
-    assert key_provider().primary == "old"
+    assert next(iter(keyring.keys())) == "old"
+    assert len(recorded()) == 2
     as_a_new_process()
 
 
