@@ -6,6 +6,7 @@ A check returns a Finding. It is added to LOCAL_CHECKS (the database, settings) 
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,6 +25,8 @@ from operations_app import statistics
 from operations_app.diagnostics.probes import probe_key_provider, probe_value_store
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
+from vault_app.keys.local import LocalKeyring
+from vault_app.keys.wrapped_key import provider_of
 from vault_app.leftovers import overdue as values_overdue
 from vault_app.lost_values import REMEDY, all_rows, exceeds_tenth, rows_marked
 from vault_app.models import KeyEncryptionKey
@@ -258,13 +261,33 @@ def redis() -> Finding:
 
 
 def known_keys(known: list[KeyEncryptionKey]) -> Finding:
-    """Are all keys that rows may need available?"""
+    """Are all keys that rows may need available, and will be after a restart?"""
+    if _has_lost_keyring(known):
+        summary = (
+            "The keyring file is missing or can't be read. Only processes that read it before have"
+            " the keys, in their memory."
+        )
+        return Finding("Keys", Level.BAD, summary, _KEYRING_REMEDY)
     missing = unavailable_keys(known)
     if not missing:
         return _good("Keys", "Every key that the database knows is at hand.")
     return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", _KEYS_REMEDY)
 
 
+def _has_lost_keyring(known: list[KeyEncryptionKey]) -> bool:
+    """Return whether keys of the keyring file are known, and in this process's memory alone."""
+    if all(provider_of(key.id) != "local" for key in known):
+        return False
+    with suppress(VaultError):  # a keyring that is not set up, or can't be loaded at all
+        keyring = key_provider().provider("local")
+        return isinstance(keyring, LocalKeyring) and keyring.has_lost_file()
+    return False
+
+
+_KEYRING_REMEDY = (
+    "Put the file back (FUGATA_HOME/keyring, from its back-up) before anything is restarted:"
+    " without it, a process that starts anew opens nothing, nor what is sealed meanwhile."
+)
 _REQUESTS_REMEDY = (
     "The log says why, at “the database failed”. Are all tables there (manage.py prepare), may the"
     " role of DATABASE_URL use them, and does the database take more connections?"

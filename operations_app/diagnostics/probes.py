@@ -10,7 +10,8 @@ from fugata_core.connections import close_if_dead
 from fugata_core.database_failures import ReadOnlyDatabase
 from fugata_core.failing_requests import failing, full_disk
 from vault_app.backends import key_provider, remote_store, value_store
-from vault_app.errors import StoreUnavailable
+from vault_app.errors import KeyUnavailable, StoreUnavailable
+from vault_app.keys.local import LocalKeyring
 from vault_app.models import sealed_models
 from vault_app.stores.database import DatabaseStore
 from vault_app.writes import writes
@@ -64,6 +65,13 @@ def probe_key_provider() -> None:
     key_provider().check()
 
 
+def probe_keyring_file() -> None:
+    """Raise KeyUnavailable if this process has the keys that wrap in its memory alone."""
+    chosen = key_provider().chosen
+    if isinstance(chosen, LocalKeyring) and chosen.has_lost_file():
+        raise KeyUnavailable("only processes that read it before have the keys")
+
+
 class RequestsFail(Exception):
     """The database answers, and fails what requests ask of it."""
 
@@ -75,15 +83,17 @@ def probe_requests() -> None:
 
 
 #: What is said where all else is well: what is stored can be opened.
+KEYRING = "Keyring file missing or unreadable"
 WRITES = "Value store can't be written to"
 REQUESTS = "Requests fail at the database"
 #: What a load balancer does not mind: it is the same everywhere, or ends while requests come.
-MINOR = (WRITES, REQUESTS)
+MINOR = (KEYRING, WRITES, REQUESTS)
 #: Probes by what /healthz says if one fails, in the order in which they run.
 PROBES: dict[str, Callable[[], None]] = {
     "Database connection failed": probe_database,
     "Value store unavailable": probe_value_store,
     "Key provider unavailable": probe_key_provider,
+    KEYRING: probe_keyring_file,
     WRITES: probe_writes,
     REQUESTS: probe_requests,
 }

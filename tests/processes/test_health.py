@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from operations_app.diagnostics.probes import KEYRING
 from tests.conftest import MakeService
 from tests.support.clients.sharing import (
     create,
@@ -148,3 +149,21 @@ def test_a_restart_of_the_database_between_two_requests(
     own_postgresql.start()
     wait_until(lambda: _works(service), "a working service")
     assert open_share(service.port, share).json()["content"] == "before"
+
+
+def test_a_keyring_file_that_is_gone(make_service: MakeService, any_database: str) -> None:
+    """Balancers go on, because all works; whoever looks after it is told before a restart."""
+    service = make_service(any_database, redis=True, WEB_CONCURRENCY="2")
+    share, keyring = create(service.port, "before"), service.home / "keyring"
+    wait_until(lambda: _all_say(service, None), "both processes")
+    elsewhere = keyring.rename(service.home / "elsewhere")
+    wait_until(lambda: _all_say(service, KEYRING), "both processes' finding")
+    assert httpx.get(f"{service.url}/readyz", timeout=TIMEOUT).status_code == 200
+    assert open_share(service.port, share).json()["content"] == "before"
+    elsewhere.rename(keyring)
+    wait_until(lambda: _all_say(service, None), "both processes' recovery")
+
+
+def _all_say(service: Service, error: str | None) -> bool:
+    """Return whether a run of probes, which different processes answer, says that."""
+    return {_health(service).json().get("error") for _ in range(12)} == {error}

@@ -224,15 +224,22 @@ def test_a_key_that_was_taken_out_is_forgotten(path: Path, clock: Clock) -> None
         ring.unwrap(wrapped, b"")
 
 
-@pytest.mark.parametrize("damage", ["", "old:c2hvcnQ=", "\xff", None], ids=repr)
+def damage_file(path: Path, damage: str | None) -> None:
+    path.unlink()
+    if damage is not None:
+        path.write_text(damage, encoding="latin-1")
+
+
+DAMAGES = ["", "old:c2hvcnQ=", "\xff", None]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=repr)
 def test_a_damaged_file_does_not_take_the_keys_away(
     path: Path, clock: Clock, damage: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     ring = local_keyring()
     wrapped = ring.wrap(DATA_KEY, b"")
-    path.unlink()
-    if damage is not None:
-        path.write_text(damage, encoding="latin-1")
+    damage_file(path, damage)
     with caplog.at_level(logging.ERROR):
         for _ in range(5):
             clock.now += local.RELOAD_INTERVAL
@@ -240,6 +247,58 @@ def test_a_damaged_file_does_not_take_the_keys_away(
     assert ring.unwrap(wrapped, b"") == DATA_KEY
     assert caplog.text.count("missing or damaged") == 1
     assert "c2hvcnQ=" not in caplog.text
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=repr)
+def test_a_damaged_file_is_told_until_it_is_back(
+    path: Path, clock: Clock, damage: str | None
+) -> None:
+    ring, kept = local_keyring(), path.read_text()
+    assert not ring.has_lost_file()
+    damage_file(path, damage)
+    assert ring.has_lost_file()
+    clock.now += local.RELOAD_INTERVAL
+    ring.check()
+    assert ring.has_lost_file()
+    path.write_text(kept)
+    assert not ring.has_lost_file()
+
+
+def test_a_keyring_that_has_no_keys_yet_lost_none(settings: Settings, tmp_path: Path) -> None:
+    use_keyring(settings, tmp_path / "none")
+    assert not local_keyring().has_lost_file()
+
+
+def test_a_file_that_is_replaced_is_never_lost(path: Path) -> None:
+    ring, file = local_keyring(), KeyringFile(path)
+
+    def write() -> None:
+        for _ in range(100):
+            file.write(KEYS)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        assert not ring.has_lost_file()
+    writer.join()
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner was put right, or a descriptor is free again: nothing else about it changes."""
+    ring = local_keyring()
+    KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refuse)
+        clock.now += local.RELOAD_INTERVAL
+        assert ring.primary == "old"
+    clock.now += local.RELOAD_INTERVAL
+    assert ring.primary == "new"
 
 
 def test_keys_of_the_environment_are_not_looked_for(
@@ -250,3 +309,5 @@ def test_keys_of_the_environment_are_not_looked_for(
     path.write_text(f"new:{A}\n")
     clock.now += 60
     assert ring.primary == "set"
+    path.unlink()
+    assert not ring.has_lost_file()

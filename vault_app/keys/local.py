@@ -23,6 +23,8 @@ __all__ = ["LocalKeyring", "generate", "parse", "wrap_under"]
 
 #: Seconds that a process may take to notice that the file names another primary.
 RELOAD_INTERVAL = 1.0
+#: What no file's state is: the file could not be read, and will be tried again.
+_UNREADABLE: FileState = (0, 0, 0)
 _NONCE_SIZE = 12
 _KEY_SIZE = 32
 
@@ -69,6 +71,10 @@ class LocalKeyring(KeyProvider):
         """Raise KeyUnavailable unless a data key survives wrapping and unwrapping."""
         self.unwrap(self.wrap(bytes(_KEY_SIZE), b"check"), b"check")
 
+    def has_lost_file(self) -> bool:
+        """Return whether the file that the ring came from has no keys any more."""
+        return bool(self.file and self._ring and not _keys_of(self.file))
+
     def _cipher(self, key_id: str) -> AESGCM:
         if key_id not in self._ring:
             self._reload()  # another process may have added it; costs only a stat
@@ -83,20 +89,25 @@ class LocalKeyring(KeyProvider):
         return self._ring
 
     def _reload(self) -> None:
-        """Reload the file if it has changed."""
+        """Reload the file if it has changed, or could not be read."""
         self._reload_at = time.monotonic() + RELOAD_INTERVAL
         state = self.file.state() if self.file else None
         if self.file is None or state == self._file_state:
             return
-        self._file_state = state
-        try:
-            keys = self.file.keys()
-        except (OSError, ValueError, ImproperlyConfigured):
-            keys = {}
+        keys = _keys_of(self.file)
         if keys:
             self._ring = _build_ring(keys)
-        else:  # the keys in memory are worth more than a damaged file
+        elif self._file_state != _UNREADABLE:  # the keys in memory are worth more
             logger.error("the keyring file is missing or damaged; the keys read before stay in use")
+        self._file_state = state if keys else _UNREADABLE
+
+
+def _keys_of(file: KeyringFile) -> dict[str, bytes]:
+    """Return the keys of the file; none if it can't be read."""
+    try:
+        return file.keys()
+    except (OSError, ValueError, ImproperlyConfigured):
+        return {}
 
 
 def wrap_under(key_id: str, key: bytes, data_key: bytes, context: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -14,16 +15,17 @@ from fugata_core.redis_client import client
 from operations_app import statistics
 from operations_app.diagnostics import checks
 from operations_app.diagnostics.checks import Finding, Level, run_checks
+from operations_app.diagnostics.probes import probe_keyring_file
 from operations_app.models import TaskSuccess
 from repositories_app.actions.secrets import set_secret
 from tests.repositories_app.support import opened, people, row
 from tests.secrets_app.support import expire, row_of, share
 from tests.support.clients.operators import Admin, person, text
 from tests.support.in_process.doubles import FaultyKeys, MemoryStore, backend
-from tests.support.in_process.keys import use_keys
+from tests.support.in_process.keys import use_keyring, use_keys
 from tests.support.servers.parts import RedisServer, free_port
 from vault_app import keycheck, leftovers
-from vault_app.errors import StoreUnavailable
+from vault_app.errors import KeyUnavailable, StoreUnavailable
 from vault_app.lost_values import mark
 from vault_app.models import KeyEncryptionKey, Leftover, StoredValue
 from vault_app.writes import MAX_FAILED, Writes
@@ -128,6 +130,24 @@ def test_a_key_is_missing() -> None:
     found = problem("Keys")
     assert "lost" in found.summary
     assert found.level == Level.BAD
+
+
+def test_the_keyring_file_is_lost(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "keyring"
+    file.write_text(f"test:{'A' * 43}=\n")
+    use_keyring(settings, file)
+    assert run_checks().problems == []
+    elsewhere = file.rename(tmp_path / "elsewhere")
+    found = problem("Keys")
+    assert found.level == Level.BAD
+    assert "in their memory" in found.summary
+    assert "before anything is restarted" in found.remedy
+    with pytest.raises(KeyUnavailable):
+        probe_keyring_file()
+    assert checks.known_keys([]).level == Level.GOOD, "nothing is under its keys any more"
+    elsewhere.rename(file)
+    assert run_checks().problems == []
+    probe_keyring_file()
 
 
 def test_the_store_fails(remote_store: MemoryStore) -> None:
