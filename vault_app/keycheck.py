@@ -4,7 +4,7 @@ Checked at start-up, before any request. A lost key file is an error with a reme
 made only for a database that has none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from vault_app.keys.guidance import GUIDANCE, guidance
 from vault_app.keys.keyring import KeyringFile
 from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey
+from vault_app.usage import rows_under
 
 _CHECK_PLAINTEXT = b"fugata key check constant, v1..."
 _CONTEXT = b"fugata/key-check"
@@ -34,31 +35,54 @@ def verify() -> None:
 
     Also records the primary key if it is new.
     """
-    for record in KeyEncryptionKey.objects.all():
-        _verify_one(record)
+    problems = _problems(KeyEncryptionKey.objects.order_by("created_at", "id"))
+    if problems:
+        raise KeyCheckFailed(_refusal(problems))
     _record_primary()
 
 
-def is_available(record: KeyEncryptionKey) -> bool:
-    """Return whether the key of that record is available and correct."""
-    try:
-        _verify_one(record)
-    except KeyCheckFailed:
-        return False
-    return True
+def unavailable_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:
+    """Return the ids of the known keys that are not available or not correct."""
+    return list(_problems(known))
 
 
-def _verify_one(record: KeyEncryptionKey) -> None:
+def _problems(known: Iterable[KeyEncryptionKey]) -> dict[str, str]:
+    """Return what is wrong with keys, by their ids; those that are available are not in it."""
+    return {record.id: problem for record in known if (problem := _problem(record))}
+
+
+def _problem(record: KeyEncryptionKey) -> str:
     try:
         opened = key_provider().unwrap(bytes(record.check_value), _CONTEXT)
     except VaultError as error:
-        raise KeyCheckFailed(
-            f"The database holds values sealed under key {record.id!r}, and that key is not at"
-            f" hand ({error}). Restore it: {_remedy(record.id)}. Fugata makes no new key in its"
-            " place, because what was sealed could then never be opened again."
-        ) from error
-    if opened != _CHECK_PLAINTEXT:
-        raise KeyCheckFailed(f"Key {record.id!r} does not open its own check value.")
+        return f"is not at hand ({error})"
+    return "" if opened == _CHECK_PLAINTEXT else "does not open its own check value"
+
+
+def _refusal(problems: Mapping[str, str]) -> str:
+    """Return what to do about one of the keys: one that rows need, if there is one."""
+    needed = next((key_id for key_id in problems if rows_under([key_id])), None)
+    key_id = needed or next(iter(problems))
+    problem, restore = problems[key_id], f"Restore it: {_remedy(key_id)}."
+    if needed:
+        return (
+            f"The database holds values sealed under key {key_id!r}, and that key {problem}."
+            f" {restore} Fugata makes no new key in its place, because what was sealed could then"
+            " never be opened again."
+        )
+    known = (
+        f"The database knows key {key_id!r}, and that key {problem}. No value needs it. {restore}"
+    )
+    if not _can_be_retired(key_id):
+        return known
+    return f"{known} Or, if you took it out for good, run manage.py retire_key {key_id}."
+
+
+def _can_be_retired(key_id: str) -> bool:
+    try:
+        return key_id != key_provider().primary
+    except VaultError:  # there is no key at all
+        return False
 
 
 def record_key(key_id: str, wrap: Callable[[bytes, bytes], bytes]) -> None:

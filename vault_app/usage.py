@@ -1,4 +1,4 @@
-"""Which keys the database knows, whether they are available, and how many rows need each."""
+"""Which keys the database knows, and how many rows need each."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from datetime import datetime
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from vault_app import keycheck
 from vault_app.backends import key_provider
 from vault_app.keys.wrapped_key import provider_of
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
@@ -76,8 +75,3 @@ def rows_of(key: KeyEncryptionKey) -> int:
 def rows_under(key_ids: Iterable[str]) -> int:
     """Return how many rows need one of the keys with those ids."""
     return sum(map(rows_of, with_rows(KeyEncryptionKey.objects.filter(id__in=key_ids))))
-
-
-def unavailable_keys(known: Iterable[KeyEncryptionKey]) -> list[str]:
-    """Return the ids of the known keys that the provider can't unwrap with."""
-    return [key.id for key in known if not keycheck.is_available(key)]

@@ -25,13 +25,14 @@ from operations_app import statistics
 from operations_app.diagnostics.probes import probe_key_provider, probe_value_store
 from vault_app.backends import key_provider
 from vault_app.errors import VaultError
+from vault_app.keycheck import unavailable_keys
 from vault_app.keys.local import LocalKeyring
 from vault_app.keys.wrapped_key import provider_of
 from vault_app.leftovers import overdue as values_overdue
 from vault_app.lost_values import REMEDY, all_rows, exceeds_tenth, rows_marked
 from vault_app.models import KeyEncryptionKey
 from vault_app.presence import MOVING, misplaced
-from vault_app.usage import rows_of, unavailable_keys, with_rows
+from vault_app.usage import rows_of, with_rows
 from vault_app.writes import writes
 
 #: Seconds that the page waits for remote checks.
@@ -271,7 +272,8 @@ def known_keys(known: list[KeyEncryptionKey]) -> Finding:
     missing = unavailable_keys(known)
     if not missing:
         return _good("Keys", "Every key that the database knows is at hand.")
-    return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", _KEYS_REMEDY)
+    remedy = f"{_KEYS_REMEDY} {_TAKEN_OUT}"
+    return Finding("Keys", Level.BAD, f"Not at hand: {', '.join(missing)}.", remedy)
 
 
 def _has_lost_keyring(known: list[KeyEncryptionKey]) -> bool:
@@ -284,6 +286,10 @@ def _has_lost_keyring(known: list[KeyEncryptionKey]) -> bool:
     return False
 
 
+_TAKEN_OUT = (
+    "If you took one out that no row needs (manage.py list_keys), run manage.py retire_key before"
+    " the next start, which refuses."
+)
 _KEYRING_REMEDY = (
     "Put the file back (FUGATA_HOME/keyring, from its back-up) before anything is restarted:"
     " without it, a process that starts anew opens nothing, nor what is sealed meanwhile."

@@ -161,6 +161,16 @@ def test_a_wrong_keyring_is_not_rotated(keyring: KeyringFile) -> None:
     assert list(keyring.keys()) == ["old"]
 
 
+def test_a_key_that_was_taken_out_and_not_retired_is_named(keyring: KeyringFile) -> None:
+    new = rotation.make_primary()
+    keyring.write({new: keyring.keys()[new]})
+    reset_backends()
+    with pytest.raises(CommandError, match=r"No value needs it.* retire_key old"):
+        run("rotate_key")
+    run("retire_key", "old")
+    assert told("rotate_key")["new_key"]
+
+
 def test_a_keyring_that_can_not_be_written(
     keyring: KeyringFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import base64
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.conftest import record_the_key
 from tests.secrets_app.support import share
 from tests.support.in_process.doubles import MemoryStore, backend
 from tests.support.in_process.keys import use_keyring, use_keys
-from vault_app import keycheck
+from vault_app import keycheck, rewrap, rotation
 from vault_app.keycheck import KeyCheckFailed
 from vault_app.models import KeyEncryptionKey, StoredValue
 
@@ -73,6 +74,7 @@ def test_another_or_a_lost_key_refuses(settings: Settings, ring: str) -> None:
     sentence = str(raised.value)
     assert "'one'" in sentence
     assert "FUGATA_KEYS" in sentence
+    assert ("retire_key" in sentence) == ring.startswith("two")
     assert A not in sentence
     assert B not in sentence
     assert recorded() == {"one"}
@@ -87,6 +89,44 @@ def test_a_new_first_key_is_recorded_beside_the_old(settings: Settings) -> None:
     use_keys(settings, f"new:{B}")
     with pytest.raises(KeyCheckFailed, match="old"):
         keycheck.verify()
+
+
+def rotate_by_hand(settings: Settings) -> None:
+    """Have a share under `old`, and put `new` in front of it."""
+    use_keys(settings, f"old:{A}")
+    keycheck.verify()
+    share("s3cret")
+    use_keys(settings, f"new:{B},old:{A}")
+    keycheck.verify()
+
+
+def test_a_key_that_nothing_needs_any_more_is_to_be_retired(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate_by_hand(settings)
+    list(rewrap.rewrap())
+    use_keys(settings, f"new:{B}")
+    with pytest.raises(
+        KeyCheckFailed, match=r"No value needs it.* manage\.py retire_key old"
+    ) as raised:
+        keycheck.verify()
+    assert "sealed" not in str(raised.value)
+    monkeypatch.setattr(rotation, "GRACE", 0)
+    rotation.retire("old")
+    keycheck.verify()
+    assert recorded() == {"new"}
+
+
+def test_of_several_keys_one_is_named_that_rows_need(settings: Settings) -> None:
+    rotate_by_hand(settings)
+    for key_id in ("a", "z"):
+        lost = b"\x01\x01" + key_id.encode() + bytes(60)
+        KeyEncryptionKey.objects.create(id=key_id, check_value=lost)
+    KeyEncryptionKey.objects.filter(id="a").update(created_at=datetime(2001, 1, 1, tzinfo=UTC))
+    use_keys(settings, f"new:{B}")
+    with pytest.raises(KeyCheckFailed, match="holds values sealed under key 'old'") as raised:
+        keycheck.verify()
+    assert "retire_key" not in str(raised.value)
 
 
 def test_no_key_at_all_refuses(settings: Settings, tmp_path: Path) -> None:
@@ -145,6 +185,7 @@ def test_prepare_refuses_where_the_keyring_is_lost(keyring: Path) -> None:
         prepare()
     assert str(keyring) in str(raised.value)
     assert "Restore it" in str(raised.value)
+    assert "retire_key" not in str(raised.value), "there is no other key to go on with"
     assert not keyring.exists()
 
 

@@ -130,6 +130,7 @@ def test_a_key_is_missing() -> None:
     found = problem("Keys")
     assert "lost" in found.summary
     assert found.level == Level.BAD
+    assert "retire_key" in found.remedy
 
 
 def test_the_keyring_file_is_lost(settings: Settings, tmp_path: Path) -> None:
