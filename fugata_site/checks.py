@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
 from fugata_core.checks import START
+from vault_app.keys.keyring import WrongKeyring
 
 #: Seconds that a start waits for Redis to connect, and to answer.
 _REDIS_PATIENCE = 1.0
@@ -70,6 +71,8 @@ _IDS = {"VALUE_STORE": "fugata.E002", "KMS_PROVIDER": "fugata.E003"}
 def _unusable(name: str, make: Callable[[], object]) -> CheckMessage | None:
     try:
         make()
+    except WrongKeyring as error:  # whose words name what is wrong
+        return Error(str(error), id=_IDS[name])
     except Exception as error:  # whatever an import or a constructor raises
         return Error(
             f"{name}: the backend can't be used: {error}",

@@ -45,7 +45,7 @@ def make_primary() -> str:
 
     The key is in the file before the database knows it, and in the database before it wraps:
     wherever this stops, the file has every key that the database knows. What the database refuses
-    it refuses before the file is written. Raises KeysNotManaged, OSError, ImproperlyConfigured.
+    it refuses before the file is written. Raises KeysNotManaged, OSError, WrongKeyring.
     """
     file = _writable_keyring()
     with file.locked():
@@ -85,7 +85,7 @@ def retire(key_id: str) -> Path | None:
     None where they were not in the keyring file. Another database may need what this one does not,
     so no copy is destroyed: the key is set aside first, then the database forgets it, then the file
     does. If this stops in between, another call finishes it.
-    Raises KeyInUse, UnknownKey, KeyUnavailable, OSError.
+    Raises KeyInUse, UnknownKey, KeyUnavailable, OSError, WrongKeyring.
     """
     file = _keyring_file() if provider_of(key_id) == "local" else None
     if file is None:

@@ -182,6 +182,14 @@ def test_a_keyring_that_can_not_be_written(
         run("rotate_key")
 
 
+def test_a_keyring_that_broke_since_the_start_is_named(keyring: KeyringFile) -> None:
+    assert told("rotate_key")["new_key"]
+    keyring.path.write_text(f"old:{A}\nold:{B}\n")
+    for command in (["rotate_key"], ["retire_key", "old"]):
+        with pytest.raises(CommandError, match=f"^{keyring.path}, line 2: an id is there twice"):
+            run(*command)
+
+
 def test_damaged_rows_are_told() -> None:
     created = share("s3cret")
     Share.objects.filter(pk=row_of(created).pk).update(wrapped_key=b"\1\3old" + b"x" * 60)

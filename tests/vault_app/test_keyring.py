@@ -25,6 +25,7 @@ DATA_KEY = b"d" * 32
         (f"two:{B},one:{A}", ["two", "one"]),
         (f" one:{A},\n two:{B} \n", ["one", "two"]),
         (f"one:{A}\ntwo:{B}\n", ["one", "two"]),
+        (f"one:{A},two:{B},one:{A}", ["one", "two"]),
         (f"one:{A},", ["one"]),
         (f"a.b-c_9:{A}", ["a.b-c_9"]),
         (f"{'x' * 64}:{A}", ["x" * 64]),

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from fugata_site.checks import check_backends_load
 from tests.support.in_process.keys import local_keyring, use_keyring, use_keys
 from tests.vault_app.support import DATA_KEY, A, B
 from vault_app.errors import KeyUnavailable
 from vault_app.keys import keyring, local
-from vault_app.keys.keyring import KeyringFile
+from vault_app.keys.keyring import KeyringFile, WrongKeyring
 
 KEYS = {"one": b"1" * 32, "two": b"2" * 32}
 
@@ -51,6 +52,34 @@ def test_written_keys_are_read_in_their_order(tmp_path: Path) -> None:
     assert list(file.keys().items()) == list(KEYS.items())
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["keyring"]
+
+
+@pytest.mark.parametrize("wrong", [f"one:{B}", f"o/ne:{A}", "three:c2hvcnQ=", "\xff"], ids=repr)
+def test_a_wrong_line_is_named_and_not_repeated(path: Path, wrong: str) -> None:
+    path.write_text(f"one:{A}\n\n{wrong}\n", encoding="latin-1")
+    with pytest.raises(WrongKeyring) as raised:
+        local_keyring()
+    sentence = str(raised.value)
+    assert sentence.startswith(f"{path}, line 3: ")
+    assert "FUGATA_KEYS" not in sentence
+    assert not any(part in sentence for part in (A, B, "o/ne", "three", "c2hvcnQ=", "\xff"))
+
+
+def test_a_file_that_can_not_be_read_is_named(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(WrongKeyring, match=f"{path}: can't be read \\(IsADirectoryError\\)"):
+        local_keyring()
+
+
+def test_the_start_blames_the_file_alone(path: Path) -> None:
+    """A retired key's line was put back twice: `grep … keyring.retired >> keyring`."""
+    path.write_text(f"old:{A}\nold:{A}\n")
+    assert check_backends_load(None) == []
+    path.write_text(f"old:{A}\nold:{B}\n")
+    (problem,) = check_backends_load(None)
+    assert (problem.id, problem.hint) == ("fugata.E003", None)
+    assert problem.msg == f"{path}, line 2: an id is there twice, with different keys."
 
 
 def test_a_write_that_fails_leaves_the_old_keys(
@@ -290,7 +319,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(
     ring = local_keyring()
     KeyringFile(path).write(keyring.parse(f"new:{B},old:{A}"))
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:

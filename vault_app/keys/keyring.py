@@ -17,33 +17,42 @@ from django.core.exceptions import ImproperlyConfigured
 
 _KEY_SIZE = 32
 _KEY_ID = re.compile(r"[-._0-9A-Za-z]{1,64}", re.ASCII)
-_SHAPE = "FUGATA_KEYS: must be id:base64,id:base64,… with keys of 32 bytes in standard base64."
+_SHAPE = (
+    "must be id:base64,id:base64,… with ids of [-._a-zA-Z0-9] and keys of 32 bytes in standard"
+    " base64."
+)
 
 Keys = Mapping[str, bytes]
 
 
-def parse(text: str) -> dict[str, bytes]:
-    """Return the keys (32 bytes) of a keyring by id, in order.
+class WrongKeyring(ImproperlyConfigured):
+    """A keyring can't be used: the message names FUGATA_KEYS or the file, never its content."""
 
-    Raises ImproperlyConfigured, which never repeats the text.
+
+def parse(text: str, file: Path | None = None) -> dict[str, bytes]:
+    """Return the keys (32 bytes) of a keyring by id, in order; `file`: where the text is from.
+
+    What is there twice counts once. Raises WrongKeyring.
     """
     keys: dict[str, bytes] = {}
-    for entry in filter(None, re.split(r"[,\s]+", text)):
-        name, _, encoded = entry.partition(":")
-        if not _KEY_ID.fullmatch(name) or name in keys:
-            raise ImproperlyConfigured(_SHAPE + " Ids are unique, of [-._a-zA-Z0-9].")
-        keys[name] = _decode(encoded)
+    for number, line in enumerate(text.split("\n"), 1):
+        place = f"{file}, line {number}" if file else "FUGATA_KEYS"
+        for entry in filter(None, re.split(r"[,\s]+", line)):
+            key_id, key = _parse_entry(entry, place)
+            if keys.setdefault(key_id, key) != key:
+                raise WrongKeyring(f"{place}: an id is there twice, with different keys.")
     return keys
 
 
-def _decode(encoded: str) -> bytes:
+def _parse_entry(entry: str, place: str) -> tuple[str, bytes]:
+    key_id, _, encoded = entry.partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if len(key) != _KEY_SIZE:
-        raise ImproperlyConfigured(_SHAPE)
-    return key
+    if not _KEY_ID.fullmatch(key_id) or len(key) != _KEY_SIZE:
+        raise WrongKeyring(f"{place}: {_SHAPE}")
+    return key_id, key
 
 
 def new_key() -> tuple[str, bytes]:
@@ -89,11 +98,14 @@ class KeyringFile:
         return found.st_mtime_ns, found.st_ino, found.st_size
 
     def keys(self) -> dict[str, bytes]:
-        """Return the keys, in order; none where there is no file.
-
-        Raises OSError, ImproperlyConfigured.
-        """
-        return parse(self.path.read_text()) if self.path.exists() else {}
+        """Return the keys, in order; none where there is no file. Raises WrongKeyring."""
+        try:
+            text = self.path.read_text(errors="replace")
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise WrongKeyring(f"{self.path}: can't be read ({type(error).__name__}).") from None
+        return parse(text, self.path)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

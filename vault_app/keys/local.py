@@ -12,12 +12,11 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from django.core.exceptions import ImproperlyConfigured
 
 from vault_app.errors import DecryptionFailed, KeyUnavailable
 from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
-from vault_app.keys.keyring import FileState, KeyringFile, generate, parse
+from vault_app.keys.keyring import FileState, KeyringFile, WrongKeyring, generate, parse
 
 __all__ = ["LocalKeyring", "generate", "parse", "wrap_under"]
 
@@ -106,7 +105,7 @@ def _keys_of(file: KeyringFile) -> dict[str, bytes]:
     """Return the keys of the file; none if it can't be read."""
     try:
         return file.keys()
-    except (OSError, ValueError, ImproperlyConfigured):
+    except WrongKeyring:
         return {}
 
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, CommandParser
 
 from fugata_core.commands import OperatorCommand
 from vault_app import rotation
 from vault_app.errors import KeyUnavailable
+from vault_app.keys.keyring import WrongKeyring
 
 
 class Command(OperatorCommand):
@@ -32,7 +32,9 @@ class Command(OperatorCommand):
             raise CommandError(f"{key_id} was not retired. {error}") from error
         except KeyUnavailable as error:
             raise CommandError(f"{key_id} was not retired: {error}.") from error
-        except (OSError, ImproperlyConfigured) as error:
+        except WrongKeyring as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
             raise CommandError(f"The keyring file can't be written: {error}") from error
         return f"{key_id} is retired{_where(moved_to)}", {
             "retired": key_id,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from vault_app import rewrap, rotation
+from vault_app.keys.keyring import WrongKeyring
 from vault_app.management import rewrapping
 
 
@@ -44,7 +44,9 @@ class Command(BaseCommand):
             made = rotation.make_primary()
         except rotation.KeysNotManaged as error:
             raise CommandError(str(error)) from error
-        except (OSError, ImproperlyConfigured) as error:
+        except WrongKeyring as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
             raise CommandError(f"The keyring file can't be written: {error}") from error
         if not quiet:
             self.stdout.write(f"Key {made} is the primary now. Back up the keyring file.")
