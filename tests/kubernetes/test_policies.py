@@ -147,3 +147,15 @@ def test_labels_and_annotations_of_the_company_s_own(
         assert each["metadata"]["labels"]["team"] == "payments"
         assert each["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "fugata"
         assert each["metadata"]["annotations"] == {"owner": "Ann, of Payments"}
+
+
+def test_who_takes_no_dry_runs_has_values_stored_all_the_same(
+    faulty_store: KubernetesStore, faulty: FaultyProxy
+) -> None:
+    """A webhook that has effects of its own, or a proxy."""
+    faulty.fail("answer", "POST", status=400, times=1)
+    faulty_store.check_writable()
+    assert [seen.method for seen in faulty.seen] == ["POST", "DELETE"]
+    faulty.fail("answer", "POST", status=400)
+    with pytest.raises(StoreUnavailable, match="answered 400 to a POST"):
+        faulty_store.check_writable()

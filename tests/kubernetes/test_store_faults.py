@@ -80,18 +80,6 @@ def test_a_refusal_is_final(
     run(operation, faulty_store, name)
 
 
-def test_who_takes_no_dry_runs_has_values_stored_all_the_same(
-    faulty_store: KubernetesStore, faulty: FaultyProxy
-) -> None:
-    """A webhook that has effects of its own, or a proxy."""
-    faulty.fail("answer", "POST", status=400, times=1)
-    faulty_store.check_writable()
-    assert [seen.method for seen in faulty.seen] == ["POST", "DELETE"]
-    faulty.fail("answer", "POST", status=400)
-    with pytest.raises(StoreUnavailable, match="answered 400 to a POST"):
-        faulty_store.check_writable()
-
-
 def test_credentials_that_were_read_just_now_are_not_tried_twice(
     faulty_store: KubernetesStore, faulty: FaultyProxy, name: str
 ) -> None:
