@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from vault_app.models import DeletionHold
@@ -31,9 +32,14 @@ class DeletionHoldLost(Exception):
     """The hold ran out before it was renewed: values may have been deleted meanwhile."""
 
 
+def live_holds() -> QuerySet[DeletionHold]:
+    """Return the holds that have not run out."""
+    return DeletionHold.objects.filter(until__gt=Now())
+
+
 def is_deletion_held() -> bool:
     """Return whether values must not be deleted right now."""
-    return DeletionHold.objects.filter(until__gt=Now()).exists()
+    return live_holds().exists()
 
 
 @contextmanager

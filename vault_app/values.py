@@ -139,8 +139,9 @@ def noted_in_doubt(app: str, name: str) -> Iterator[None]:
         raise
     except ANY_ERROR:
         if remote_store(app) is not None:
-            close_if_failed()
-            leftovers.note(app, [name], after=leftovers.SETTLED)
+            with answers_within(DELETE_TIMEOUT):  # the request has waited long enough
+                close_if_failed()
+                leftovers.note(app, [name], after=leftovers.SETTLED)
         raise
 
 

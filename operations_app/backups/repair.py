@@ -6,15 +6,14 @@ opens for nobody.
 
 from collections import Counter
 
-from django.db.models import Exists, Max, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, Max
 from django.template.defaultfilters import pluralize
 
 from fugata_core.clock import iso
 from operations_app.backups.fsck import Examination, Kind, orphans
 from vault_app.backends import remote_store
+from vault_app.deletion_hold import live_holds
 from vault_app.lost_values import exceeds_tenth, forget_unused, mark, unmark
-from vault_app.models import DeletionHold
 from vault_app.reconcile import FOREIGN_STORE, TOO_MANY_ORPHANS, reconcile_all
 
 
@@ -49,16 +48,12 @@ def repair(seen: Examination, *, force: bool = False) -> Counter[Kind]:
 
 def require_no_hold() -> None:
     """Raise DeletionsHeld while a back-up or a restore has values that no row points to yet."""
-    until = _holds().aggregate(latest=Max("until"))["latest"]
+    until = live_holds().aggregate(latest=Max("until"))["latest"]
     if until is not None:
         raise DeletionsHeld(
             "A back-up or a restore is running, and holds deletions: run this again when it has"
             f" ended. If it was killed, its hold ends by itself at {iso(until)}."
         )
-
-
-def _holds() -> QuerySet[DeletionHold]:
-    return DeletionHold.objects.filter(until__gt=Now())
 
 
 def require_most(seen: Examination) -> None:
@@ -94,5 +89,5 @@ def doubt(seen: Examination) -> str:
 
 def _delete_orphans(*, force: bool) -> int:
     if remote_store() is None:  # in one statement: whoever puts values there held deletions before
-        return orphans().exclude(Exists(_holds())).delete()[0]
+        return orphans().exclude(Exists(live_holds())).delete()[0]
     return sum(report.deleted for _, report in reconcile_all(force=force))
