@@ -13,7 +13,7 @@ help: ## List the commands
 run: $(VENV)/.ready ## Serve on http://localhost:8080 (set PORT for another port)
 	@exec $(BIN)/python manage.py serve
 
-test: $(VENV)/.ready-dev ## Test the product on SQLite and PostgreSQL (2 minutes); ARGS="-k name" narrows it
+test: $(VENV)/.ready-dev ## Test the product on SQLite and PostgreSQL (5 minutes); ARGS="-k name" narrows it
 	@$(BIN)/python -m tests $(ARGS)
 
 test-all: $(VENV)/.ready-dev ## The same, then processes, browser, clients, deploy, Kubernetes, faults (20 minutes)

@@ -196,10 +196,12 @@ def test_an_error_keeps_what_was_typed(visitor: Visitor, scripts: bool) -> None:
 
 def test_too_large_is_said_before_anything_is_sent(visitor: Visitor) -> None:
     page, size = visitor(), 10 * 2**20 + 1
+    patience = 60_000  # the browser has much to lay out
+    page.set_default_timeout(patience)
     page.goto("/")
     secret = page.get_by_label("Your secret")
     secret.evaluate("(field, size) => { field.value = 'x'.repeat(size); }", size)
     page.get_by_role("button", name="Make the link").click()
-    expect(page.get_by_role("alert")).to_contain_text("larger than 10 MB")
+    expect(page.get_by_role("alert")).to_contain_text("larger than 10 MB", timeout=patience)
     expect(page.get_by_role("alert")).to_be_focused()
     assert secret.evaluate("field => field.value.length") == size

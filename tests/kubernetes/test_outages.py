@@ -69,7 +69,7 @@ def test_an_outage(make_service: MakeService, fragile: KubernetesServer, how: st
     fragile.age(service.settings["KUBERNETES_NAMESPACE"])
     service.manage("reconcile_values", "--force")
     assert stored.values(service) == 2
-    assert "Traceback" not in service.logged()
+    assert service.tracebacks() == []
 
 
 @pytest.mark.parametrize("how", OUTAGES)

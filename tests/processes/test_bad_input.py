@@ -23,7 +23,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     yield service.port
     well, status = service.is_well(), service.stop()
     assert (well, status) == (True, 0)
-    assert "Traceback" not in service.logged()
+    assert service.tracebacks() == []
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,7 @@ def test_a_stopped_database(
     wait_until(lambda: _works(service), "a working service")
     for share in shares:
         assert open_share(service.port, share).json()["content"] == share.content
-    assert "Traceback" not in service.logged()
+    assert service.tracebacks() == []
 
 
 def test_a_restart_of_the_database_between_two_requests(

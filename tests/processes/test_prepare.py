@@ -58,7 +58,7 @@ def test_several_that_serve_at_once(make_service: MakeService) -> None:
             service.start(wait=False)
         for service in services:
             service.wait_until_well()
-            assert "Traceback" not in service.logged()
+            assert service.tracebacks() == []
     finally:
         for service in services:
             service.stop()

@@ -17,11 +17,13 @@ LIMITS = {
     "TRUSTED_PROXIES": "127.0.0.1",
     "WEB_CONCURRENCY": "3",
 }
+#: So that a busy machine does not look like a Redis that is away, past which requests are let.
+PATIENT = {"REDIS_TIMEOUT_MS": "10000"}
 
 
 def _limited(make_service: MakeService, **settings: str) -> Service:
     service = make_service(redis=not settings, start=False)
-    service.settings |= LIMITS | settings
+    service.settings |= LIMITS | (settings or PATIENT)
     return service.start()
 
 

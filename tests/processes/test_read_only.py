@@ -101,7 +101,7 @@ def assert_back(service: Service, share: Share) -> None:
     wait_until(lambda: all_say(service, 200), "processes that are all well")
     wait_until(lambda: works(service), "a working service")
     assert open_share(service.port, share).json()["content"] == share.content
-    assert "Traceback" not in service.logged()
+    assert service.tracebacks() == []
 
 
 @pytest.fixture(params=["", ANY])

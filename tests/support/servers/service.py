@@ -137,6 +137,11 @@ class Service:
         """Return everything that the processes wrote."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def tracebacks(self) -> list[str]:
+        """Return what the processes wrote behind the word, up to its next one."""
+        _, *traced = self.logged().split("Traceback")
+        return traced
+
     def complaints(self) -> list[str]:
         """Return the lines of warnings and errors among them."""
         return [line for line in self.logged().splitlines() if "WARNING" in line or "ERROR" in line]
