@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +16,12 @@ from pytest_django.fixtures import Settings
 
 from fugata_core.failing_requests import failing, full_disk
 from tests.support.faults.faulty import FaultyProxy
+from tests.support.servers.bao import BaoServer
 from tests.support.servers.kubernetes import HOW, KubernetesServer, SharedKubernetesServer, assets
 from tests.support.servers.parts import PostgresqlServer, RedisServer
 from tests.support.servers.service import Service
+from tests.support.servers.transit import TransitServer
+from tests.support.servers.vault import Vault, bao
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # or requests bury what failed
 
@@ -107,7 +111,23 @@ def own_kubernetes(require: Require) -> Iterator[KubernetesServer]:
 @pytest.fixture
 def faulty(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
     """A way to the API server that fails as the test wants it to."""
-    proxy = FaultyProxy(kubernetes)
+    proxy = FaultyProxy(kubernetes.url, kubernetes.authority)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def vault() -> Iterator[Vault]:
+    """A Vault without keys: the OpenBao that FUGATA_BAO names, and elsewhere the stand-in."""
+    server = BaoServer() if bao() else TransitServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def faulty_vault(vault: Vault) -> Iterator[FaultyProxy]:
+    """A way to `vault` that fails as the test wants it to."""
+    proxy = FaultyProxy(vault.url)
     yield proxy
     proxy.close()
 
@@ -231,9 +251,10 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 def record_the_key(sender: object, **_: object) -> None:
     """Let an empty test database know the key that tests seal with, as `prepare` does."""
     if getattr(sender, "label", "") == "vault_app":
-        from vault_app.models import KeyEncryptionKey
+        from vault_app import keycheck
+        from vault_app.keys.local import wrap_under
 
-        KeyEncryptionKey.objects.get_or_create(id="test", defaults={"check_value": b"unchecked"})
+        keycheck.record_key("test", partial(wrap_under, "test", bytes(32)))
 
 
 _DATABASE = {"db", "transactional_db"}

@@ -41,7 +41,7 @@ def faulty_store(
 @pytest.fixture(scope="module")
 def proxy(kubernetes: KubernetesServer) -> Iterator[FaultyProxy]:
     """A way to the API server that the module's tests let fail, and mend."""
-    made = FaultyProxy(kubernetes)
+    made = FaultyProxy(kubernetes.url, kubernetes.authority)
     yield made
     made.close()
 

@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 
 from tests.support.servers.http_server import Handler, LocalServer
 
@@ -30,7 +31,7 @@ def redirect(target: str) -> Break:
     return lambda handler: handler.answer(307, b"", location=target + handler.path)
 
 
-def reset(handler: Handler) -> None:
+def reset(handler: BaseHTTPRequestHandler) -> None:
     """Reset the connection (RST) instead of answering."""
     linger = struct.pack("ii", 1, 0)
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -1,15 +1,21 @@
-"""A proxy in front of the Kubernetes API server that fails as a test wants it to."""
+"""A proxy in front of an API server, a Vault or a KMS that fails as a test wants it to."""
 
 import contextlib
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import urllib3
 
-from tests.support.servers.kubernetes import KubernetesServer
+from tests.support.faults import broken
 from tests.support.servers.parts import wait_until
+
+_VAULT = ("X-Vault-Token", "X-Vault-Namespace", "X-Vault-Request")
+_KMS = ("X-Amz-Target", "X-Amz-Date")
+_PASSED_ON = ("Authorization", "Accept", "Content-Type", *_VAULT, *_KMS)
+_PASSED_BACK = ("Content-Type", "Date", "Retry-After")
 
 
 @dataclass
@@ -17,8 +23,9 @@ class Fault:
     """What happens to requests of a method ("" is any), `times` times at most.
 
     `kind`: "answer" (with `status`), "hang" (until the proxy is mended), "lose" (the request is
-    done and its answer dropped), "drop" (it is not done either), "hold" (like "hang", after it was
-    done), "drip" (a byte of the answer now and then).
+    done and its answer dropped), "drop" (it is not done either), "reset" (like "drop", with RST),
+    "hold" (like "hang", after it was done), "drip" (a byte of the answer's body every `pause`
+    seconds), "drip_head" (of its head as well).
     """
 
     kind: str
@@ -27,6 +34,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b'{"kind":"Status","status":"Failure"}'
     times: int | None = None
+    pause: float = 0.2
     #: The number of such requests that are let through first.
     spare: int = 0
 
@@ -52,11 +60,14 @@ class Request:
 
 
 class FaultyProxy:
-    """Listens on a port of its own, in plain HTTP; `url` is what a kubeconfig names."""
+    """Listens on a port of its own, in plain HTTP, for the server at `target`.
 
-    def __init__(self, server: KubernetesServer) -> None:
-        self._server = server
-        self._pool = urllib3.PoolManager(ca_certs=str(server.authority), maxsize=64, retries=False)
+    `authority`: the certificate that vouches for it. `url` is what clients are told.
+    """
+
+    def __init__(self, target: str, authority: Path | None = None) -> None:
+        self._target, ca = target, str(authority) if authority else None
+        self._pool = urllib3.PoolManager(ca_certs=ca, maxsize=64, retries=False)
         self._lock = threading.Lock()
         self._fault: Fault | None = None
         self.mended = threading.Event()
@@ -113,8 +124,8 @@ class FaultyProxy:
         self.held += 1
 
     def forward(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
-        """Have the API server answer, and note the request."""
-        url = self._server.url + path
+        """Have the server answer, and note the request."""
+        url = self._target + path
         answer = self._pool.request(method, url, body=body or None, headers=headers)
         self.seen.append(Request(method, path, headers.get("Accept", ""), len(answer.data)))
         return answer
@@ -147,11 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
             getattr(self, fault.kind)(fault, body)
 
     def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        kept = ("Authorization", "Accept", "Content-Type")
-        headers = {name: self.headers[name] for name in kept if name in self.headers}
+        headers = {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
         answer = self.server.proxy.forward(self.command, self.path, body, headers)
-        kept = ("Content-Type", "Date", "Retry-After")
-        passed = {name: answer.headers[name] for name in kept if name in answer.headers}
+        passed = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
         return answer.status, passed, answer.data
 
     def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
@@ -174,6 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
     def drop(self, fault: Fault, body: bytes) -> None:
         self.close_connection = True
 
+    def reset(self, fault: Fault, body: bytes) -> None:
+        broken.reset(self)
+
     def lose(self, fault: Fault, body: bytes) -> None:
         self._ask(body)
         self.close_connection = True
@@ -186,10 +198,19 @@ class _Handler(BaseHTTPRequestHandler):
     def drip(self, fault: Fault, body: bytes) -> None:
         status, headers, data = self._ask(body)
         self._head(status, headers, len(data))
+        self._drip(data, fault.pause)
+
+    def drip_head(self, fault: Fault, body: bytes) -> None:
+        status, headers, data = self._ask(body)
+        lines = {"Content-Length": str(len(data))} | headers
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._drip(f"HTTP/1.1 {status} Slow\r\n{head}\r\n".encode() + data, fault.pause)
+
+    def _drip(self, data: bytes, pause: float) -> None:
         with contextlib.suppress(OSError):
             for byte in data:
                 self.wfile.write(bytes([byte]))
-                if self.server.proxy.mended.wait(0.2):
+                if self.server.proxy.mended.wait(pause):
                     break
         self.close_connection = True
 

@@ -1,5 +1,6 @@
 """The manifests of deploy/kubernetes, as kubectl's kustomize renders them."""
 
+import os
 import re
 import subprocess
 from functools import lru_cache
@@ -27,6 +28,19 @@ def rendered(folder: Path) -> tuple[Json, ...]:
 def overlay(name: str) -> tuple[Json, ...]:
     """Return the objects of one of the overlays."""
     return rendered(MANIFESTS / "overlays" / name)
+
+
+def with_component(name: str, component: str, folder: Path) -> tuple[Json, ...]:
+    """Return the objects of an overlay with one of the components; `folder`: an empty one."""
+    folder = folder.resolve()
+    wanted = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(MANIFESTS / "overlays" / name, folder)],
+        "components": [os.path.relpath(MANIFESTS / "components" / component, folder)],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    return rendered(folder)
 
 
 def one(objects: tuple[Json, ...], kind: str, name: str) -> Json:

@@ -26,19 +26,28 @@ from tests.support.servers.parts import free_port, plain_http, wait_until
 from tests.support.servers.service import ROOT
 
 COMPOSE = ROOT / "deploy" / "compose.yaml"
+COMPOSE_VAULT = ROOT / "deploy" / "compose.vault.yaml"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _SOCKET = "/run/postgresql/.s.PGSQL.5432"
 
 
-def compose(**variables: str) -> Json:
-    """Return compose.yaml with its variables filled in."""
+def compose(file: Path = COMPOSE, **variables: str) -> Json:
+    """Return a file of Compose with its variables filled in."""
 
     def value(match: re.Match[str]) -> str:
         return variables.get(match[1], match[2])
 
-    text = re.sub(r"(?<!\$)\$\{([A-Z_]+):-([^}]*)\}", value, COMPOSE.read_text())
+    text = re.sub(r"(?<!\$)\$\{([A-Z_]+):-([^}]*)\}", value, file.read_text())
     loaded: Json = yaml.safe_load(text)
     return loaded
+
+
+def merged(under: Any, over: Any) -> Any:
+    """Return what Compose makes of two files: mappings are merged, lists put together."""
+    if isinstance(under, dict) and isinstance(over, dict):
+        both = {name: merged(under[name], over[name]) for name in under.keys() & over.keys()}
+        return under | over | both
+    return under + over if isinstance(under, list) and isinstance(over, list) else over
 
 
 def database_url(url: str) -> tuple[str, Path]:
@@ -234,7 +243,7 @@ def service_part(
     name: str, image: Image, folder: Path, secrets: Path, socket: Path, **variables: str
 ) -> Part:
     """Return the container of a service of compose.yaml; `secrets`: where its files are."""
-    whole = compose(**variables)
+    whole = compose(COMPOSE, **variables)
     service = whole["services"][name]
     assert service["read_only"] is True
     files = {key: secrets / Path(whole["secrets"][key]["file"]).name for key in service["secrets"]}

@@ -28,12 +28,20 @@ def authority(folder: Path) -> tuple[Path, Path]:
 
 
 class TlsFront:
-    """Listens on a port of its own; `target` is a port of this machine."""
+    """Listens on a port of its own; `target` is a port of this machine.
 
-    def __init__(self, target: int, certificate: Path, key: Path) -> None:
+    `clients`: the authority whose certificate clients must have.
+    """
+
+    def __init__(
+        self, target: int, certificate: Path, key: Path, clients: Path | None = None
+    ) -> None:
         self._target, self._loop = target, asyncio.new_event_loop()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
+        if clients:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(clients)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.port = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
