@@ -1,8 +1,8 @@
 """How many threads of a process each kind of work may hold, for how long, and why.
 
-A web process has WEB_THREADS threads for requests. Work that may block gets only a part of them, so
-that other requests are answered meanwhile. A client holds a thread only while it keeps up, and for
-REQUEST_TIMEOUT at most.
+Work that may block gets only a part of WEB_THREADS, so that other requests are answered meanwhile:
+whatever is full, REST threads are left (`threads_to_start`). A client holds a thread only while it
+keeps up, and for REQUEST_TIMEOUT at most.
 """
 
 import math
@@ -45,12 +45,27 @@ BACKENDS = Limit("backends", 1 / 2, max_wait=3.0, least=3)
 #: LOCK_TIMEOUT, or they would follow those who gave up, and wait as long as those did.
 ROW = Limit("row", 1 / 4, max_wait=1.5, most=2)
 REFERENCES = Limit("references", 3 / 8, max_wait=1.5, least=2)
+#: Of BACKENDS too, calls of key services: never all, so that what needs no key finds a place. Who
+#: waits here holds one of BACKENDS: so briefly that nobody gives up waiting for that meanwhile.
+KEY_SERVICES = Limit("key_services", 1 / 4, max_wait=0.5)
 #: Responses that a client does not read at once: it may be as slow as `client_socket` allows.
 READERS = Limit("readers", 1 / 2, max_wait=1.0)
 #: Bodies that had not fully arrived when the request got its thread. They queue without one.
 LARGE_BODIES = Limit("large_bodies", 1 / 4, max_wait=60.0)
-#: Refused bodies that are read to their end, so that the client sees why; they do not wait.
+#: Of these, refused bodies that are read to their end, so that the client sees why; they do not
+#: wait. (A body that had arrived is not read any more, so that each of them has such a place.)
 DISCARDS = Limit("discards", 1 / 4, max_wait=0.0)
+
+#: Limits that hold threads beside each other; the places of all others are within these.
+APART = (LARGE_BODIES, READERS, BACKENDS)
+#: Threads that are left for what needs no place, whatever is full.
+REST = 2
+
+
+def threads_to_start(web_threads: int) -> int:
+    """Return how many threads a process needs for WEB_THREADS: all places, and REST."""
+    return sum(limit.places(web_threads) for limit in APART) + REST
+
 
 #: Seconds that a connection may be idle before a request, or between two.
 KEEPALIVE = 30
@@ -98,7 +113,7 @@ WAITS = Histogram(
 # Looked up once: that would be half of an observation's cost.
 _WAITS_OF = {
     each.name: WAITS.labels(each.name)
-    for each in (THREADS, BACKENDS, ROW, REFERENCES, READERS, LARGE_BODIES, DISCARDS)
+    for each in (THREADS, ROW, REFERENCES, KEY_SERVICES, DISCARDS, *APART)
 }
 
 
@@ -122,14 +137,21 @@ class Bulkhead:
         self._departures = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place while the block runs. Raises Overloaded when none is free in time."""
+    def place(self, in_vain: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Hold a place while the block runs. Raises Overloaded when none is free in time.
+
+        `in_vain`: with what the block fails where what it is for did not happen (see `leave`).
+        """
         if not self.enter():
             raise Overloaded()
+        was_in_vain = False
         try:
             yield
+        except in_vain:
+            was_in_vain = True
+            raise
         finally:
-            self.leave()
+            self.leave(in_vain=was_in_vain)
 
     def enter(self, until: float = math.inf) -> bool:
         """Take a place and return True; return False if none is free in time.

@@ -15,6 +15,14 @@ PRIVATE = (SHARES_API, SHARE_PAGES.rstrip("/"), REPOSITORIES_API)
 HEALTH, READINESS, LIVENESS, METRICS = "/healthz", "/readyz", "/livez", "/metrics"
 PROBES = (HEALTH, READINESS, LIVENESS)
 
+#: Pages that need no database, value store or key service, by the methods for which that holds.
+#: All others do: a share's page, before the click too, and each page of the console.
+WITHOUT_BACKEND = {
+    NEW_SHARE: ("GET", "HEAD"),
+    OPENAPI: ("GET", "HEAD"),
+    DOCS: ("GET", "HEAD"),
+}
+
 
 def is_api(path: str) -> bool:
     """Return whether the path is for programs, whatever Accept says."""
@@ -24,6 +32,11 @@ def is_api(path: str) -> bool:
 def is_page(path: str) -> bool:
     """Return whether the path is for people, whatever Accept says."""
     return path == NEW_SHARE or path.startswith((SHARE_PAGES, CONSOLE))
+
+
+def needs_no_backend(method: str | None, path: str) -> bool:
+    """Return whether a request is answered whatever hangs (an unknown path is, too)."""
+    return method in WITHOUT_BACKEND.get(path, ())
 
 
 def is_console(path: str) -> bool:

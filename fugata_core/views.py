@@ -57,6 +57,11 @@ def carries_secret(view: V) -> V:
     return view
 
 
+def leads_nowhere(request: HttpRequest) -> bool:
+    """Return whether the path has no view, so that the response is a 404."""
+    return _view_for(request) is None
+
+
 def permission_for(request: HttpRequest) -> Permission | None:
     """Return the permission that the view of `request` requires, if any."""
     return getattr(_view_for(request), "permission", None)

@@ -36,8 +36,8 @@ class Admission(Generic[R]):
     Any thread may use it.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._places = LARGE_BODIES.places(threads)
+    def __init__(self, web_threads: int) -> None:
+        self._places = LARGE_BODIES.places(web_threads)
         self._huge_places = min(MAX_HUGE_BODIES, self._places)
         self._queue: deque[R] = deque()
         #: How many places each client holds, and how many of those are for huge bodies.

@@ -2,7 +2,7 @@
 
 A thread that answers a request has one deadline for all that it receives and sends, which no byte
 extends, and a lower one for a client that falls behind MIN_RATE. It may wait for a slow reader only
-if it gets a place, of which there are half as many as threads.
+if it gets a place, of which there are half of WEB_THREADS (`fugata_core/limits.py`).
 """
 
 import errno

@@ -66,7 +66,7 @@ class Worker(BaseWorker):  # type: ignore[misc]
         """Start, after the fork."""
         self._waiting = Waiting(self.sockets, self.cfg.threads)
         self._acceptor = Acceptor(self._waiting, self.cfg, self.log)
-        self._large_bodies = Admission[Connection](self.cfg.threads)
+        self._large_bodies = Admission[Connection](settings.WEB_THREADS)
         super().init_process()
 
     def run(self) -> None:

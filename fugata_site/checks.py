@@ -12,6 +12,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
 
 from fugata_core.checks import START
 from vault_app.keys.keyring import WrongKeyring
@@ -74,6 +75,8 @@ def _unusable(name: str, make: Callable[[], object]) -> CheckMessage | None:
     except WrongKeyring as error:  # whose words name what is wrong
         return Error(str(error), id=_IDS[name])
     except Exception as error:  # whatever an import or a constructor raises
+        if name == "KMS_PROVIDER" and isinstance(error, ImproperlyConfigured):
+            return Error(str(error), id=_IDS[name])  # it begins with the setting
         return Error(
             f"{name}: the backend can't be used: {error}",
             hint=f"{name} takes a built-in name (docs/settings.md lists them) or a dotted path.",

@@ -18,7 +18,7 @@ from operations_app.metrics import folder
 folder.claim("web")  # before prometheus-client is imported
 django.setup()
 
-from fugata_core.limits import KEEPALIVE  # noqa: E402  # it has a metric
+from fugata_core.limits import KEEPALIVE, threads_to_start  # noqa: E402  # it has a metric
 
 #: File descriptors of a worker that are not for clients: database, Redis, cluster, static files.
 _RESERVED = 200
@@ -39,7 +39,7 @@ bind = authority(settings.HOST, settings.PORT)
 preload_app = True  # the workers share what was loaded before they were forked
 worker_class = "fugata_server.worker.Worker"
 workers = settings.WEB_CONCURRENCY
-threads = settings.WEB_THREADS
+threads = threads_to_start(settings.WEB_THREADS)
 worker_connections = _connections(10_000)
 keepalive = KEEPALIVE
 graceful_timeout = settings.GRACEFUL_TIMEOUT

@@ -45,7 +45,7 @@ def _check(request: FugataRequest, check_login: Callable[[FugataRequest], None])
     if not settings.CREATE_REQUIRES_LOGIN:
         return
     try:
-        with bulkhead(BACKENDS).place():
+        with bulkhead(BACKENDS).place(in_vain=ANY_ERROR):
             check_login(request)
     except ANY_ERROR as error:
         raise database_failure(error) from None

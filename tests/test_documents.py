@@ -68,6 +68,16 @@ def test_every_setting_is_listed() -> None:
     assert {name for name in settings if not re.search(rf"\b{name}\b", pages)} == set()
 
 
+def test_every_setting_of_vault_is_listed() -> None:
+    """The second Vault has the same, and their names are put together."""
+    code = (ROOT / "fugata_site" / "settings" / "key_services.py").read_text()
+    page = (ROOT / "docs" / "settings.md").read_text()
+    settings = {f"VAULT_{name}" for name in re.findall(r"\{prefix\}([A-Z_]+)", code)}
+    assert len(settings) > 10
+    assert {name for name in settings if f"`{name}`" not in page} == set()
+    assert "`VAULT2_…`" in page
+
+
 def test_every_code_of_a_check_is_listed() -> None:
     code = "".join(path.read_text() for path in OWN)
     codes = set(re.findall(r"\bfugata\.[EW]\d{3}\b", code))

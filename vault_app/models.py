@@ -86,9 +86,13 @@ class KeyEncryptionKey(models.Model):
 
     id = models.CharField(max_length=200, primary_key=True)
     check_value = models.BinaryField()
+    #: When the check value was last sealed under a newer version of the key; null: it never was.
+    check_value_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     #: When the worker was asked to re-wrap every data key under the primary; null if it was not.
     rewrap_asked_at = models.DateTimeField(null=True)
+    #: Whether that was also for what older versions of the primary wrapped.
+    rewrap_versions = models.BooleanField(default=False, db_default=False)
 
     def __str__(self) -> str:
         return self.id

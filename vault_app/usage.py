@@ -8,8 +8,10 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from vault_app.backends import key_provider
-from vault_app.keys.wrapped_key import provider_of
+from vault_app.errors import DecryptionFailed
+from vault_app.keys.wrapped_key import provider_of, version_of
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
+from vault_app.versions import data_keys_by_version, settles_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,18 @@ class KeyState:
     created_at: datetime
     rewrap_requested: bool
     rows: dict[str, int]
+    #: How many data keys each version of it wraps, and the version of its check value; empty and
+    #: None where the versions of a key can't be told apart.
+    versions: dict[int, int]
+    check_version: int | None
+    #: Until when requests may still write what an older version wrapped; None: it is over.
+    settles_at: datetime | None
+
+    @property
+    def lowest_version(self) -> int | None:
+        """The lowest version that is still needed, by a data key or by the check value."""
+        needed = [*self.versions, *filter(None, [self.check_version])]
+        return min(needed, default=None)
 
     @property
     def needed_by(self) -> int:
@@ -43,9 +57,19 @@ def key_states() -> list[KeyState]:
             created_at=key.created_at,
             rewrap_requested=key.rewrap_asked_at is not None,
             rows=_rows_by_label(key),
+            versions=data_keys_by_version(key.id),
+            check_version=_check_version(key),
+            settles_at=settles_at(key),
         )
         for key in with_rows(KeyEncryptionKey.objects.order_by("created_at", "id"))
     ]
+
+
+def _check_version(key: KeyEncryptionKey) -> int | None:
+    try:
+        return version_of(bytes(key.check_value))
+    except DecryptionFailed:  # the start refuses it
+        return None
 
 
 def with_rows(keys: QuerySet[KeyEncryptionKey]) -> QuerySet[KeyEncryptionKey]:

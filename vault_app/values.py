@@ -63,7 +63,8 @@ def seal_and_store(
 ) -> SealedValue:
     """Seal `content`, and put it in the remote store if there is one.
 
-    Raises VaultError, or RowLocked if the row that is to point to it could not be written.
+    Raises VaultError, Overloaded, or RowLocked if the row that is to point to it could not be
+    written.
     """
     require_unlocked_key()
     name = value_store(app).new_name(len(content) + envelope.OVERHEAD)

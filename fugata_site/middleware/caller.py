@@ -38,7 +38,7 @@ def _accepts_token(request: FugataRequest) -> bool:
 
 def _identify(request: FugataRequest) -> None:
     try:
-        with bulkhead(BACKENDS).place():
+        with bulkhead(BACKENDS).place(in_vain=ANY_ERROR):
             request.caller = find_caller(request)
     except FugataError as error:
         request.refusal = error

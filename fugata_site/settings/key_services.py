@@ -3,19 +3,22 @@
 Vault's settings have the names that Vault's own tools use.
 """
 
+import os
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_site.settings.environment import env, names, read, whole_number
+from fugata_site.settings.environment import env, names, one_of, read, whole_number
 
 Backend = dict[str, Any]
 
 LOCAL = "vault_app.keys.local.LocalKeyring"
 VAULT = "vault_app.keys.vault.VaultTransit"
 AWS = "vault_app.keys.aws.AwsKms"
+#: What the settings of each Vault begin with; the second is for moving from one to the other.
+_VAULTS = {"vault": "VAULT_", "vault2": "VAULT2_"}
 #: Valid names of a key and a mount in Vault, and of a key in AWS KMS, aliases excluded.
 _VAULT_KEY = re.compile(r"\w(([-.\w]+)?\w)?", re.ASCII)
 _VAULT_MOUNT = re.compile(r"[-.\w]+(/[-.\w]+)*", re.ASCII)
@@ -34,11 +37,12 @@ def key_providers(local: dict[str, Any], connections: int) -> tuple[Backend, dic
     chosen = read("KMS_PROVIDER", env.str, "local")
     providers: dict[str, Backend] = {"local": {"BACKEND": LOCAL, "OPTIONS": local}}
     common = {"timeout": whole_number("KMS_TIMEOUT", 5, 1, 60), "connections": connections}
-    if chosen == "vault" or names("VAULT_TRANSIT_KEY", []):
-        providers["vault"] = {"BACKEND": VAULT, "OPTIONS": _vault() | common}
+    for name, prefix in _VAULTS.items():
+        if chosen == name or names(f"{prefix}TRANSIT_KEY", []):
+            providers[name] = {"BACKEND": VAULT, "OPTIONS": _vault(prefix, name) | common}
     if chosen == "aws" or names("AWS_KMS_KEY_ID", []):
         providers["aws"] = {"BACKEND": AWS, "OPTIONS": _aws() | common}
-    by_path = {provider["BACKEND"]: provider for provider in providers.values()}
+    by_path = {provider["BACKEND"]: provider for provider in reversed(providers.values())}
     return (providers | by_path).get(chosen, {"BACKEND": chosen, "OPTIONS": {}}), providers
 
 
@@ -51,6 +55,7 @@ def in_the_clear(providers: dict[str, Backend]) -> list[str]:
     """Return the settings that have a key service on another machine called over plain HTTP."""
     places = {
         "VAULT_ADDR": providers.get("vault", {}).get("OPTIONS", {}).get("address", ""),
+        "VAULT2_ADDR": providers.get("vault2", {}).get("OPTIONS", {}).get("address", ""),
         "AWS_KMS_ENDPOINT": providers.get("aws", {}).get("OPTIONS", {}).get("endpoint", ""),
     }
     parts = {setting: urlsplit(url) for setting, url in places.items()}
@@ -61,23 +66,83 @@ def in_the_clear(providers: dict[str, Backend]) -> list[str]:
     ]
 
 
-def _vault() -> Backend:
-    mount = read("VAULT_TRANSIT_MOUNT", env.str, "transit").strip("/")
-    if not _VAULT_MOUNT.fullmatch(mount) or ".." in mount:
-        raise ImproperlyConfigured("VAULT_TRANSIT_MOUNT: must be a path such as transit.")
-    token_file = read("VAULT_TOKEN_FILE", env.str, "")
-    token = read("VAULT_TOKEN", env.str, "")
-    if not token:
-        raise ImproperlyConfigured("VAULT_TOKEN: must be set, or VAULT_TOKEN_FILE, to use Vault.")
+def _vault(prefix: str, name: str) -> Backend:
+    """Return the options of the Vault whose settings begin with `prefix`."""
+    mount = read(f"{prefix}TRANSIT_MOUNT", env.str, "transit").strip("/")
+    if not _is_path(mount):
+        raise ImproperlyConfigured(f"{prefix}TRANSIT_MOUNT: must be a path such as transit.")
     return {
-        "address": _url("VAULT_ADDR", required=True),
-        "keys": _keys("VAULT_TRANSIT_KEY", _VAULT_KEY, "the name of a Transit key"),
-        "token": token,
-        "token_file": token_file,
+        "address": _url(f"{prefix}ADDR", required=True),
+        "keys": _keys(f"{prefix}TRANSIT_KEY", _VAULT_KEY, "the name of a Transit key"),
+        **_token(prefix),
         "mount": mount,
-        "namespace": read("VAULT_NAMESPACE", env.str, ""),
-        "ca": read("VAULT_CACERT", env.str, ""),
+        "namespace": read(f"{prefix}NAMESPACE", env.str, ""),
+        "ca": read(f"{prefix}CACERT", env.str, ""),
+        **_client_certificate(prefix),
+        **({} if name == "vault" else {"name": name, "setting": prefix}),
     }
+
+
+def _token(prefix: str) -> dict[str, Any]:
+    """Return where the token comes from: a setting, a file, or a login."""
+    method = one_of(f"{prefix}AUTH", ["token", "approle", "kubernetes", "jwt"])
+    if method != "token":
+        return {"login": _LOGINS[method](prefix) | {"method": method, "mount": _auth_mount(prefix)}}
+    # The file is read when the token is needed: an agent may not have written it yet.
+    file = os.environ.get(f"{prefix}TOKEN_FILE", "").strip()
+    token = "" if file else read(f"{prefix}TOKEN", env.str, "")
+    if not file and not re.fullmatch(r"[!-~]+", token):
+        raise ImproperlyConfigured(
+            f"{prefix}TOKEN: must be set, or {prefix}TOKEN_FILE, or {prefix}AUTH say how to log"
+            " in, to use Vault. A token has no spaces."
+        )
+    return {"token": token, "token_file": file}
+
+
+def _approle(prefix: str) -> dict[str, str]:
+    file = os.environ.get(f"{prefix}SECRET_ID_FILE", "").strip()
+    secret = "" if file else _needed(f"{prefix}SECRET_ID", "to log in to Vault by AppRole")
+    role = _needed(f"{prefix}ROLE_ID", "to log in to Vault by AppRole")
+    return {"role": role, "secret": secret, "secret_file": file}
+
+
+def _kubernetes(prefix: str) -> dict[str, str]:
+    role = _needed(f"{prefix}ROLE", "to log in to Vault by Kubernetes")
+    return {"role": role, "secret_file": read(f"{prefix}JWT_FILE", env.str, "")}
+
+
+def _jwt(prefix: str) -> dict[str, str]:
+    role = _needed(f"{prefix}ROLE", "to log in to Vault by JWT")
+    return {"role": role, "secret_file": _needed(f"{prefix}JWT_FILE", "to log in to Vault by JWT")}
+
+
+_LOGINS = {"approle": _approle, "kubernetes": _kubernetes, "jwt": _jwt}
+
+
+def _needed(setting: str, what_for: str) -> str:
+    text = read(setting, env.str, "")
+    if not text:
+        raise ImproperlyConfigured(f"{setting}: must be set {what_for}.")
+    return text
+
+
+def _auth_mount(prefix: str) -> str:
+    mount = read(f"{prefix}AUTH_MOUNT", env.str, "").strip("/")
+    if mount and not _is_path(mount):
+        raise ImproperlyConfigured(f"{prefix}AUTH_MOUNT: must be a path such as approle.")
+    return mount
+
+
+def _is_path(text: str) -> bool:
+    return bool(_VAULT_MOUNT.fullmatch(text)) and ".." not in text
+
+
+def _client_certificate(prefix: str) -> dict[str, str]:
+    certificate = read(f"{prefix}CLIENT_CERT", env.str, "")
+    key = read(f"{prefix}CLIENT_KEY", env.str, "")
+    if key and not certificate:
+        raise ImproperlyConfigured(f"{prefix}CLIENT_CERT: must be set with {prefix}CLIENT_KEY.")
+    return {"certificate": certificate, "key": key} if certificate else {}
 
 
 def _aws() -> Backend:

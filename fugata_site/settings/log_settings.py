@@ -17,7 +17,8 @@ _CONFIGURATION = {
         "django.security": {"handlers": ["nowhere"], "propagate": False},
         "python_multipart": {"level": "CRITICAL"},  # it logs bytes of a form that it refuses
         "psycopg": {"level": "ERROR"},  # it warns of errors that it ignores, with their text
-        "botocore": {"level": "WARNING"},  # it logs each time where it found credentials
+        # It logs each time where it found credentials, and a traceback where it did not.
+        "botocore": {"level": "ERROR"},
     },
 }
 

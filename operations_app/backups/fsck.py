@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from django.db.models import QuerySet
 
@@ -11,9 +12,18 @@ from fugata_core.commands import ProgressCallback
 from secrets_app.models import Share
 from vault_app import envelope, lost_values
 from vault_app.backends import key_provider, remote_store, value_store
-from vault_app.errors import DecryptionFailed, KeyUnavailable, ValueMissing
-from vault_app.models import Sealed, StoredValue, sealed_models, without_row
+from vault_app.errors import (
+    DecryptionFailed,
+    KeyUnavailable,
+    KeyVersionGone,
+    ValueMissing,
+    VaultError,
+)
+from vault_app.keycheck import problems
+from vault_app.keys.wrapped_key import version_of
+from vault_app.models import KeyEncryptionKey, Sealed, StoredValue, sealed_models, without_row
 from vault_app.reconcile import reconcile_all
+from vault_app.side_by_side import side_by_side
 
 _BATCH = 200
 
@@ -26,6 +36,7 @@ class Kind(StrEnum):
     FOUND = "value that is back"
     ORPHAN = "value without row"
     KEY = "key missing"
+    CHECK = "key that does not pass its check"
     UNREADABLE = "value does not open"
 
 
@@ -48,6 +59,8 @@ class Examination:
     found: list[Inconsistency] = field(default_factory=list)
     rows: int = 0
     values: int = 0
+    #: The ids of the keys that rows need and that can't be had.
+    missing_keys: set[str] = field(default_factory=set)
 
     def count(self) -> Counter[Kind]:
         """Return how many inconsistencies there are of each kind."""
@@ -77,27 +90,47 @@ def examine(progress: ProgressCallback = lambda what, count: None) -> Examinatio
     """
     seen, marked = Examination(), lost_values.marked_names()
     for model in sealed_models():
-        for row in _rows(model):
-            seen.found += _check_row(row, marked)
-            seen.rows += 1
-            progress("rows", seen.rows)
+        for batch in _batches(model):
+            for row, data_key in zip(batch, _data_keys(batch), strict=True):
+                seen.found += _check_row(row, data_key, marked)
+                if isinstance(data_key, KeyUnavailable):
+                    seen.missing_keys.add(row.key_id)
+                seen.rows += 1
+                progress("rows", seen.rows)
+    seen.found += _check_keys(seen)
     _add_orphans(seen)
     return seen
 
 
-def _rows(model: type[Sealed]) -> Iterator[Sealed]:
+def _check_keys(seen: Examination) -> Iterator[Inconsistency]:
+    """Compare keys with their check values, as each start does, unless rows told that they fail."""
+    keys = KeyEncryptionKey.objects.exclude(id__in=seen.missing_keys).order_by("id")
+    for key_id, problem in problems(keys).items():
+        yield Inconsistency(Kind.CHECK, f"key {key_id} does not pass its check: {problem}")
+
+
+def _batches(model: type[Sealed]) -> Iterator[list[Sealed]]:
     """Yield all rows, by batches: no transaction lasts while a remote store is read."""
     last = 0
     # select_related: a row's associated data may name what it belongs to.
     rows = model._base_manager.select_related().order_by("pk")
     while batch := list(rows.filter(pk__gt=last)[:_BATCH]):
-        yield from batch
+        yield batch
         last = batch[-1].pk
 
 
-def _check_row(row: Sealed, marked: set[str]) -> Iterator[Inconsistency]:
+def _data_keys(rows: list[Sealed]) -> list[bytes | VaultError]:
+    """Return the rows' data keys, or why they can't be had."""
+    wrapped = [(bytes(row.wrapped_key), row.associated_data().wrap_context()) for row in rows]
+    unwrap = key_provider().unwrap
+    return side_by_side(lambda attempts, one: attempts.patiently(partial(unwrap, *one)), wrapped)
+
+
+def _check_row(
+    row: Sealed, data_key: bytes | VaultError, marked: set[str]
+) -> Iterator[Inconsistency]:
     where, name = f"{row._meta.verbose_name} {row.pk}", row.value_name
-    kind, what = _problem(row)
+    kind, what = _problem(row, data_key)
     if kind is None:
         if name in marked:
             yield Inconsistency(Kind.FOUND, f"{where} has its value again", name)
@@ -106,13 +139,15 @@ def _check_row(row: Sealed, marked: set[str]) -> Iterator[Inconsistency]:
         yield Inconsistency(kind, f"{where} {what}", name)
 
 
-def _problem(row: Sealed) -> tuple[Kind | None, str]:
+def _problem(row: Sealed, data_key: bytes | VaultError) -> tuple[Kind | None, str]:
     try:
         sealed = _value(row)  # first: one that is gone must not look like a key that is missing
-        check_data_key(row)
-        _check_value(row, sealed)
+        _check_value(row, data_key, sealed)
     except ValueMissing:
         return Kind.MISSING, "has no value"
+    except KeyVersionGone:
+        version = version_of(bytes(row.wrapped_key))
+        return Kind.KEY, f"needs version {version} of key {row.key_id}, which is no longer opened"
     except KeyUnavailable:
         return Kind.KEY, f"needs key {row.key_id}, which is not at hand"
     except DecryptionFailed:
@@ -126,11 +161,6 @@ def _is_current(row: Sealed) -> bool:
     return type(row)._base_manager.filter(**same).exists()
 
 
-def check_data_key(row: Sealed) -> None:
-    """Unwrap the row's data key. Raises KeyUnavailable, DecryptionFailed."""
-    key_provider().unwrap(bytes(row.wrapped_key), row.associated_data().wrap_context())
-
-
 def _value(row: Sealed) -> bytes:
     sealed = value_store(row.values_of).get(row.value_name)
     if len(sealed) != row.size + envelope.OVERHEAD:
@@ -138,9 +168,11 @@ def _value(row: Sealed) -> bytes:
     return sealed
 
 
-def _check_value(row: Sealed, sealed: bytes) -> None:
+def _check_value(row: Sealed, data_key: bytes | VaultError, sealed: bytes) -> None:
+    if isinstance(data_key, VaultError):
+        raise data_key
     if not isinstance(row, Share):
-        envelope.unseal(sealed, bytes(row.wrapped_key), row.associated_data())
+        envelope.unseal_with(data_key, sealed, row.associated_data())
 
 
 def _add_orphans(seen: Examination) -> None:

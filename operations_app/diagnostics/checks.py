@@ -244,9 +244,11 @@ def store(elsewhere: str = "") -> Finding:
 
 
 def keys() -> Finding:
-    """Does the key provider answer?"""
+    """Does the key provider wrap and unwrap, and will it go on?"""
     name = str(settings.KMS_PROVIDER["BACKEND"]).rpartition(".")[2]
     probe_key_provider()
+    if warning := key_provider().warning():
+        return Finding("Key provider", Level.NOTICE, warning, _ACCESS_REMEDY)
     return _good("Key provider", f"{name} wraps and unwraps.")
 
 
@@ -293,6 +295,10 @@ _TAKEN_OUT = (
 _KEYRING_REMEDY = (
     "Put the file back (FUGATA_HOME/keyring, from its back-up) before anything is restarted:"
     " without it, a process that starts anew opens nothing, nor what is sealed meanwhile."
+)
+_ACCESS_REMEDY = (
+    "Put a token that lasts in its place in time: without one, nothing can be created or opened"
+    " (docs/keys.md)."
 )
 _REQUESTS_REMEDY = (
     "The log says why, at “the database failed”. Are all tables there (manage.py prepare), may the"

@@ -61,8 +61,11 @@ def probe_writes() -> None:
 
 
 def probe_key_provider() -> None:
-    """Raise KeyUnavailable unless data keys can be wrapped right now."""
-    key_provider().check()
+    """Raise KeyUnavailable unless data keys can be wrapped and unwrapped right now.
+
+    A key service is asked only where ordinary calls have not shown that of late.
+    """
+    key_provider().check_if_in_doubt()
 
 
 def probe_keyring_file() -> None:
@@ -82,6 +85,7 @@ def probe_requests() -> None:
         raise RequestsFail()
 
 
+KEYS = "Key provider unavailable"
 #: What is said where all else is well: what is stored can be opened.
 KEYRING = "Keyring file missing or unreadable"
 WRITES = "Value store can't be written to"
@@ -92,7 +96,7 @@ MINOR = (KEYRING, WRITES, REQUESTS)
 PROBES: dict[str, Callable[[], None]] = {
     "Database connection failed": probe_database,
     "Value store unavailable": probe_value_store,
-    "Key provider unavailable": probe_key_provider,
+    KEYS: probe_key_provider,
     KEYRING: probe_keyring_file,
     WRITES: probe_writes,
     REQUESTS: probe_requests,

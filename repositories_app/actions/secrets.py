@@ -32,7 +32,7 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
     """Create or replace a secret; readers see the whole old or the whole new value.
 
     Raises BadRequest, SecretTooLarge, RepositoryNotFound (deleted meanwhile), RowLocked,
-    InternalError.
+    InternalError, Overloaded.
     """
     if not is_secret_key(secret_key):
         raise BadRequest(f"Invalid secret_key: must be {KEY_RULE}")
@@ -78,7 +78,7 @@ def secret_keys(repository: AuthorizedRepository) -> list[str]:
 
 @count_outcomes(SECRETS, "read")
 def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> bytes:
-    """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError.
+    """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError, Overloaded.
 
     A failing backend is never a 404: tools take that to mean "deleted" (docs/api.md).
     """

@@ -65,7 +65,7 @@ def create_share(draft: Draft, actor: Actor) -> CreatedShare:
     """Store a secret and return its id and deletion token.
 
     Raises BadRequest, SecretTooLarge, EncryptFailed, ClientQuotaReached, InstallationFull,
-    RowLocked.
+    RowLocked, Overloaded.
     """
     share = seal_share(draft, actor)
     with registration(share):

@@ -1,6 +1,5 @@
 """deploy/kubernetes: taken by an API server of today without a warning, and safe."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 import yaml
 
 from tests.support.servers.kubernetes import MANIFESTS, Json, KubernetesServer
-from tests.support.servers.kustomize import OVERLAYS, one, overlay, pods, rendered
+from tests.support.servers.kustomize import OVERLAYS, one, overlay, pods, with_component
 
 pytestmark = pytest.mark.usefixtures("kubernetes")
 
@@ -22,21 +21,22 @@ SECRET_SETTINGS = ("DATABASE_URL", "REDIS_URL", "FUGATA_KEYS", "SECRET_KEY", "AU
 @pytest.fixture(scope="module")
 def with_metrics(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, ...]:
     """The large overlay with the metrics component."""
-    folder = tmp_path_factory.mktemp("with-metrics").resolve()
-    wanted = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(MANIFESTS / "overlays" / "large", folder)],
-        "components": [os.path.relpath(MANIFESTS / "components" / "metrics", folder)],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
-    return rendered(folder)
+    return with_component("large", "metrics", tmp_path_factory.mktemp("with-metrics"))
 
 
-@pytest.fixture(params=[*OVERLAYS, "metrics"])
-def objects(request: pytest.FixtureRequest, with_metrics: tuple[Json, ...]) -> tuple[Json, ...]:
+@pytest.fixture(scope="module")
+def with_vault(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, ...]:
+    """The small overlay with the component that has the keys in Vault."""
+    return with_component("small", "vault", tmp_path_factory.mktemp("with-vault"))
+
+
+@pytest.fixture(params=[*OVERLAYS, "with_metrics", "with_vault"])
+def objects(request: pytest.FixtureRequest) -> tuple[Json, ...]:
     """What each way to install it applies."""
-    return with_metrics if request.param == "metrics" else overlay(request.param)
+    if request.param in OVERLAYS:
+        return overlay(request.param)
+    made: tuple[Json, ...] = request.getfixturevalue(request.param)
+    return made
 
 
 # --- What an API server says of them -------------------------------------------------------------
@@ -90,8 +90,11 @@ def test_it_takes_what_stands_apart(
     apply(kubernetes, list(documents(file)), f"--namespace={namespace}", "--dry-run=server")
 
 
-def test_no_manifest_is_left_out(with_metrics: tuple[Json, ...]) -> None:
-    asked = [*overlay("small"), *with_metrics, *(d for file in APART for d in documents(file))]
+def test_no_manifest_is_left_out(
+    with_metrics: tuple[Json, ...], with_vault: tuple[Json, ...]
+) -> None:
+    asked = [*overlay("small"), *with_metrics, *with_vault]
+    asked += [document for file in APART for document in documents(file)]
     seen = {(each["kind"], each["metadata"]["name"]) for each in asked}
     files = (str(path.relative_to(MANIFESTS)) for path in MANIFESTS.rglob("*.yaml"))
     for each in known(tuple(d for file in files for d in documents(file))):

@@ -14,6 +14,7 @@ from tests.secrets_app.support import at_once
 from tests.support.faults.faulty import FaultyProxy
 from tests.support.in_process.stores import kubernetes_store, set_options
 from tests.support.servers.kubernetes import SERVICE_TOKEN, KubernetesServer
+from vault_app import backoff
 from vault_app.errors import StoreUnavailable, ValueConflict, ValueMissing
 from vault_app.stores import kubernetes_api
 from vault_app.stores.kubernetes import KubernetesStore
@@ -285,7 +286,7 @@ def test_others_who_were_first_are_no_outcome(
     faulty.fail("answer", operation, status=409, body=status_of("Conflict"), times=times)
     run(operation, faulty_store, name)
     assert len(pauses) == len(set(pauses)) == times, "not all come back at the same time"
-    longest = kubernetes_api.LAST_BACKOFF
+    longest = backoff.LAST_BACKOFF
     assert longest / 2 <= max(pauses) <= longest
 
 
@@ -322,7 +323,7 @@ def test_a_server_that_says_when_in_other_words(
     faulty.fail("answer", status=503, headers={"Retry-After": said}, times=1)
     run("GET", faulty_store, name)
     (pause,) = pauses
-    assert kubernetes_api.FIRST_BACKOFF / 2 <= pause <= kubernetes_api.FIRST_BACKOFF
+    assert backoff.FIRST_BACKOFF / 2 <= pause <= backoff.FIRST_BACKOFF
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_no_label_names_anything(make_service: MakeService, port: str) -> None:
 
 #: Every label that there is, and what it may say.
 LABELS = {
-    "limit": r"threads|backends|row|references|readers|large_bodies|discards",
+    "limit": r"threads|backends|row|references|key_services|readers|large_bodies|discards",
     "endpoint": r"shares|share|repository-secrets?|pages:(new|share|delete)|openapi|docs|static"
     r"|admin|none",
     "method": r"GET|HEAD|POST|DELETE|other",

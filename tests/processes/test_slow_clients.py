@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from fugata_core.limits import FIRST_PART, MAX_QUEUED_BY_CLIENT
+from fugata_core.limits import FIRST_PART, MAX_QUEUED_BY_CLIENT, READERS
 from tests.conftest import MakeService
 from tests.support.clients.sharing import Share, create, create_request, open_request, open_share
 from tests.support.clients.wire import Line, chunked, exchange, request
@@ -245,7 +245,7 @@ def test_readers_that_do_not_read(few_threads: Service) -> None:
             refused = open_share(few_threads.port, once)
             assert refused.status == 503
             assert int(refused.headers["retry-after"]) > 0
-            return sum(map(_began, clients)) >= THREADS // 2
+            return sum(map(_began, clients)) >= READERS.places(THREADS)
 
     wait_until(served_meanwhile, "service meanwhile", 120)
     wait_until(lambda: open_share(few_threads.port, once).status == 200, "the answer at last", 120)

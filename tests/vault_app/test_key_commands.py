@@ -1,7 +1,6 @@
 """The commands for keys: what they do, what they say, and what they refuse."""
 
 import base64
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -20,8 +19,8 @@ from secrets_app.models import Share
 from tests.secrets_app.support import row_of, share
 from tests.support.in_process.keys import use_keys
 from tests.support.servers.transit import TOKEN, TransitKey, TransitServer
-from tests.vault_app.support import A, B, as_a_new_process, use_keyring_file
-from vault_app import keycheck, rewrap, rotation
+from tests.vault_app.support import A, B, as_a_new_process, run, told, use_keyring_file
+from vault_app import keycheck, rewrap, rotation, versions
 from vault_app.backends import reset_backends
 from vault_app.keys.keyring import KeyringFile
 from vault_app.models import KeyEncryptionKey
@@ -38,6 +37,7 @@ def keyring(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     use_keyring_file(settings, path, monkeypatch)
     monkeypatch.setattr(rewrap, "PASS_PAUSE", 0.0)
     monkeypatch.setattr(rewrap, "SETTLE", 0.0)
+    monkeypatch.setattr(versions, "longest_request", timedelta)
     monkeypatch.setattr(rotation, "GRACE", 0)
     return KeyringFile(path)
 
@@ -53,18 +53,6 @@ class Terminal(StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-def run(*arguments: str) -> str:
-    said = StringIO()
-    call_command(*arguments, stdout=said, stderr=StringIO())
-    return said.getvalue()
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    """Run with --json and return the one object that it says."""
-    fields: dict[str, Any] = json.loads(run(*arguments, "--json"))
-    return fields
 
 
 def by_key() -> dict[str, int]:

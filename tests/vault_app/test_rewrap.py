@@ -1,8 +1,10 @@
 """Re-wrapping: every data key under the primary, whatever happens to its row meanwhile."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -21,7 +23,7 @@ from tests.support.in_process.doubles import FaultyKeys, backend
 from tests.vault_app.support import use_keyring_file
 from vault_app import envelope, keycheck, rewrap, rotation, tasks, usage
 from vault_app.backends import key_provider
-from vault_app.errors import KeyUnavailable
+from vault_app.errors import KeyUnavailable, VaultError
 from vault_app.keys import local
 from vault_app.models import KeyEncryptionKey, Sealed, sealed_models
 
@@ -124,7 +126,7 @@ def test_a_row_deleted_meanwhile_stays_deleted(monkeypatch: pytest.MonkeyPatch) 
     rotation.make_primary()
     wrapped_anew = rewrap._rewrapped_keys
 
-    def meanwhile(rows: list[rewrap._Row]) -> list[bytes | None]:
+    def meanwhile(rows: list[rewrap._Row]) -> list[bytes | VaultError]:
         monkeypatch.setattr(rewrap, "_rewrapped_keys", wrapped_anew)
         reveal_share(opened.share_id, SERVICE)
         delete_share(deleted.share_id, deleted.deletion_token, SERVICE)
@@ -143,7 +145,7 @@ def test_a_row_that_got_another_wrapping_meanwhile_keeps_it(
     rotation.make_primary()
     wrapped_anew = rewrap._rewrapped_keys
 
-    def meanwhile(rows: list[rewrap._Row]) -> list[bytes | None]:
+    def meanwhile(rows: list[rewrap._Row]) -> list[bytes | VaultError]:
         Share.objects.update(wrapped_key=b"another", size=77)
         return wrapped_anew(rows)
 
@@ -197,7 +199,8 @@ def test_it_goes_on_looking_until_every_process_knows_the_primary(
         if len(looks) == 1:
             wrap_again_under_old(only)
 
-    monkeypatch.setattr("vault_app.rewrap.time.sleep", late)
+    clock = SimpleNamespace(sleep=late, monotonic=time.monotonic)
+    monkeypatch.setattr(rewrap, "time", clock)
     monkeypatch.setattr(rewrap, "MAX_PASSES", 3)
     list(rewrap.rewrap(settle=60))
     assert len(looks) == 3

@@ -14,6 +14,15 @@ class KeyGuidance:
     make: str
 
 
+def _vault(prefix: str, which: str) -> KeyGuidance:
+    return KeyGuidance(
+        setting=f"{prefix}TRANSIT_KEY",
+        restore=f"{prefix}TRANSIT_KEY must list it, and {prefix}ADDR and {prefix}TOKEN (or"
+        f" {prefix}AUTH) must give access",
+        make=f"make a key in {which} (vault write -f transit/keys/NAME)",
+    )
+
+
 #: By the provider's name, which the ids of its keys begin with.
 GUIDANCE = {
     "local": KeyGuidance(
@@ -21,11 +30,8 @@ GUIDANCE = {
         restore="FUGATA_KEYS must list it",
         make="make a key (python manage.py generate_key)",
     ),
-    "vault": KeyGuidance(
-        setting="VAULT_TRANSIT_KEY",
-        restore="VAULT_TRANSIT_KEY must list it, and VAULT_ADDR and VAULT_TOKEN must give access",
-        make="make a key in Vault (vault write -f transit/keys/NAME)",
-    ),
+    "vault": _vault("VAULT_", "Vault"),
+    "vault2": _vault("VAULT2_", "the second Vault"),
     "aws": KeyGuidance(
         setting="AWS_KMS_KEY_ID",
         restore="AWS_KMS_KEY_ID must list it, and the AWS credentials must give access",

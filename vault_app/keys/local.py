@@ -25,7 +25,6 @@ RELOAD_INTERVAL = 1.0
 #: What no file's state is: the file could not be read, and will be tried again.
 _UNREADABLE: FileState = (0, 0, 0)
 _NONCE_SIZE = 12
-_KEY_SIZE = 32
 
 Ciphers = Mapping[str, AESGCM]
 logger = logging.getLogger(__name__)
@@ -65,10 +64,6 @@ class LocalKeyring(KeyProvider):
             )
         except (InvalidTag, ValueError):
             raise DecryptionFailed("the wrapped data key does not open") from None
-
-    def check(self) -> None:
-        """Raise KeyUnavailable unless a data key survives wrapping and unwrapping."""
-        self.unwrap(self.wrap(bytes(_KEY_SIZE), b"check"), b"check")
 
     def has_lost_file(self) -> bool:
         """Return whether the file that the ring came from has no keys any more."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from vault_app.errors import KeyUnavailable
 from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
+from vault_app.keys.service_health import ServiceHealth
 
 
 class KeyProviderRouter(KeyProvider):
@@ -17,8 +18,9 @@ class KeyProviderRouter(KeyProvider):
         self, chosen: KeyProvider, others: Callable[[str], KeyProvider | None] = lambda name: None
     ) -> None:
         self.chosen, self._others = chosen, others
-        self.name = chosen.name
+        self.name, self.is_remote, self.timeout = chosen.name, chosen.is_remote, chosen.timeout
         self._by_name = {chosen.name: chosen}
+        self._health = ServiceHealth()
 
     @property
     def concurrency(self) -> int:  # type: ignore[override]
@@ -32,15 +34,43 @@ class KeyProviderRouter(KeyProvider):
 
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key wrapped under the chosen provider's primary key."""
-        return self.chosen.wrap(data_key, context)
+        with self._health.observed("wrap"):
+            return self.chosen.wrap(data_key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """Return the data key, using the provider of the key that the wrapped form names."""
-        return self.provider(wrapped_key.provider_of(self.key_of(wrapped))).unwrap(wrapped, context)
+        provider = self.provider_that_wrapped(wrapped)
+        if provider is not self.chosen:
+            return provider.unwrap(wrapped, context)
+        with self._health.observed("unwrap"):
+            return provider.unwrap(wrapped, context)
 
     def check(self) -> None:
-        """Raise KeyUnavailable unless the chosen provider can wrap."""
+        """Raise KeyUnavailable unless the chosen provider can wrap and unwrap."""
         self.chosen.check()
+        self._health.is_well()
+
+    def check_if_in_doubt(self) -> None:
+        """Raise KeyUnavailable unless both operations worked of late, or do now."""
+        if not self.is_remote or self._health.is_in_doubt:
+            self.check()
+
+    def maintain(self) -> None:
+        """Do what is due for each provider in use."""
+        for provider in list(self._by_name.values()):
+            provider.maintain()
+
+    def warning(self) -> str:
+        """Return what will soon keep a provider in use from working."""
+        warnings = (provider.warning() for provider in list(self._by_name.values()))
+        return " ".join(filter(None, warnings))
+
+    def provider_that_wrapped(self, wrapped: bytes) -> KeyProvider:
+        """Return the provider of the key that the wrapped form names.
+
+        Raises DecryptionFailed where that can't be read, KeyUnavailable where it is not set up.
+        """
+        return self.provider(wrapped_key.provider_of(self.key_of(wrapped)))
 
     def provider(self, name: str) -> KeyProvider:
         """Return the provider of that name. Raises KeyUnavailable where it is not set up."""

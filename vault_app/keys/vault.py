@@ -10,78 +10,56 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import hvac
-import requests
-from django.core.exceptions import ImproperlyConfigured
-from hvac import exceptions as hvac_errors
-from requests.adapters import HTTPAdapter
-from urllib3.util import Timeout
+from hvac.api.secrets_engines import Transit
 
 from fugata_core.limits import REWRAP_THREADS
-from vault_app.errors import DecryptionFailed, KeyUnavailable, VaultError
+from vault_app.errors import DecryptionFailed, KeyServiceAway, KeyUnavailable
 from vault_app.keys import wrapped_key
 from vault_app.keys.base import KeyProvider
+from vault_app.keys.retries import retrying
+from vault_app.keys.transport import time_limit
+from vault_app.keys.vault_access import TokenRefused, VaultAccess
+from vault_app.keys.vault_logins import FixedToken, Login, TokenFile, TokenSource
+from vault_app.keys.vault_tokens import VaultTokens
 
 _CIPHERTEXT = re.compile(r"vault:v([0-9]{1,9}):([A-Za-z0-9+/]+={0,2})", re.ASCII)
-#: Transit's errors (400) for bytes that it did not make, or made with other associated data.
-_DECRYPTION_ERRORS = (
-    "invalid ciphertext",
-    "message authentication failed",
-    "illegal base64",
-    "invalid length",
-)
-#: Its errors (400) for an unavailable key, with our message for each.
-_UNAVAILABLE_KEY_ERRORS = {
-    "encryption key not found": "Vault has no such key; see VAULT_TRANSIT_KEY",
-    "disallowed by policy": "Vault no longer opens that version of the key",
-    "version is too new": "Vault does not know that version of the key",
-    "non-AEAD": "VAULT_TRANSIT_KEY: the key must be of an AEAD type such as aes256-gcm96",
-}
-_REFUSALS: dict[type[hvac_errors.VaultError], str] = {
-    hvac_errors.Forbidden: (
-        "Vault refused: VAULT_TOKEN is wrong or expired, may not use the key, or there is none"
-    ),
-    hvac_errors.InvalidPath: "Vault has no Transit engine there; see VAULT_TRANSIT_MOUNT",
-    hvac_errors.RateLimitExceeded: "Vault is asked too often",
-    hvac_errors.VaultDown: "Vault is sealed or down",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class VaultAccess:
-    """How to reach Vault; `ca`: the path of a CA bundle to use instead of the system's.
-
-    `timeout`: seconds that a call may take; `connections`: how many threads may call at once.
-    """
-
-    address: str
-    token: str = field(repr=False)
-    token_file: str = ""
-    mount: str = "transit"
-    namespace: str = ""
-    ca: str = ""
-    timeout: float = 5.0
-    connections: int = 16
+#: Bytes of a wrapped data key at most: Transit adds 28 to the data key's 32.
+_MAX_WRAPPED = 1024
+#: Seconds for upkeep of the token after a call, where nothing else does it in time.
+_UPKEEP = 1.0
 
 
 class VaultTransit(KeyProvider):
     """Calls Vault for each operation. The first of `keys` (names) wraps, all of them unwrap.
 
-    `access`: the fields of VaultAccess. Raises ImproperlyConfigured on construction, naming
-    the setting.
+    `token` or `token_file` has the token, unless `login` (the fields of vault_logins.Login) says
+    how to log in. `timeout`: the seconds of a call, retries included; `name`: what the keys' ids
+    begin with; `access`: the fields of VaultAccess.
+    Raises ImproperlyConfigured on construction, naming the setting.
     """
 
     name = "vault"
+    is_remote = True
     concurrency = REWRAP_THREADS
 
-    def __init__(self, keys: Sequence[str], **access: Any) -> None:
+    def __init__(  # noqa: PLR0913  # options, by name
+        self,
+        keys: Sequence[str],
+        *,
+        token: str = "",
+        token_file: str = "",
+        login: dict[str, str] | None = None,
+        name: str = "vault",
+        mount: str = "transit",
+        timeout: float = 5.0,
+        **access: Any,
+    ) -> None:
+        self.name, self._mount, self.timeout = name, mount, timeout
+        self._names = {f"{name}:{mount}/{key}": key for key in keys}
         self._access = VaultAccess(**access)
-        self._names = {f"{self.name}:{self._access.mount}/{name}": name for name in keys}
-        self._client = _client(self._access)
+        self._tokens = VaultTokens(self._access, _source(token, token_file, login))
 
     @property
     def primary(self) -> str:
@@ -91,14 +69,14 @@ class VaultTransit(KeyProvider):
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         """Return the data key, wrapped by Vault under the first key's newest version."""
         header = wrapped_key.header(self.primary)
-        answer = self._call(
-            self._client.secrets.transit.encrypt_data,
-            name=self._names[self.primary],
-            plaintext=_b64encode(data_key),
-            associated_data=_b64encode(header + context),
-        )
-        match = _CIPHERTEXT.fullmatch(str(answer.get("ciphertext")))
-        if match is None:
+        fields = {
+            "name": self._names[self.primary],
+            "plaintext": _b64encode(data_key),
+            "associated_data": _b64encode(header + context),
+        }
+        answer = self._call("encrypt", lambda api: api.encrypt_data, fields)
+        match = _CIPHERTEXT.fullmatch(str(answer.get("ciphertext"))[: 2 * _MAX_WRAPPED])
+        if match is None or len(match[2]) > _MAX_WRAPPED:
             raise KeyUnavailable("Vault's answer makes no sense")
         return header + int(match[1]).to_bytes(4) + _b64decode(match[2])
 
@@ -108,92 +86,92 @@ class VaultTransit(KeyProvider):
         version = int.from_bytes(rest[:4])
         if len(rest) < 5 or version == 0:  # Vault treats 0 as 1
             raise DecryptionFailed("the wrapped data key has an unknown format")
-        answer = self._call(
-            self._client.secrets.transit.decrypt_data,
-            name=self._vault_key_name(key_id),
-            ciphertext=f"vault:v{version}:{_b64encode(rest[4:])}",
-            associated_data=_b64encode(header + context),
-        )
-        return _b64decode(str(answer.get("plaintext")))
+        fields = {
+            "name": self._vault_key_name(key_id),
+            "ciphertext": f"vault:v{version}:{_b64encode(rest[4:])}",
+            "associated_data": _b64encode(header + context),
+        }
+        answer = self._call("decrypt", lambda api: api.decrypt_data, fields)
+        data_key = _b64decode(str(answer.get("plaintext")))
+        if len(data_key) != wrapped_key.DATA_KEY_SIZE:
+            raise KeyUnavailable("Vault's answer makes no sense")
+        return data_key
 
-    def check(self) -> None:
-        """Raise KeyUnavailable unless Vault can wrap right now."""
-        self.wrap(bytes(32), b"check")
+    def maintain(self) -> None:
+        """Have the token for longer, if that is due."""
+        with time_limit(self.timeout):
+            self._tokens.keep()
+
+    def warning(self) -> str:
+        """Return that the token ends soon, if it does, and what to do; else nothing."""
+        left = self._tokens.ends_in()
+        if left is None:
+            return ""
+        minutes, setting = int(left // 60), self._access.setting
+        return f"Vault's token ({setting}TOKEN) ends in {minutes} minutes, and nothing renews it."
 
     def _vault_key_name(self, key_id: str) -> str:
         """Return the key's name in Vault; an unlisted key may belong to somebody else."""
         name = self._names.get(key_id)
         if name is None:
-            raise KeyUnavailable("VAULT_TRANSIT_KEY does not list the key, or not on this mount")
+            raise KeyUnavailable(
+                f"{self._access.setting}TRANSIT_KEY does not list the key, or not on this mount"
+            )
         return name
 
-    def _call(self, method: Callable[..., Any], **fields: str) -> dict[str, Any]:
+    def _call(
+        self, what: str, method: Callable[[Transit], Callable[..., Any]], fields: dict[str, str]
+    ) -> dict[str, Any]:
         """Return the data of Vault's answer. Raises KeyUnavailable, DecryptionFailed."""
-        try:
-            answer = self._with_retry(lambda: method(mount_point=self._access.mount, **fields))
-        except hvac_errors.VaultError as error:
-            raise _to_vault_error(error) from None
-        except (requests.RequestException, OSError):
-            raise KeyUnavailable("Vault can't be reached; see VAULT_ADDR") from None
-        data = answer.get("data") if isinstance(answer, dict) else None
+        with time_limit(self.timeout):
+            data = retrying(lambda: self._authorized(what, method, fields)).get("data")
+        with time_limit(_UPKEEP):
+            self._tokens.keep_if_overdue()
         if not isinstance(data, dict):
-            raise KeyUnavailable("Vault's answer makes no sense; is VAULT_ADDR its address?")
+            raise KeyUnavailable("Vault's answer makes no sense")
         return data
 
-    def _with_retry(self, call: Callable[[], Any]) -> Any:
-        """Call, and retry once if the connection broke or the token was renewed."""
+    def _authorized(
+        self, what: str, method: Callable[[Transit], Callable[..., Any]], fields: dict[str, str]
+    ) -> dict[str, Any]:
+        """Return Vault's answer; if it refuses the token, the one to another that there is."""
+        token = self._tokens.current()
         try:
-            return call()
-        except requests.Timeout:
-            raise
-        except requests.ConnectionError:
-            return call()
-        except hvac_errors.Forbidden:
-            if not self._reload_token():
-                raise
-            return call()
+            return self._ask(token, what, method, fields)
+        except TokenRefused:
+            if not self._tokens.replace(token):
+                raise self._may_not(what, fields["name"]) from None
+        try:
+            return self._ask(self._tokens.current(), what, method, fields)
+        except TokenRefused:
+            self._tokens.note_refused_anew()
+            raise self._may_not(what, fields["name"]) from None
 
-    def _reload_token(self) -> bool:
-        """Reload the token file, which an agent renews; return whether the token changed."""
-        if not self._access.token_file:
-            return False
-        token = Path(self._access.token_file).read_text().strip()
-        if token in ("", self._client.token):
-            return False
-        self._client.token = token
-        return True
+    def _ask(
+        self,
+        token: str,
+        what: str,
+        method: Callable[[Transit], Callable[..., Any]],
+        fields: dict[str, str],
+    ) -> dict[str, Any]:
+        call = method(Transit(adapter=self._access.api(token)))
+        return self._access.ask(lambda: call(mount_point=self._mount, **fields), what)
 
-
-def _client(access: VaultAccess) -> hvac.Client:
-    if access.ca and not Path(access.ca).is_file():
-        raise ImproperlyConfigured("VAULT_CACERT: must be the path of a readable file.")
-    session = requests.Session()
-    session.verify = access.ca or True
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=access.connections))
-    return hvac.Client(
-        url=access.address,
-        token=access.token,
-        verify=access.ca or True,
-        timeout=Timeout(total=access.timeout),
-        namespace=access.namespace or None,
-        # A redirect would send the token to whatever host it names.
-        allow_redirects=False,
-        session=session,
-    )
+    def _may_not(self, what: str, name: str) -> KeyUnavailable:
+        """Return the error for a 403, which Vault says where the token ended, and for much else."""
+        setting = self._access.setting
+        kind = KeyServiceAway if self._tokens.may_change else KeyUnavailable
+        return kind(
+            f"Vault refused to {what}: its token ({setting}TOKEN) is wrong or has ended, may not"
+            f" use the key (update on {self._mount}/{what}/{name}), or there is no such key"
+            f" ({setting}TRANSIT_KEY, {setting}TRANSIT_MOUNT)"
+        )
 
 
-def _to_vault_error(error: hvac_errors.VaultError) -> VaultError:
-    """Return the VaultError to raise; Vault's text is never repeated: it may hold what was sent."""
-    if not isinstance(error, hvac_errors.InvalidRequest):
-        return KeyUnavailable(_REFUSALS.get(type(error), "Vault failed"))
-    message = " ".join(map(str, error.errors or ()))
-    for part, sentence in _UNAVAILABLE_KEY_ERRORS.items():
-        if part in message:
-            return KeyUnavailable(sentence)
-    if any(part in message for part in _DECRYPTION_ERRORS):
-        return DecryptionFailed("the wrapped data key does not open")
-    return KeyUnavailable("Vault did not understand the request")
+def _source(token: str, token_file: str, login: dict[str, str] | None) -> TokenSource:
+    if login is not None:
+        return Login(**login)
+    return TokenFile(token_file) if token_file else FixedToken(token)
 
 
 def _b64encode(data: bytes) -> str:

@@ -7,6 +7,11 @@ The header (all before the last part) is bound to the wrapping, as the context i
 from vault_app.errors import DecryptionFailed
 
 WRAPPED_FORMAT = 1
+#: Bytes of a data key.
+DATA_KEY_SIZE = 32
+#: How many bytes of the provider's part say which version of the key wrapped it, by the provider's
+#: name; of other providers' keys nobody can tell versions apart.
+_VERSION_SIZES = {"vault": 4, "vault2": 4}
 
 
 def header(key_id: str) -> bytes:
@@ -29,3 +34,15 @@ def provider_of(key_id: str) -> str:
     """Return the name of the provider that holds a key: what its id begins with, or local."""
     name, colon, _ = key_id.partition(":")
     return name if colon else "local"
+
+
+def version_size(key_id: str) -> int:
+    """Return how many bytes behind the header name the version of that key; 0: there are none."""
+    return _VERSION_SIZES.get(provider_of(key_id), 0)
+
+
+def version_of(wrapped: bytes) -> int | None:
+    """Return the version of the key that wrapped a data key, or None. Raises DecryptionFailed."""
+    key_id, _, rest = split(wrapped)
+    size = version_size(key_id)
+    return int.from_bytes(rest[:size]) if size else None

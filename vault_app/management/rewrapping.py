@@ -1,6 +1,7 @@
 """Shared by the commands that re-wrap data keys: options, progress line, messages, JSON."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,16 +14,21 @@ from vault_app import keycheck, rewrap
 from vault_app.backends import key_provider
 from vault_app.errors import KeyUnavailable
 from vault_app.tasks import rewrap_keys
+from vault_app.usage import KeyState, key_states
+from vault_app.versions import newest_version
 
 _BAR = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many data keys were re-wrapped, are damaged, and are still under another key."""
+    """How many data keys were re-wrapped, are damaged, are under a version of their key that is no
+    longer opened, and are still under another key.
+    """
 
     moved: int
     damaged: int
+    barred: int
     left: int
 
 
@@ -52,17 +58,60 @@ def verify_keys() -> None:
         raise CommandError(str(error)) from error
 
 
-def consume(
-    command: BaseCommand, batches: Iterator[rewrap.Batch], total: int, pause: float
-) -> tuple[int, int]:
-    """Consume `batches`, with a progress line on a terminal.
+def run_rewrap(
+    command: BaseCommand, batch: int, pause: float, source: str | None = None
+) -> Outcome:
+    """Re-wrap what is not under the primary, showing progress. Raises CommandError."""
+    # Always settle: the key may have become primary a moment ago.
+    batches = rewrap.rewrap(source, batch, rewrap.SETTLE)
+    stays = _consume(command, batches, rewrap.count_outdated(source), pause)
+    return Outcome(stays.moved, stays.damaged, stays.barred, _left(stays, source=source))
 
-    Returns how many data keys were moved, and how many are damaged. Raises CommandError.
+
+def run_rewrap_all(command: BaseCommand, batch: int, pause: float) -> Outcome:
+    """Re-wrap what the newest version of the primary has not, showing progress.
+
+    Raises CommandError.
     """
-    moved = damaged = 0
+    try:
+        has_versions = newest_version() is not None
+        total = rewrap.outdated(versions=True).count() if has_versions else rewrap.count_data_keys()
+        stays = _consume(command, rewrap.rewrap_all(batch, rewrap.SETTLE), total, pause)
+        if has_versions and (seconds := rewrap.settling()):
+            stays = _with_stragglers(command, batch, stays.moved, seconds)
+        return Outcome(stays.moved, stays.damaged, stays.barred, _left(stays, versions=True))
+    except KeyUnavailable as error:
+        raise CommandError(f"A key could not be had: {error}.") from error
+
+
+def _with_stragglers(command: BaseCommand, batch: int, moved: int, seconds: float) -> rewrap.Batch:
+    """Re-wrap what requests wrote meanwhile that began before the rotation; return the sum."""
+    command.stderr.write(
+        f"{moved} data keys re-wrapped. Waiting {math.ceil(seconds)} seconds for requests under"
+        " way, which may still write what an older version wrapped."
+    )
+    time.sleep(seconds)
+    late = _consume(command, rewrap.rewrap_all(batch), 0, 0.0)
+    return rewrap.Batch(moved + late.moved, late.damaged, late.barred)
+
+
+def _left(stays: rewrap.Batch, source: str | None = None, *, versions: bool = False) -> int:
+    outdated = rewrap.outdated(source, versions=versions).count()
+    return outdated - stays.damaged - stays.barred
+
+
+def _consume(
+    command: BaseCommand, batches: Iterator[rewrap.Batch], total: int, pause: float
+) -> rewrap.Batch:
+    """Consume `batches`, with a progress line on a terminal; return their sum.
+
+    Raises CommandError.
+    """
+    moved = damaged = barred = 0
     try:
         for batch in batches:
             moved, damaged = moved + batch.moved, damaged + batch.damaged
+            barred += batch.barred
             _show_progress(command, moved, max(total, moved))
             time.sleep(pause)
     except KeyUnavailable as error:
@@ -73,7 +122,7 @@ def consume(
     finally:
         if command.stderr.isatty():
             command.stderr.write("")
-    return moved, damaged
+    return rewrap.Batch(moved, damaged, barred)
 
 
 def _show_progress(command: BaseCommand, moved: int, total: int) -> None:
@@ -84,48 +133,99 @@ def _show_progress(command: BaseCommand, moved: int, total: int) -> None:
     command.stderr.write(f"\r[{bar}] {moved} of {total} data keys re-wrapped", ending="")
 
 
-def run_rewrap(
-    command: BaseCommand, batch: int, pause: float, source: str | None = None
-) -> Outcome:
-    """Re-wrap what is not under the primary, showing progress. Raises CommandError."""
-    total = rewrap.count_outdated(source)
-    # Always settle: the key may have become primary a moment ago.
-    moved, damaged = consume(command, rewrap.rewrap(source, batch, rewrap.SETTLE), total, pause)
-    return Outcome(moved, damaged, rewrap.count_outdated(source) - damaged)
-
-
 def report(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object) -> None:
     """Report the outcome. Raises CommandError if keys are damaged or still under another key."""
     if as_json:
         fields = {"moved": outcome.moved, "damaged": outcome.damaged, "left": outcome.left}
+        fields |= {"barred": outcome.barred} if outcome.barred else {}
+        fields |= _version_fields()
         command.stdout.write(json.dumps(more | {"primary": key_provider().primary} | fields))
     else:
         command.stdout.write(
             f"{outcome.moved} data keys re-wrapped under {key_provider().primary}."
         )
-    if outcome.damaged:
-        raise CommandError(
-            f"{outcome.damaged} data keys do not open under the key that they name and stay as"
-            " they are: their rows were damaged or edited. The old key can be retired once they"
-            " are gone (expired, deleted, or set anew)."
-        )
-    if outcome.left > 0:
-        raise CommandError(
-            f"{outcome.left} data keys are still under another key: a process wraps under it."
-            " Restart every process of Fugata with the settings of this command, then run it again."
+    for trouble in filter(None, (_damage(outcome), _bar(outcome), _rest(outcome))):
+        raise CommandError(trouble)
+
+
+def report_versions(command: BaseCommand) -> None:
+    """Say up to which version the primary's minimum can be raised, if it has versions."""
+    primary = _primary()
+    if primary.lowest_version is not None:
+        command.stdout.write(
+            f"It is safe to raise min_decryption_version of {primary.id} to"
+            f" {primary.lowest_version}, which wraps what nothing older does. Back-ups from before"
+            " need the older versions: see docs/keys.md."
         )
 
 
-def start_in_background(command: BaseCommand, as_json: bool, **more: object) -> None:
-    """Leave the re-wrapping to the worker, which resumes after any kill until it is done."""
-    rewrap.request_rewrap()
+def _version_fields() -> dict[str, int]:
+    lowest = _primary().lowest_version
+    return {"lowest_version": lowest} if lowest else {}
+
+
+def _primary() -> KeyState:
+    return next(key for key in key_states() if key.primary)
+
+
+def _damage(outcome: Outcome) -> str:
+    if not outcome.damaged:
+        return ""
+    return (
+        f"{outcome.damaged} data keys do not open under the key that they name and stay as they"
+        " are: their rows were damaged or edited. The old key can be retired once they are gone"
+        " (expired, deleted, or set anew)."
+    )
+
+
+def _bar(outcome: Outcome) -> str:
+    if not outcome.barred:
+        return ""
+    return (
+        f"{outcome.barred} data keys are under a version of their key that the key service no"
+        " longer opens; manage.py list_keys shows how many under which. Lower the key's"
+        " min_decryption_version to the lowest of these, and run this again."
+    )
+
+
+def _rest(outcome: Outcome) -> str:
+    if outcome.left <= 0:
+        return ""
+    return (
+        f"{outcome.left} data keys are still under another key, or an older version of it: a"
+        " process wraps under it. Restart every process of Fugata with the settings of this"
+        " command, then run it again."
+    )
+
+
+def start_in_background(
+    command: BaseCommand, as_json: bool, *, versions: bool = False, **more: object
+) -> None:
+    """Leave the re-wrapping to the worker, which resumes after any kill until it is done.
+
+    `versions`: also of what older versions of the primary wrapped. Raises CommandError.
+    """
+    try:
+        left = _request(versions=versions)
+    except KeyUnavailable as error:
+        raise CommandError(f"A key could not be had: {error}.") from error
     try:
         rewrap_keys.delay()
     except OperationalError:
         command.stderr.write("The task queue can't be reached; beat hands it over once it is.")
     if as_json:
-        left = rewrap.count_outdated()
         fields = {"primary": key_provider().primary, "background": True, "left": left}
         command.stdout.write(json.dumps(more | fields))
     else:
         command.stdout.write("The worker re-wraps the rest. manage.py list_keys shows how far.")
+
+
+def _request(*, versions: bool) -> int:
+    """Ask the worker, and return how many data keys it has to re-wrap."""
+    if versions and newest_version() is None:
+        raise CommandError(
+            "--all can't be left to the worker here, because versions of the primary key can't be"
+            " told apart. Leave --background out."
+        )
+    rewrap.request_rewrap(versions=versions)
+    return rewrap.outdated(versions=versions).count()

@@ -6,7 +6,6 @@ and nowhere else, without a value or a name in its message.
 """
 
 import itertools
-import random
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +20,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, SSLError
 
+from vault_app.backoff import backoff
 from vault_app.errors import StoreUnavailable
 from vault_app.stores.kubernetes_access import Access
 from vault_app.stores.kubernetes_status import refusal, status_of
@@ -31,8 +31,6 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = 3.0
 #: Attempts per call at most, where the server does not say how long to wait.
 ATTEMPTS = 4
-#: The first pause between two attempts, and the longest (seconds): each is twice the one before.
-FIRST_BACKOFF, LAST_BACKOFF = 0.1, 1.0
 _CHUNK_SIZE = 2**18
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -163,7 +161,7 @@ class SecretsApi:
                 answer = self._authorized(call, deadline)
             except (HTTPError, OSError, config.ConfigException) as error:
                 trouble = f"did not answer a {call.method} ({type(error).__name__})"
-                pause = _backoff(attempt) if attempt < ATTEMPTS else None
+                pause = backoff(attempt) if attempt < ATTEMPTS else None
             else:
                 if _is_accepted(call, answer):
                     return answer
@@ -261,19 +259,13 @@ def _pause_after(answer: _Answer, attempt: int) -> float | None:
     """
     if answer.status == 409:
         is_conflict = status_of(answer.body).reason == "Conflict"
-        return _backoff(attempt) if is_conflict or attempt < ATTEMPTS else None
+        return backoff(attempt) if is_conflict or attempt < ATTEMPTS else None
     if answer.status not in _TRANSIENT_STATUSES:
         return None
     text = answer.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
-        return max(float(text), _backoff(attempt))
-    return _backoff(attempt) if attempt < ATTEMPTS else None
-
-
-def _backoff(attempt: int) -> float:
-    """Return a pause; those who met one another do not all come back at the same time."""
-    longest: float = min(FIRST_BACKOFF * 2 ** (attempt - 1), LAST_BACKOFF)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+        return max(float(text), backoff(attempt))
+    return backoff(attempt) if attempt < ATTEMPTS else None
 
 
 def _date(answer: _Answer) -> datetime:

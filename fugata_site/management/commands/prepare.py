@@ -1,6 +1,8 @@
 """`manage.py prepare`: migrations and keys, before the first request and at every upgrade."""
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from fugata_core.turns import own_turn
 from fugata_site.settings.environment import write_once
 from vault_app import keycheck
 from vault_app.backends import reset_backends
+from vault_app.errors import VaultError
 from vault_app.keys import local
 from vault_app.presence import MOVING, misplaced
 
@@ -38,19 +41,24 @@ class Command(BaseCommand):
             type=int,
             default=0,
             metavar="SECONDS",
-            help="with --check-only: wait so long for another process to migrate the database",
+            help="wait so long for the database and the key service, and with --check-only for"
+            " another process to migrate the database",
         )
 
     def handle(self, *args: Any, check_only: bool = False, wait: int = 0, **options: Any) -> None:
         """Prepare, or only check. Raises CommandError with a sentence that says what to do."""
+        deadline = time.monotonic() + wait
         try:
             if check_only:
-                _wait_until_migrated(wait)
+                _patiently(_require_migrated, deadline)
                 refuse_encoding()
-                keycheck.verify()
+                _patiently(keycheck.verify, deadline)
             else:
+                if wait:
+                    with private_umask():
+                        _patiently(connection.ensure_connection, deadline)
                 with own_turn():
-                    self._prepare()
+                    self._prepare(deadline)
             if what := misplaced():
                 self.stdout.write(f"{what} Until that is mended, they can't be opened. {MOVING}")
         except keycheck.KeyCheckFailed as error:
@@ -66,13 +74,15 @@ class Command(BaseCommand):
                 raise
             raise CommandError(sentence) from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, deadline: float) -> None:
         refuse_encoding()
         give_settings()
         with private_umask():
             call_command("migrate", verbosity=0, interactive=False)
         self._generate_keyring()
-        keycheck.verify()
+        _patiently(keycheck.verify, deadline)
+        with suppress(VaultError):  # it opens, as it is
+            keycheck.renew_check_value()
 
     def _generate_keyring(self) -> None:
         """Make a keyring if none is configured and the database has never used a key."""
@@ -90,20 +100,29 @@ class Command(BaseCommand):
         self.stdout.write(f"A key was made: {path}. Back it up: nothing opens without it.")
 
 
-def _wait_until_migrated(seconds: int) -> None:
-    """Return once the database has all migrations of this code; it may have newer ones besides.
-
-    Raises CommandError, or the database's error, after `seconds`.
+def _require_migrated() -> None:
+    """Raise CommandError unless the database has all migrations of this code; it may have newer
+    ones besides.
     """
-    deadline = time.monotonic() + seconds
+    if unapplied_migrations():
+        raise NotMigrated(NOT_MIGRATED)
+
+
+class NotMigrated(CommandError):
+    """Another process may be migrating the database."""
+
+
+def _patiently(attempt: Callable[[], object], deadline: float) -> None:
+    """Make an attempt until it succeeds, or, after the deadline, raises what may pass."""
     while True:
         try:
-            if not unapplied_migrations():
-                return
-            problem: Exception = CommandError(NOT_MIGRATED)
-        except ANY_ERROR as error:
-            connection.close()
-            problem = error
-        if time.monotonic() >= deadline:
-            raise problem
+            attempt()
+        except (NotMigrated, keycheck.KeyCheckFailed, *ANY_ERROR) as error:
+            is_lasting = isinstance(error, keycheck.KeyCheckFailed) and not error.may_pass
+            if is_lasting or time.monotonic() >= deadline:
+                raise
+            if isinstance(error, ANY_ERROR):
+                connection.close()
+        else:
+            return
         time.sleep(min(1.0, max(deadline - time.monotonic(), 0.0)))

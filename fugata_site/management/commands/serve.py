@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.db import connections
 
 from fugata_core.addresses import authority
@@ -28,9 +28,19 @@ class Command(BaseCommand):
     help = "Prepare, then run gunicorn and a Celery worker with beat until Ctrl-C or SIGTERM."
     requires_system_checks = [START]
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --wait."""
+        parser.add_argument(
+            "--wait",
+            type=int,
+            default=0,
+            metavar="SECONDS",
+            help="wait so long for the database and the key service",
+        )
+
+    def handle(self, *args: Any, wait: int = 0, **options: Any) -> None:
         os.umask(0o077)  # for all that the children write
-        self._prepare()
+        self._prepare(wait)
         _check_port_is_free()
         folder.claim("all")  # for the children; the web processes serve the metrics of all
         # Large blocks are returned to the system when they are freed, even after many of them.
@@ -43,9 +53,9 @@ class Command(BaseCommand):
         # A little more than gunicorn gives requests.
         become_parent(settings.GRACEFUL_TIMEOUT + 2.0, settings.LOG_FORMAT)
 
-    def _prepare(self) -> None:
+    def _prepare(self, wait: int) -> None:
         message = io.StringIO()
-        call_command("prepare", stdout=message)
+        call_command("prepare", wait=wait, stdout=message)
         for line in message.getvalue().splitlines():
             self._say(line)
 

@@ -112,16 +112,21 @@ def _misplaced() -> tuple[str, ...]:
 
 def _next(left: Counter[Kind], *, is_repaired: bool) -> str:
     """Return what is next where so little is wrong that it can be repaired."""
+    keys = _KEYS if left[Kind.KEY] or left[Kind.CHECK] else ""
     if is_repaired:
-        return "manage.py reconcile_values says why values stay." if left[Kind.ORPHAN] else ""
+        stays = "manage.py reconcile_values says why values stay." if left[Kind.ORPHAN] else ""
+        return _joined(keys, stays)
     acts = [act for kind, act in _ACTS.items() if left[kind]]
-    return f"manage.py fsck --repair {' and '.join(acts)}." if acts else ""
+    return _joined(keys, f"manage.py fsck --repair {' and '.join(acts)}." if acts else "")
 
 
 def _joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
 
+_KEYS = (
+    "Restore the keys before anything else: manage.py prepare --check-only says where they belong."
+)
 _ACTS = {
     Kind.MISSING: "marks rows whose value is gone for good",
     Kind.FOUND: "takes the marks off",

@@ -24,6 +24,18 @@ NAMES = (
     "VAULT_TRANSIT_MOUNT",
     "VAULT_NAMESPACE",
     "VAULT_CACERT",
+    "VAULT_CLIENT_CERT",
+    "VAULT_CLIENT_KEY",
+    "VAULT_AUTH",
+    "VAULT_AUTH_MOUNT",
+    "VAULT_ROLE_ID",
+    "VAULT_SECRET_ID",
+    "VAULT_SECRET_ID_FILE",
+    "VAULT_ROLE",
+    "VAULT_JWT_FILE",
+    "VAULT2_ADDR",
+    "VAULT2_TOKEN",
+    "VAULT2_TRANSIT_KEY",
     "AWS_KMS_KEY_ID",
     "AWS_KMS_ENDPOINT",
     "AWS_REGION",
@@ -76,6 +88,71 @@ def test_vault(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "login"),
+    [
+        (
+            {"VAULT_AUTH": "approle", "VAULT_ROLE_ID": "role", "VAULT_SECRET_ID": "s3cret"},
+            {"method": "approle", "role": "role", "secret": "s3cret", "secret_file": ""},
+        ),
+        (
+            {"VAULT_AUTH": "approle", "VAULT_ROLE_ID": "role", "VAULT_SECRET_ID_FILE": "/s"},
+            {"method": "approle", "role": "role", "secret": "", "secret_file": "/s"},
+        ),
+        (
+            {"VAULT_AUTH": "kubernetes", "VAULT_ROLE": "fugata"},
+            {"method": "kubernetes", "role": "fugata", "secret_file": ""},
+        ),
+        (
+            {"VAULT_AUTH": "jwt", "VAULT_ROLE": "fugata", "VAULT_JWT_FILE": "/jwt"},
+            {"method": "jwt", "role": "fugata", "secret_file": "/jwt"},
+        ),
+    ],
+)
+def test_how_to_log_in(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], login: dict[str, str]
+) -> None:
+    more = given | {"VAULT_TOKEN": "", "VAULT_AUTH_MOUNT": "/k8s/prod/"}
+    chosen, _ = configure(monkeypatch, VAULT | more)
+    assert chosen["OPTIONS"]["login"] == login | {"mount": "k8s/prod"}
+    assert "token" not in chosen["OPTIONS"]
+
+
+def test_a_token_file_is_read_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent may not have written it yet."""
+    given = {"VAULT_TOKEN": "", "VAULT_TOKEN_FILE": "/not/there/yet"}
+    chosen, _ = configure(monkeypatch, VAULT | given)
+    assert (chosen["OPTIONS"]["token"], chosen["OPTIONS"]["token_file"]) == ("", "/not/there/yet")
+
+
+def test_a_client_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"VAULT_CLIENT_CERT": "/cert", "VAULT_CLIENT_KEY": "/key"}
+    chosen, _ = configure(monkeypatch, VAULT | given)
+    assert (chosen["OPTIONS"]["certificate"], chosen["OPTIONS"]["key"]) == ("/cert", "/key")
+
+
+def test_a_key_without_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^VAULT_CLIENT_CERT: .*VAULT_CLIENT_KEY"):
+        configure(monkeypatch, VAULT | {"VAULT_CLIENT_KEY": "/key"})
+
+
+def test_a_second_vault(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = {
+        "VAULT2_ADDR": "http://other.example",
+        "VAULT2_TOKEN": "hvs.Other",
+        "VAULT2_TRANSIT_KEY": "fugata",
+    }
+    chosen, all_of_them = configure(monkeypatch, VAULT | second)
+    assert chosen == all_of_them["vault"]
+    assert list(all_of_them) == ["local", "vault", "vault2"]
+    options = all_of_them["vault2"]["OPTIONS"]
+    assert (options["name"], options["setting"]) == ("vault2", "VAULT2_")
+    assert key_services.in_the_clear(all_of_them) == ["VAULT2_ADDR"]
+    monkeypatch.setenv("KMS_PROVIDER", "vault2")
+    chosen, _ = configure(monkeypatch, {})
+    assert chosen["OPTIONS"]["address"] == "http://other.example"
+
+
 def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, all_of_them = configure(monkeypatch, AWS | {"AWS_DEFAULT_REGION": "eu-west-1"})
     assert chosen == all_of_them["aws"]
@@ -99,6 +176,8 @@ def test_several_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
         ("VAULT_ADDR", "https://user:hunter2hunter2@vault.example"),
         ("VAULT_ADDR", "https://vault.example:hunter2hunter2"),
         ("VAULT_TOKEN", ""),
+        ("VAULT_TOKEN", "hunter2hunter2 and more"),
+        ("VAULT_AUTH", "ldap"),
         ("VAULT_TRANSIT_KEY", ""),
         ("VAULT_TRANSIT_KEY", "../sys/mounts"),
         ("VAULT_TRANSIT_KEY", "a/b"),
@@ -130,6 +209,21 @@ def test_a_wrong_setting_of_aws(monkeypatch: pytest.MonkeyPatch, name: str, valu
         configure(monkeypatch, AWS | {name: value})
 
 
+@pytest.mark.parametrize(
+    ("method", "setting"),
+    [
+        ("approle", "VAULT_SECRET_ID"),
+        ("kubernetes", "VAULT_ROLE"),
+        ("jwt", "VAULT_ROLE"),
+    ],
+)
+def test_a_login_that_lacks_something(
+    monkeypatch: pytest.MonkeyPatch, method: str, setting: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"^{setting}: must be set"):
+        configure(monkeypatch, VAULT | {"VAULT_AUTH": method})
+
+
 def test_a_provider_beside_the_chosen_one_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImproperlyConfigured, match="VAULT_ADDR"):
         configure(monkeypatch, VAULT | {"KMS_PROVIDER": "local", "VAULT_ADDR": "nonsense"})
@@ -157,6 +251,6 @@ def test_the_checks_report_what_can_not_be_loaded(settings: Settings) -> None:
     settings.KEY_PROVIDERS = {"vault": {"BACKEND": key_services.VAULT, "OPTIONS": vault}}
     settings.KEY_SERVICES_IN_THE_CLEAR = ["VAULT_ADDR"]
     found = {check.id: check.msg for check in run_checks()}
-    assert "VAULT_CACERT" in found["fugata.E003"]
+    assert found["fugata.E003"].startswith("VAULT_CACERT: ")
     assert "VAULT_ADDR" in found["fugata.W002"]
     assert "hunter2" not in str(found)

@@ -19,7 +19,8 @@ class Command(OperatorCommand):
             keys = usage.key_states()
         except KeyUnavailable as error:
             raise CommandError(f"There is no key to list: {error}.") from error
-        return "\n".join(map(_line, keys)), {"keys": [_fields(key) for key in keys]}
+        lines = [line for key in keys for line in (_line(key), *_version_lines(key))]
+        return "\n".join(lines), {"keys": [_fields(key) for key in keys]}
 
 
 def _fields(key: usage.KeyState) -> dict[str, object]:
@@ -31,6 +32,10 @@ def _fields(key: usage.KeyState) -> dict[str, object]:
         "rewrap_asked": key.rewrap_requested,
         "needed_by": key.needed_by,
         "rows": key.rows,
+        "versions": {str(version): rows for version, rows in key.versions.items()},
+        "check_value_version": key.check_version,
+        "lowest_version": key.lowest_version,
+        "settles_at": key.settles_at and iso(key.settles_at),
     }
 
 
@@ -38,3 +43,20 @@ def _line(key: usage.KeyState) -> str:
     state = "primary" if key.primary else "needed" if key.needed_by else "can be retired"
     made = iso(key.created_at)
     return f"{key.id:<24} {key.provider:<6} {made}  {key.needed_by:>9} rows  {state}"
+
+
+def _version_lines(key: usage.KeyState) -> list[str]:
+    """Return a line for each version that is needed, and up to which the minimum may be raised."""
+    if key.lowest_version is None:
+        return []
+    versions = sorted({*key.versions, *filter(None, [key.check_version])})
+    lines = [_version_line(key, version) for version in versions]
+    if key.settles_at:
+        until = iso(key.settles_at)
+        return [*lines, f"  requests may still write what an older version wrapped, until {until}"]
+    return [*lines, f"  min_decryption_version can be raised to {key.lowest_version}, not further"]
+
+
+def _version_line(key: usage.KeyState, version: int) -> str:
+    check = ", and its check value" if version == key.check_version else ""
+    return f"  version {version}: {key.versions.get(version, 0)} data keys{check}"

@@ -1,10 +1,12 @@
 """`manage.py rewrap_keys`: the second half of a rotation, wherever the keys come from."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
 
-from vault_app import rewrap
+from vault_app import keycheck
+from vault_app.errors import VaultError
 from vault_app.management import rewrapping
 
 
@@ -20,18 +22,26 @@ class Command(BaseCommand):
         parser.add_argument(
             "--all",
             action="store_true",
-            help="also what is under the primary key: after a new version of the key in Vault",
+            help="also what older versions of the primary key wrapped, and the key check value:"
+            " after a new version of the key in Vault",
         )
 
     def handle(self, *args: Any, batch: int, pause: float, json: bool, **options: Any) -> None:
         """Re-wrap the data keys. Raises CommandError, which says what to do."""
+        if options["all"]:
+            _renew_check_value()
         rewrapping.verify_keys()
         if options["background"]:
-            rewrapping.start_in_background(self, json)
+            rewrapping.start_in_background(self, json, versions=options["all"])
         elif options["all"]:
-            total = rewrap.count_data_keys()
-            moved, damaged = rewrapping.consume(self, rewrap.rewrap_all(batch), total, pause)
-            left = rewrap.count_outdated() - damaged
-            rewrapping.report(self, rewrapping.Outcome(moved, damaged, left), json)
+            rewrapping.report(self, rewrapping.run_rewrap_all(self, batch, pause), json)
+            if not json:
+                rewrapping.report_versions(self)
         else:
             rewrapping.report(self, rewrapping.run_rewrap(self, batch, pause), json)
+
+
+def _renew_check_value() -> None:
+    """Renew it before it is verified: an older version may be what does not open any more."""
+    with suppress(VaultError):  # which the verification tells
+        keycheck.renew_check_value()
