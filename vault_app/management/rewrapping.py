@@ -144,7 +144,7 @@ def report(command: BaseCommand, outcome: Outcome, as_json: bool, **more: object
         command.stdout.write(
             f"{outcome.moved} data keys re-wrapped under {key_provider().primary}."
         )
-    for trouble in filter(None, (_damage(outcome), _bar(outcome), _rest(outcome))):
+    if trouble := _damage(outcome) or _bar(outcome) or _rest(outcome):
         raise CommandError(trouble)
 
 

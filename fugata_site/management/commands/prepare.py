@@ -50,13 +50,13 @@ class Command(BaseCommand):
         deadline = time.monotonic() + wait
         try:
             if check_only:
-                _patiently(_require_migrated, deadline)
+                _keep_trying(_require_migrated, deadline)
                 refuse_encoding()
-                _patiently(keycheck.verify, deadline)
+                _keep_trying(keycheck.verify, deadline)
             else:
                 if wait:
                     with private_umask():
-                        _patiently(connection.ensure_connection, deadline)
+                        _keep_trying(connection.ensure_connection, deadline)
                 with own_turn():
                     self._prepare(deadline)
             if what := misplaced():
@@ -80,7 +80,7 @@ class Command(BaseCommand):
         with private_umask():
             call_command("migrate", verbosity=0, interactive=False)
         self._generate_keyring()
-        _patiently(keycheck.verify, deadline)
+        _keep_trying(keycheck.verify, deadline)
         with suppress(VaultError):  # it opens, as it is
             keycheck.renew_check_value()
 
@@ -112,7 +112,7 @@ class NotMigrated(CommandError):
     """Another process may be migrating the database."""
 
 
-def _patiently(attempt: Callable[[], object], deadline: float) -> None:
+def _keep_trying(attempt: Callable[[], object], deadline: float) -> None:
     """Make an attempt until it succeeds, or, after the deadline, raises what may pass."""
     while True:
         try:
