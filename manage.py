@@ -7,6 +7,9 @@ import sys
 
 def main() -> None:
     """Run one command. Ctrl-C ends it without a stack trace, also while Django is loaded."""
+    from fugata_core.terminal import WithoutSecrets
+
+    sys.stderr = WithoutSecrets(sys.stderr)
     try:
         run(sys.argv)
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ class AuditEvent(models.Model):
         SET = "set"
         READ = "read"
         READ_FAILED = "read failed"
+        LOOKED_UP = "looked up"
         REMOVED = "removed"
         REFUSED = "refused"
         PURGED = "purged"
@@ -33,6 +34,7 @@ class AuditEvent(models.Model):
         TOKEN_CREATED = "token created"  # noqa: S105
         TOKEN_REVOKED = "token revoked"  # noqa: S105
         ACCOUNT_CHANGED = "account changed"
+        HEAD_RESET = "head reset"
 
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=16, choices=Kind)
@@ -46,7 +48,8 @@ class AuditEvent(models.Model):
     subject = models.CharField(max_length=200, db_default="")
     address_hash = models.BinaryField(max_length=16, null=True)
     request_id = models.CharField(max_length=64)
-    #: How many times it happened: refusals without a token are counted per client and minute.
+    #: How many times it happened: refusals without a token are counted per client and minute,
+    #: lookups per token, client, repository and minute.
     count = models.PositiveIntegerField(db_default=1)
     #: The event's place in the sealed chain, and the chain's HMAC up to it; null until sealed.
     position = models.PositiveBigIntegerField(null=True)
@@ -104,3 +107,26 @@ class RefusalCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} refusals"
+
+
+class LookupCount(models.Model):
+    """Lookups by one access token from one address in one minute, until they become one event."""
+
+    minute = models.PositiveBigIntegerField(help_text="Unix time in minutes")
+    username = models.CharField(max_length=150)
+    token = models.CharField(max_length=16)
+    address_hash = models.BinaryField(max_length=16)
+    repository = models.CharField(max_length=100)
+    count = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["minute", "username", "token", "address_hash", "repository"],
+                name="lookups_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} lookups"

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 
 from audit_app import chain
 from audit_app.chain import Head
+from audit_app.lookups import convert_lookups_to_events
 from audit_app.models import AuditEvent
 from audit_app.refusals import convert_refusals_to_events
 
@@ -24,11 +25,13 @@ class AuditKeyChanged(Exception):
 
 
 def seal_events() -> Iterator[Head]:
-    """Turn past refusals into events, then seal what is committed, yielding the head of each batch.
+    """Seal what is committed, yielding the head of each batch. Raises AuditKeyChanged.
 
-    Nothing is sealed while another sealer is running. Raises AuditKeyChanged.
+    Counts of past refusals and lookups become events before. Nothing is sealed while another
+    sealer is running.
     """
     convert_refusals_to_events()
+    convert_lookups_to_events()
     while (sealed := _seal_batch()) is not None:
         yield sealed
 

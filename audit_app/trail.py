@@ -8,9 +8,9 @@ from django.db import connection
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from fugata_core.database_failures import ANY_ERROR
+from fugata_core.tokens import cut_secrets
 
 logger = logging.getLogger(__name__)
-
 
 #: The columns of an event that say who acted; the values are parameters of a statement, which
 #: `actor_parameters` gives.
@@ -20,13 +20,24 @@ ACTOR_VALUES = "%(username)s, %(token)s, %(address_hash)s, %(request_id)s"
 
 def new_event(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> AuditEvent:
     """Return an unsaved event; `subject`: share_digest, or repository and key."""
-    return AuditEvent(kind=kind, **actor_parameters(actor), **subject)
+    return AuditEvent(kind=kind, **actor_parameters(actor), **recorded(**subject))
+
+
+def recorded(**subject: Any) -> dict[str, Any]:
+    """Return values of an event's columns without ids and tokens: nobody can edit them later.
+
+    People put a token where a repository's id belongs.
+    """
+    return {
+        name: cut_secrets(value) if isinstance(value, str) else value
+        for name, value in subject.items()
+    }
 
 
 def actor_parameters(actor: Actor) -> dict[str, Any]:
     """Return the values of ACTOR_COLUMNS."""
     return {
-        "username": actor.username,
+        "username": cut_secrets(actor.username),
         "token": actor.token,
         "address_hash": actor.address_hash,
         "request_id": actor.request_id,
@@ -35,7 +46,7 @@ def actor_parameters(actor: Actor) -> dict[str, Any]:
 
 def record(kind: AuditEvent.Kind, actor: Actor, **subject: Any) -> None:
     """Write an event, in the caller's transaction if there is one."""
-    values = {"kind": str(kind), **actor_parameters(actor), **subject}
+    values = {"kind": str(kind), **actor_parameters(actor), **recorded(**subject)}
     columns, placeholders = ", ".join(values), ", ".join(["%s"] * len(values))
     # Raw SQL: the ORM would take longer to build the statement than the database to run it.
     statement = f"INSERT INTO audit_app_auditevent ({columns}) VALUES ({placeholders})"  # noqa: S608

@@ -9,7 +9,6 @@ import re
 from fugata_core import tokens
 
 _RANDOM_LENGTH = 36
-_PREFIX_LENGTH = 10
 _TOKEN = re.compile(rf"{tokens.ACCESS_TOKEN}[0-9A-Za-z]{{{_RANDOM_LENGTH}}}", re.ASCII)
 
 
@@ -25,4 +24,4 @@ def is_access_token(text: str) -> bool:
 
 def token_prefix(token: str) -> str:
     """Return the beginning of a token, by which people tell it from others."""
-    return token[:_PREFIX_LENGTH]
+    return token[: tokens.SHOWN_OF_TOKEN]

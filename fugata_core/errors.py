@@ -7,6 +7,8 @@ import logging
 
 from django.conf import settings
 
+from fugata_core.tokens import cut_secrets
+
 logger = logging.getLogger(__name__)
 
 
@@ -22,7 +24,7 @@ class FugataError(Exception):
     for_people: str | None = None
 
     def __init__(self, sentence: str | None = None, headers: dict[str, str] | None = None) -> None:
-        self.sentence = sentence or self.sentence
+        self.sentence = cut_secrets(sentence) if sentence else self.sentence
         self.headers = headers or {}
         super().__init__(self.sentence)
 

@@ -20,7 +20,8 @@ from fugata_core.tracebacks import may_quote, without_messages
 #: The X-Request-ID of the request that this thread is handling, if any.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-_SECRETS = re.compile(rf"({'|'.join(PREFIXES)})\w+", re.ASCII)
+# More than tokens.cut_secrets cuts: a log names nothing that begins so, also in an address.
+_SECRETS = re.compile(rf"({'|'.join(PREFIXES).replace('_', '(?:_|%5[Ff])')})\w+", re.ASCII)
 _PRIVATE_PATHS = re.compile(rf"({'|'.join(PRIVATE)})/[^\s?#\"']+")
 # gunicorn quotes what it could not parse, which may be a piece of a body.
 _REFUSED = re.compile(r"Invalid request from ip=.*", re.DOTALL)

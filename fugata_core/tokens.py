@@ -1,15 +1,20 @@
-"""Random characters for ids and tokens, and the digest that is stored of them.
+"""Random characters for ids and tokens, the digest that is stored of them, and cutting them.
 
 The alphabet has 62 letters and digits: 22 of them are 131 random bits.
 """
 
 import hashlib
+import re
 import secrets
 import string
 
 #: What ids and tokens begin with; logs and request ids show nothing that begins so.
 SHARE_ID, DELETION_TOKEN, ACCESS_TOKEN = PREFIXES = ("fug_", "tok_", "fgt_")
+#: Characters of an access token that lists and the trail show, `fgt_` included.
+SHOWN_OF_TOKEN = 10
 
+# With fewer characters it is a name, such as tok_service: too little is known of a secret then.
+_SECRET = re.compile(rf"({'|'.join(PREFIXES)})[0-9A-Za-z]{{16,}}", re.ASCII)
 _ALPHABET = string.digits + string.ascii_letters
 # Each byte maps to a letter; bytes from 248 = 4 x 62 on would favour the first letters.
 _LETTER_OF = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))
@@ -22,6 +27,24 @@ def random_alphanumeric(count: int) -> str:
     while len(letters) < count:
         letters += secrets.token_bytes(2 * count).translate(_LETTER_OF, _UNFAIR)
     return letters[:count].decode()
+
+
+def has_secret(text: str) -> bool:
+    """Return whether an id or a token, or most of one, is somewhere in `text`."""
+    return _SECRET.search(text) is not None
+
+
+def cut_secrets(text: str) -> str:
+    """Return `text` as it may be recorded and shown: of a token, what lists show; of ids nothing.
+
+    All that leaves a request goes through this: the trail, logs, errors, the console's messages.
+    """
+    return _SECRET.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    shown = SHOWN_OF_TOKEN if found[1] == ACCESS_TOKEN else len(found[1])
+    return f"{found[0][:shown]}…"
 
 
 def digest(text: str) -> bytes:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from audit_app.actors import Actor
+from audit_app.lookups import count_lookup
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.callers import Caller
@@ -44,6 +45,7 @@ def _find_visible(caller: Caller, name: str, actor: Actor) -> tuple[AuthorizedRe
     One query whether it is missing or hidden: not even the timing tells which.
     """
     if not is_repository_name(name):
+        count_lookup(actor, "")  # no repository has it, so no event keeps it
         raise RepositoryNotFound()
     narrowed_token_id = caller.token_id if caller.narrowed else None
     found = access_table().find_membership(name, caller.user_id, narrowed_token_id)

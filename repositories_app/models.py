@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from fugata_core.tokens import cut_secrets
 from repositories_app.names import REPOSITORY_PATTERN, REPOSITORY_RULE
 from repositories_app.sealing import secret_associated_data
 from vault_app.associated_data import AssociatedData
@@ -126,7 +127,7 @@ class RepositorySecret(Sealed):
         ]
 
     def __str__(self) -> str:
-        return self.secret_key
+        return cut_secrets(self.secret_key)
 
     def associated_data(self) -> AssociatedData:
         """Return the associated data that the value is sealed to."""

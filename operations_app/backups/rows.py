@@ -11,7 +11,12 @@ from django.apps import apps
 from django.db import connection, models
 
 #: Short-lived: sessions, counts of the current minute, holds.
-_EXCLUDED_TABLES = {"django_session", "audit_app_refusalcount", "vault_app_deletionhold"}
+_EXCLUDED_TABLES = {
+    "django_session",
+    "audit_app_refusalcount",
+    "audit_app_lookupcount",
+    "vault_app_deletionhold",
+}
 _BATCH = 500
 
 Model = type[models.Model]

@@ -13,6 +13,7 @@ from audit_app.actors import COMMAND_LINE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.errors import BadRequest
+from fugata_core.tokens import has_secret
 from repositories_app.actions.secrets import MAX_ATTEMPTS, remove_row, secret_keys
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import SecretNotFound
@@ -38,14 +39,22 @@ def get_or_create_user(username: str) -> User:
     """Return the user of that name, created without a password if new. Raises BadRequest."""
     if not 0 < len(username) <= _MAX_USERNAME or "\0" in username:
         raise BadRequest(f"A user's name has 1 to {_MAX_USERNAME} characters.")
+    _refuse_secret("A user's name", username)
     no_password = {"password": make_password(None)}
     return User.objects.get_or_create(username=username, defaults=no_password)[0]
+
+
+def _refuse_secret(what: str, name: str) -> None:
+    """Raise BadRequest for a name that lists would show, and that may open or permit something."""
+    if has_secret(name):
+        raise BadRequest(f"{what} must not have the form of an id or a token of Fugata.")
 
 
 def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Repository:
     """Create a repository with its first owner. Raises BadRequest."""
     if not is_repository_name(name):
         raise BadRequest(f"A repository's id is {REPOSITORY_RULE}.")
+    _refuse_secret("A repository's id", name)
     with transaction.atomic():
         repository, made = Repository.objects.get_or_create(name=name)
         if not made:

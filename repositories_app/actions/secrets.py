@@ -7,11 +7,13 @@ more is deleted after the commit (docs/design.md: "The order of effects").
 from django.db import IntegrityError
 
 from audit_app.actors import Actor
+from audit_app.lookups import count_lookup, misses_counted
 from audit_app.models import AuditEvent
 from audit_app.trail import record, record_failure
 from fugata_core.content import validate_content
 from fugata_core.errors import BadRequest, internal_error
 from fugata_core.metrics import count_outcomes
+from fugata_core.tokens import has_secret
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import RepositoryNotFound, SecretNotFound
 from repositories_app.metrics import SECRETS
@@ -36,6 +38,11 @@ def set_secret(repository: AuthorizedRepository, secret_key: str, value: str, ac
     """
     if not is_secret_key(secret_key):
         raise BadRequest(f"Invalid secret_key: must be {KEY_RULE}")
+    if has_secret(secret_key):
+        raise BadRequest(
+            "Invalid secret_key: it has the form of an id or a token of Fugata. Are secret_key and"
+            " secret_value swapped?"
+        )
     content = validate_content(value, "secret_value")
     ref = _ref(repository, secret_key)
     secret_table().require_unlocked(ref)
@@ -76,14 +83,21 @@ def secret_keys(repository: AuthorizedRepository) -> list[str]:
     return sorted(rows.values_list("secret_key", flat=True))
 
 
+def list_secret_keys(repository: AuthorizedRepository, actor: Actor) -> list[str]:
+    """Return the keys of a repository, and count that for the trail. Raises RowLocked."""
+    count_lookup(actor, repository.name)
+    return secret_keys(repository)
+
+
 @count_outcomes(SECRETS, "read")
 def read_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> bytes:
-    """Return a secret's value (UTF-8). Raises SecretNotFound, InternalError, Overloaded.
+    """Return a secret's value (UTF-8). Raises SecretNotFound, RowLocked, InternalError, Overloaded.
 
     A failing backend is never a 404: tools take that to mean "deleted" (docs/api.md).
     """
     try:
-        content = _read_current(repository, secret_key)
+        with misses_counted(actor, repository.name):
+            content = _read_current(repository, secret_key)
     except VaultError as error:
         subject = {"repository": repository.name, "secret_key": secret_key}
         record_failure(AuditEvent.Kind.READ_FAILED, actor, **subject)
@@ -106,8 +120,9 @@ def _read_current(repository: AuthorizedRepository, secret_key: str) -> bytes:
     raise ValueMissing("the store has no value where the row points")
 
 
-def require_secret(repository: AuthorizedRepository, secret_key: str) -> None:
-    """Raise SecretNotFound unless the repository has that key; reads no value."""
+def require_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> None:
+    """Raise SecretNotFound unless the repository has that key; reads no value. Raises RowLocked."""
+    count_lookup(actor, repository.name)
     rows = RepositorySecret.objects.filter(repository=repository.id, secret_key=secret_key)
     if not is_secret_key(secret_key) or not rows.exists():
         raise SecretNotFound()
@@ -131,7 +146,9 @@ def _unseal(repository: AuthorizedRepository, secret_key: str, secret: LoadedSec
 
 def remove_secret(repository: AuthorizedRepository, secret_key: str, actor: Actor) -> None:
     """Delete a secret, its row first. Raises SecretNotFound, RowLocked."""
-    delete_quietly(RepositorySecret.values_of, remove_row(repository, secret_key, actor))
+    with misses_counted(actor, repository.name):
+        name = remove_row(repository, secret_key, actor)
+    delete_quietly(RepositorySecret.values_of, name)
 
 
 @count_outcomes(SECRETS, "removed")

@@ -43,7 +43,7 @@ def create_access_token(
             user=user,
             digest=tokens.digest(token),
             prefix=token_prefix(token),
-            label=scope.label,
+            label=tokens.cut_secrets(scope.label),
             read_only=scope.read_only,
             narrowed=bool(repositories),
             expires_at=expiry(scope.lifetime) if scope.lifetime else None,

@@ -9,6 +9,7 @@ from audit_app.actors import Actor
 from fugata_core.admin.confirmation import confirmed_action
 from fugata_core.admin.formats import to_the_minute, values_left
 from fugata_core.admin.read_only import ReadOnlyAdmin
+from fugata_core.tokens import cut_secrets
 from repositories_app.actions.repositories import remove_secrets
 from repositories_app.models import RepositorySecret
 
@@ -17,14 +18,14 @@ from repositories_app.models import RepositorySecret
 class RepositorySecretAdmin(ReadOnlyAdmin):
     """The list of secrets; removing one deletes its value."""
 
-    list_display = ("secret_key", "repository", "value_size", "created", "updated")
+    list_display = ("name", "repository", "value_size", "created", "updated")
     list_select_related = ("repository",)
     extra_lookups = ("repository__name",)
     ordering = ("repository__name", "secret_key")
     sortable_by = ()
     search_fields = ("secret_key__istartswith", "repository__name__istartswith")
     search_help_text = "The beginning of a key, or of a repository's id"
-    fields = ("repository", "secret_key", "value_size", "key", "created", "updated")
+    fields = ("repository", "name", "value_size", "key", "created", "updated")
     readonly_fields = fields
     actions = ("remove",)
 
@@ -47,6 +48,11 @@ class RepositorySecretAdmin(ReadOnlyAdmin):
         removed = remove_secrets(chosen, Actor.from_session(request))
         text = f"{removed.count} of {len(chosen)} secrets removed."
         return text + values_left(removed.left)
+
+    @admin.display(description="secret key")
+    def name(self, secret: RepositorySecret) -> str:
+        """The key, without what has the form of a token: no new one may have it."""
+        return cut_secrets(secret.secret_key)
 
     @admin.display(description="size")
     def value_size(self, secret: RepositorySecret) -> str:

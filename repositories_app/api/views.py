@@ -13,10 +13,10 @@ from fugata_core.errors import MalformedJson
 from fugata_core.responses import JSON, secret_answer
 from fugata_core.viewsets import JsonViewSet
 from repositories_app.actions.secrets import (
+    list_secret_keys,
     read_secret,
     remove_secret,
     require_secret,
-    secret_keys,
     set_secret,
 )
 from repositories_app.api.parsers import SetBody, SetParser
@@ -42,7 +42,8 @@ class SecretViewSet(JsonViewSet):
 
     def list(self, request: Request, repository: str) -> HttpResponse:
         """GET: the keys, sorted by code point."""
-        keys = secret_keys(authorize_reading(self._caller, repository, self._actor))
+        authorized = authorize_reading(self._caller, repository, self._actor)
+        keys = list_secret_keys(authorized, self._actor)
         return HttpResponse(msgspec.json.encode(keys), content_type=JSON)
 
     def set(self, request: Request, repository: str) -> HttpResponse:
@@ -61,7 +62,8 @@ class SecretViewSet(JsonViewSet):
 
     def exists(self, request: Request, repository: str, secret_key: str) -> HttpResponse:
         """HEAD: 200 or 404; reads no value."""
-        require_secret(authorize_reading(self._caller, repository, self._actor), secret_key)
+        authorized = authorize_reading(self._caller, repository, self._actor)
+        require_secret(authorized, secret_key, self._actor)
         return HttpResponse(content_type=JSON)
 
     def destroy(self, request: Request, repository: str, secret_key: str) -> HttpResponse:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 
 from audit_app.actors import Actor
-from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters
+from audit_app.trail import ACTOR_COLUMNS, ACTOR_VALUES, actor_parameters, recorded
 from fugata_core.callers import Caller
 from fugata_core.errors import RowLocked
 from fugata_core.limits import REFERENCES, ROW
@@ -82,7 +82,7 @@ WITH old AS MATERIALIZED (
 ), event AS (
     INSERT INTO audit_app_auditevent
         (kind, repository, secret_key, {ACTOR_COLUMNS})
-    SELECT 'set', %(repository)s, %(secret_key)s, {ACTOR_VALUES} FROM written
+    SELECT 'set', %(recorded_repository)s, %(recorded_key)s, {ACTOR_VALUES} FROM written
 )
 SELECT value_name FROM written
 """
@@ -161,10 +161,12 @@ def _write(ref: SecretRef, value: SealedValue, actor: Actor) -> tuple[str | None
 
 
 def _parameters(ref: SecretRef) -> dict[str, Any]:
+    event = recorded(repository=ref.repository, secret_key=ref.secret_key)
     return {
         "repository_id": ref.repository_id,
-        "repository": ref.repository,
         "secret_key": ref.secret_key,
+        "recorded_repository": event["repository"],
+        "recorded_key": event["secret_key"],
     }
 
 

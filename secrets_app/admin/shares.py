@@ -16,6 +16,7 @@ from fugata_core.admin.formats import digest_prefix, to_the_minute, values_left
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
+from fugata_core.tokens import cut_secrets
 from secrets_app.actions.delete import revoke_shares
 from secrets_app.models import Share
 
@@ -57,7 +58,7 @@ class ShareAdmin(ReadOnlyAdmin):
     fields = (
         "digest_begins",
         "state",
-        "label",
+        "whole_label",
         "content_size",
         "created",
         "expires",
@@ -110,9 +111,14 @@ class ShareAdmin(ReadOnlyAdmin):
         return "live" if share.expires_at > now() else "waits for the purge"
 
     @admin.display(description="label")
+    def whole_label(self, share: Share) -> str:
+        """The label, without ids and tokens: somebody may have pasted a link."""
+        return cut_secrets(share.label or "-")
+
+    @admin.display(description="label")
     def short_label(self, share: Share) -> str:
         """The label, cut short."""
-        return truncatechars(share.label or "-", 60)
+        return truncatechars(self.whole_label(share), 60)
 
     @admin.display(description="size", ordering="size")
     def content_size(self, share: Share) -> str:
