@@ -103,6 +103,23 @@ def head_of_stubs() -> Head:
     return Head(stub.through, bytes(stub.mac)) if stub else Head(0, GENESIS_MAC)
 
 
+def goes_on_from(kept: Head) -> bool:
+    """Return whether the trail has `kept` in it, as far as that is not pruned.
+
+    What is before it can't have been changed then without breaking the chain.
+    """
+    start = head_of_stubs()
+    if not all(map(is_genuine, AuditStub.objects.filter(through=start.position))):
+        return False
+    if kept.position < start.position:
+        stub = AuditStub.objects.filter(through=kept.position).first()
+        return stub is None or hmac.compare_digest(bytes(stub.mac), kept.mac)
+    if kept.position == start.position:
+        return hmac.compare_digest(start.mac, kept.mac)
+    event = AuditEvent.objects.filter(position=kept.position).first()
+    return event is not None and hmac.compare_digest(bytes(event.mac or b""), kept.mac)
+
+
 def head() -> Head:
     """Return the current head."""
     last = AuditEvent.objects.filter(position__isnull=False).order_by("-position").first()

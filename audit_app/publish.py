@@ -1,14 +1,13 @@
-"""Publishes heads outside the database: to the log and, if configured, a file and a webhook.
+"""Publishes heads outside the installation: to the log and, if configured, a webhook.
 
-A published head reveals that the trail's end was cut off, or that an older database was put back
-in its place.
+A head that somebody else has reveals that the trail's end was cut off, or that an older database
+was put back, also to those who do not trust this installation's own (audit_app/heads).
 """
 
 import json
 import logging
 import urllib.request
 from datetime import UTC, datetime
-from pathlib import Path
 
 from django.conf import settings
 
@@ -24,19 +23,13 @@ logger = logging.getLogger(__name__)
 def publish(head: Head) -> None:
     """Publish `head`. A failure is logged, and nothing is lost: the next head covers it."""
     logger.info("audit head %s", head)
-    for setting, send in (("AUDIT_HEAD_PATH", _append), ("AUDIT_WEBHOOK_URL", _post)):
-        target: str = getattr(settings, setting)
-        if not target:
-            continue
-        try:
-            send(target, head)
-        except (OSError, ValueError) as error:
-            logger.error("%s: the audit head was not published: %s", setting, type(error).__name__)
-
-
-def _append(path: str, head: Head) -> None:
-    with Path(path).open("a") as file:
-        file.write(f"{iso(datetime.now(UTC))} {head}\n")
+    if not settings.AUDIT_WEBHOOK_URL:
+        return
+    try:
+        _post(settings.AUDIT_WEBHOOK_URL, head)
+    except (OSError, ValueError) as error:
+        kind = type(error).__name__
+        logger.error("AUDIT_WEBHOOK_URL: the audit head was not published: %s", kind)
 
 
 def _post(url: str, head: Head) -> None:

@@ -8,6 +8,8 @@ from django.db import connection, transaction
 
 from audit_app import chain
 from audit_app.chain import Head
+from audit_app.errors import AuditKeyChanged, TrailWentBack
+from audit_app.heads import head_store
 from audit_app.lookups import convert_lookups_to_events
 from audit_app.models import AuditEvent
 from audit_app.refusals import convert_refusals_to_events
@@ -20,23 +22,21 @@ _LOCK = 0x_F06A7A_5EA1
 logger = logging.getLogger(__name__)
 
 
-class AuditKeyChanged(Exception):
-    """The chain was made with another audit key; the message says what to do."""
-
-
 def seal_events() -> Iterator[Head]:
-    """Seal what is committed, yielding the head of each batch. Raises AuditKeyChanged.
+    """Seal what is committed, yielding the head of each batch, which is kept by then.
 
     Counts of past refusals and lookups become events before. Nothing is sealed while another
-    sealer is running.
+    sealer is running. Raises NotSealed, HeadUnavailable.
     """
     convert_refusals_to_events()
     convert_lookups_to_events()
-    while (sealed := _seal_batch()) is not None:
+    heads = head_store()
+    while (sealed := _seal_batch(heads.read(), heads.where)) is not None:
+        heads.keep(sealed)
         yield sealed
 
 
-def _seal_batch() -> Head | None:
+def _seal_batch(kept: Head | None, where: str) -> Head | None:
     with transaction.atomic():  # on SQLite IMMEDIATE: there is one writer at a time
         if not _try_lock():
             return None
@@ -44,6 +44,7 @@ def _seal_batch() -> Head | None:
         if not events:
             return None
         before = chain.head()
+        _require_no_step_back(kept, before, where)
         _require_same_key(before)
         return _extend(before, events)
 
@@ -54,6 +55,20 @@ def _try_lock() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         return bool(cursor.fetchone()[0])
+
+
+def _require_no_step_back(kept: Head | None, head: Head, where: str) -> None:
+    """Raise TrailWentBack unless the trail goes on from the head that was kept.
+
+    Who writes to the database could otherwise have what is sealed signed anew, without an event.
+    """
+    if kept is not None and not chain.goes_on_from(kept):
+        raise TrailWentBack(
+            f"position {kept.position} was sealed, as {where} says, and the trail in the database,"
+            f" which ends at position {head.position}, is not the one with that. Events were"
+            " removed or changed, or an older database was put back. Nothing is sealed. If you"
+            " restored a back-up, run manage.py audit reset-head (docs/operating.md)."
+        )
 
 
 def _require_same_key(head: Head) -> None:

@@ -5,9 +5,10 @@ import time
 
 from django.conf import settings
 
+from audit_app.errors import HeadUnavailable, NotSealed
 from audit_app.prune import ChainBroken, prune_events
 from audit_app.publish import publish
-from audit_app.seal import AuditKeyChanged, seal_events
+from audit_app.seal import seal_events
 from fugata_core.tasks import shared_task
 
 #: Seconds after which a run leaves the rest to the next one.
@@ -26,10 +27,12 @@ def seal_audit_events() -> None:
             newest = head
             if time.monotonic() >= deadline:
                 break
-    except AuditKeyChanged as error:
+    except (NotSealed, HeadUnavailable) as error:
         logger.error("the audit trail is not sealed: %s", error)
-    if newest:
-        publish(newest)
+        raise  # it counts as failed; Celery logs no more than its name (Task.throws)
+    finally:
+        if newest:
+            publish(newest)
 
 
 @shared_task

@@ -1,6 +1,6 @@
-"""Verifies the chain, event by event, and against a published head."""
+"""Verifies the chain, event by event, and against heads that were kept or published."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from audit_app import chain
@@ -26,17 +26,21 @@ class Verdict:
 
 
 def verify(
-    published: Head | None = None, progress: Callable[[int], None] = lambda _: None
+    published: Collection[Head] = (), progress: Callable[[int], None] = lambda _: None
 ) -> Verdict:
-    """Walk the chain from its first event or stub. `published`: a head that it must contain."""
+    """Walk the chain from its first event or stub. `published`: heads that it must contain."""
     problem, start = _start()
     verified, head = 0, start
     if problem is None:
-        problem, head, verified = _walk(start, published, progress)
-    if problem is None and published is not None:
-        problem = _check_published(published, head, start)
+        problem, head, verified = _walk(start, _by_position(published), progress)
+    problems = [problem] if problem else [_check_published(each, head, start) for each in published]
+    problem = next(filter(None, problems), None)
     unsealed = AuditEvent.objects.filter(position=None).count()
     return Verdict(problem, verified, unsealed, head)
+
+
+def _by_position(heads: Collection[Head]) -> Mapping[int, set[bytes]]:
+    return {one.position: {h.mac for h in heads if h.position == one.position} for one in heads}
 
 
 def _start() -> tuple[str | None, Head]:
@@ -54,7 +58,7 @@ def _genesis() -> Head:
 
 
 def _walk(
-    start: Head, published: Head | None, progress: Callable[[int], None]
+    start: Head, published: Mapping[int, set[bytes]], progress: Callable[[int], None]
 ) -> tuple[str | None, Head, int]:
     """Return the first problem, the last good head, and how many events were verified."""
     sealed = AuditEvent.objects.filter(position__isnull=False).order_by("position")
@@ -69,7 +73,9 @@ def _walk(
     return None, head, count
 
 
-def _next(head: Head, event: AuditEvent, published: Head | None) -> tuple[str | None, Head]:
+def _next(
+    head: Head, event: AuditEvent, published: Mapping[int, set[bytes]]
+) -> tuple[str | None, Head]:
     expected, position = head.position + 1, int(event.position or 0)
     if position < expected:
         return f"the event at position {position} was inserted: it stands before the chain", head
@@ -79,7 +85,7 @@ def _next(head: Head, event: AuditEvent, published: Head | None) -> tuple[str | 
     if after is None:
         what = f"the event at position {position} was changed, inserted or moved"
         return f"{what} ({event.kind}, id {event.pk})", head
-    if published and published.position == position and published.mac != after.mac:
+    if published.get(position, {after.mac}) != {after.mac}:
         return f"the chain at position {position} is not the one that was published", head
     return None, after
 

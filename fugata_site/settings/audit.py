@@ -1,5 +1,7 @@
 """The audit trail."""
 
+import re
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -22,7 +24,18 @@ if not AUDIT_KEY:
     GENERATED_SECRETS.append("AUDIT_KEY")
     AUDIT_KEY = generated_secret(FUGATA_HOME / "audit_key")
 require_length("AUDIT_KEY", AUDIT_KEY)
-AUDIT_HEAD_PATH = read("AUDIT_HEAD_PATH", env.str, "")
+#: Where the last head is kept, outside the database: a ConfigMap, or a file.
+_configmap = read("AUDIT_HEAD_CONFIGMAP", env.str, "")
+if _configmap and not re.fullmatch(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", _configmap):
+    raise ImproperlyConfigured(
+        "AUDIT_HEAD_CONFIGMAP: must be a ConfigMap's name, such as audit-head."
+    )
+_file = read("AUDIT_HEAD_PATH", env.str, str(FUGATA_HOME / "audit-head"))
+AUDIT_HEAD: dict[str, Any] = (
+    {"BACKEND": "operations_app.audit_head.ConfigMapHead", "OPTIONS": {"name": _configmap}}
+    if _configmap
+    else {"BACKEND": "audit_app.heads.file.FileHead", "OPTIONS": {"path": _file}}
+)
 AUDIT_WEBHOOK_URL = read("AUDIT_WEBHOOK_URL", env.str, "")
 if AUDIT_WEBHOOK_URL and urlsplit(AUDIT_WEBHOOK_URL).scheme not in ("http", "https"):
     raise ImproperlyConfigured("AUDIT_WEBHOOK_URL: must be an http:// or https:// address.")

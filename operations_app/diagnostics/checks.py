@@ -17,6 +17,7 @@ from django.db import connection
 from django.template.defaultfilters import pluralize
 from django.utils.timesince import timesince
 
+from audit_app.models import AuditEvent
 from fugata_core.clock import now
 from fugata_core.failing_requests import failing, full_disk
 from fugata_core.limits import CHECK_THREADS
@@ -40,6 +41,7 @@ CHECK_TIMEOUT = 3.0
 #: Beat asks for a purge every minute; it may miss a few before anybody needs to look.
 BEAT_OVERDUE = timedelta(minutes=5)
 COUNTS_OVERDUE = timedelta(minutes=20)
+SEAL_OVERDUE = timedelta(minutes=10)
 PURGE_BEHIND = timedelta(minutes=5)
 
 
@@ -146,6 +148,20 @@ def purge() -> Finding:
         f" {timesince(now() - backlog.lag, now())}.",
         "Press “Purge now”, or run manage.py purge_expired. If it comes back, the worker is down"
         " or too slow.",
+    )
+
+
+def trail() -> Finding:
+    """Is what happens sealed?"""
+    first = AuditEvent.objects.filter(position=None).order_by("pk").first()
+    if first is None or now() - first.at < SEAL_OVERDUE:
+        return _good("Audit trail", "What happens is sealed.")
+    return Finding(
+        "Audit trail",
+        Level.BAD,
+        f"Events have waited to be sealed for {timesince(first.at, now())}.",
+        "The worker does it every minute, and its log says why not. Run manage.py audit verify"
+        " there. Until then, whoever writes to the database can change these events.",
     )
 
 
@@ -310,6 +326,7 @@ LOCAL_CHECKS: list[Check] = [
     beat,
     purge,
     counts,
+    trail,
     replaced_keys,
     lost_values,
     leftovers,

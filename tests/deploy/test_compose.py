@@ -147,6 +147,10 @@ def test_the_services(start: Start) -> None:
         assert http.get(f"/secrets/{share['id']}").json()["content"] == "composed"
     checked = web.run("python", "manage.py", "check", "--deploy", "--fail-level=WARNING")
     assert checked.returncode == 0, checked.stderr
+    both = "python manage.py audit seal && python manage.py audit verify"
+    verified = start("worker").run("sh", "-c", both)
+    assert "that /var/lib/fugata-audit/head keeps" in verified.stdout, verified.stderr
+    assert compose()["services"]["worker"]["volumes"] == ["audit:/var/lib/fugata-audit"]
     for name in ("worker", "beat"):
         part = start(name).start()
         kind, *probe = compose()["services"][name]["healthcheck"]["test"]

@@ -165,6 +165,28 @@ def test_a_worker_finishes_what_it_has(make_cluster: MakeCluster) -> None:
         assert broker.llen("fugata:tasks") == 1
 
 
+def test_the_worker_alone_seals_and_verifies(
+    make_cluster: MakeCluster, kubernetes: KubernetesServer
+) -> None:
+    """Its pod keeps the head in the ConfigMap that the manifests made."""
+    cluster = migrated(make_cluster())
+    web, worker = cluster.part("web"), cluster.part("worker")
+    made = web.run("python", "manage.py", "create_repository", "repo", "--owner", "alice")
+    assert made.returncode == 0, made.stderr
+    refused = web.run("python", "manage.py", "audit", "seal")
+    assert refused.returncode == 1
+    assert "The worker alone may" in refused.stderr
+    sealed = worker.run("python", "manage.py", "audit", "seal")
+    assert sealed.returncode == 0, sealed.stderr
+    path = "/api/v1/namespaces/fugata/configmaps/audit-head"
+    kept = kubernetes.admin.get(path).json()
+    assert kept["data"]["head"].split()[-1] == sealed.stdout.strip()
+    verified = worker.run("python", "manage.py", "audit", "verify")
+    assert "that the ConfigMap audit-head keeps" in verified.stdout
+    del kept["data"], kept["metadata"]["resourceVersion"]
+    assert kubernetes.admin.put(path, json=kept).status_code == 200  # others' trails begin anew
+
+
 def test_worker_and_beat_give_signs_of_life(make_cluster: MakeCluster) -> None:
     cluster = migrated(make_cluster())
     for name in ("worker", "beat"):

@@ -13,6 +13,8 @@ from tests.support.servers.kubernetes import (
     SERVICE_USER,
     SHIPPED,
     VALUES,
+    WORKER_TOKEN,
+    WORKER_USER,
     Json,
     KubernetesServer,
 )
@@ -32,13 +34,17 @@ def documents() -> Iterator[tuple[str, Json]]:
 DOCUMENTS = list(documents())
 
 
-def shipped(kind: str) -> Json:
-    (found,) = [d for path, d in DOCUMENTS if path in SHIPPED and d["kind"] == kind]
+def shipped(kind: str, name: str) -> Json:
+    (found,) = [
+        each
+        for path, each in DOCUMENTS
+        if path in SHIPPED and (each["kind"], each["metadata"]["name"]) == (kind, name)
+    ]
     return found
 
 
 def test_the_role_says_nothing_but_secrets() -> None:
-    role = shipped("Role")
+    role = shipped("Role", "fugata-values")
     assert role["metadata"]["namespace"] == VALUES
     (rule,) = role["rules"]
     assert rule["apiGroups"] == [""]
@@ -48,17 +54,19 @@ def test_the_role_says_nothing_but_secrets() -> None:
 
 
 def test_the_service_lives_apart_from_the_values() -> None:
-    account, binding = shipped("ServiceAccount")["metadata"], shipped("RoleBinding")
-    (subject,) = binding["subjects"]
-    assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
-    assert f"system:serviceaccount:{account['namespace']}:{account['name']}" == SERVICE_USER
-    assert account["namespace"] != binding["metadata"]["namespace"] == VALUES
+    binding = shipped("RoleBinding", "fugata-values")
+    bound = [f"system:serviceaccount:{e['namespace']}:{e['name']}" for e in binding["subjects"]]
+    assert bound == [SERVICE_USER, WORKER_USER]
+    for subject in binding["subjects"]:
+        account = shipped("ServiceAccount", subject["name"])["metadata"]
+        assert account["namespace"] == subject["namespace"]
+        assert account["namespace"] != binding["metadata"]["namespace"] == VALUES
 
 
-def rules(kubernetes: KubernetesServer, namespace: str) -> list[Json]:
-    """Return the rights on Secrets that the service itself sees in a namespace."""
+def rules(kubernetes: KubernetesServer, namespace: str, token: str) -> list[Json]:
+    """Return the rights that the service itself, or its worker, sees in a namespace."""
     review = {"spec": {"namespace": namespace}}
-    headers = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
+    headers = {"Authorization": f"Bearer {token}"}
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     answer = kubernetes.admin.post(path, json=review, headers=headers)
     found: list[Json] = answer.json()["status"]["resourceRules"]
@@ -67,9 +75,20 @@ def rules(kubernetes: KubernetesServer, namespace: str) -> list[Json]:
 
 def test_what_the_service_may_do_in_the_cluster(kubernetes: KubernetesServer) -> None:
     for namespace in ("fugata", "default", "kube-system"):
-        assert rules(kubernetes, namespace) == []
-    (rule,) = rules(kubernetes, VALUES)
-    assert sorted(rule["verbs"]) == ["create", "delete", "get", "list"]
+        assert rules(kubernetes, namespace, SERVICE_TOKEN) == []
+    for token in (SERVICE_TOKEN, WORKER_TOKEN):
+        (rule,) = rules(kubernetes, VALUES, token)
+        assert sorted(rule["verbs"]) == ["create", "delete", "get", "list"]
+
+
+def test_the_worker_alone_keeps_the_head_of_the_trail(kubernetes: KubernetesServer) -> None:
+    """It may read and replace that one object, and nothing else beside it."""
+    for namespace in ("default", "kube-system"):
+        assert rules(kubernetes, namespace, WORKER_TOKEN) == []
+    (rule,) = rules(kubernetes, "fugata", WORKER_TOKEN)
+    assert (rule["resources"], rule["resourceNames"]) == (["configmaps"], ["audit-head"])
+    assert sorted(rule["verbs"]) == ["get", "update"]
+    assert "data" not in shipped("ConfigMap", "audit-head"), "applying would put it back"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+
+from fugata_core.files import replace_file
 
 _KEY_SIZE = 32
 _KEY_ID = re.compile(r"[-._0-9A-Za-z]{1,64}", re.ASCII)
@@ -135,37 +136,8 @@ class KeyringFile:
         return self.retired.read_bytes().splitlines() if self.retired.exists() else []
 
     def _replace(self, path: Path, content: bytes) -> None:
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            self._write_draft(draft, content)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        _sync(path.parent)
-
-    def _write_draft(self, draft: Path, content: bytes) -> None:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            self._keep_owner(descriptor)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-
-    def _keep_owner(self, descriptor: int) -> None:
-        """Keep the owner: root may rotate, but the service must be able to read the file."""
-        with contextlib.suppress(FileNotFoundError):
-            owner = self.path.stat()
-            if os.geteuid() == 0:
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        replace_file(path, content, owner=self.path)
 
 
 def _line(key_id: str, key: bytes) -> bytes:
     return as_text({key_id: key}).encode().rstrip()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

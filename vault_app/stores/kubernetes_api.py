@@ -1,4 +1,4 @@
-"""A client for the Secrets of one namespace on the Kubernetes API server.
+"""A client for the Kubernetes API server, and for the Secrets of one namespace on it.
 
 The connection and the credentials are the official client's (kubernetes_access.py). Its models are
 not used: they cost more than the call itself. Any error from these becomes StoreUnavailable here
@@ -36,8 +36,8 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 #: Statuses worth a retry (429: too many requests; 5xx: a passing server error).
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
-#: The reason that the API server gives where a refusal is an outcome.
-_OUTCOMES = {404: "NotFound", 409: "AlreadyExists"}
+#: The reason that the API server gives where a refusal is an outcome: of a PUT, a conflict is one.
+_OUTCOMES = {(404, False): "NotFound", (409, False): "AlreadyExists", (409, True): "Conflict"}
 
 
 class ListedMetadata(msgspec.Struct, rename="camel"):
@@ -91,7 +91,9 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
+    """One call; `accepted`: the statuses that are outcomes, not failures."""
+
     method: str
     path: str
     accepted: tuple[int, ...]
@@ -100,62 +102,25 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """What the API server answered."""
+
     status: int
     headers: Any
     body: bytes
 
 
-class SecretsApi:
-    """API calls, each with a `deadline` (on the monotonic clock, in seconds)."""
+class KubernetesApi:
+    """Calls of the API server, with credentials that are read anew where it refuses them."""
 
-    def __init__(self, access: Access, namespace: str) -> None:
+    def __init__(self, access: Access) -> None:
         self._access = access
-        self._path = f"/api/v1/namespaces/{namespace}/secrets"
 
-    def create(
-        self, manifest: dict[str, Any], deadline: float, *, dry_run: bool = False
-    ) -> StoredSecret | None:
-        """Create an object, its bytes as base64, and return it as the server kept it.
+    def ask(self, call: Call, deadline: float) -> Answer:
+        """Return an accepted answer, retrying: all of our calls are safe to repeat.
 
-        None if one of that name exists. `dry_run`: return it as the server would keep it; None
-        also where a webhook or a proxy before the server takes no dry runs.
+        Raises StoreUnavailable.
         """
-        body = msgspec.json.encode(manifest)
-        call = _Call("POST", self._path, (201, 409), body)
-        if dry_run:
-            call = replace(call, path=f"{self._path}?dryRun=All", accepted=(201, 400, 409))
-        answer = self._ask(call, deadline)
-        return _decoded(answer.body, StoredSecret) if answer.status == 201 else None
-
-    def read(self, name: str, deadline: float) -> StoredSecret | None:
-        """Return an object, or None where there is no object of that name."""
-        answer = self._ask(_Call("GET", self._named(name), (200, 404)), deadline)
-        return _decoded(answer.body, StoredSecret) if answer.status == 200 else None
-
-    def delete(self, name: str, deadline: float) -> bool:
-        """Delete an object; return whether there is none of that name now.
-
-        If not, its finalizers keep it for now.
-        """
-        answer = self._ask(_Call("DELETE", self._named(name), (200, 202, 404)), deadline)
-        return answer.status == 404 or not _decoded(answer.body, StoredSecret).metadata.finalizers
-
-    def page(self, selector: str, limit: int, start: str, deadline: float) -> Page:
-        """Return a page of the objects that match `selector`: metadata, no values."""
-        query = {"labelSelector": selector, "limit": str(limit), "continue": start}
-        path = f"{self._path}?{urlencode(query)}"
-        answer = self._ask(_Call("GET", path, (200, 410), accept=_METADATA), deadline)
-        if answer.status == 410:
-            return Page([], _date(answer), _newer(answer.body))
-        page = _decoded(answer.body, _Page)
-        return Page([item.metadata for item in page.items or ()], _date(answer), page.metadata.next)
-
-    def _named(self, name: str) -> str:
-        return f"{self._path}/{quote(name, safe='')}"
-
-    def _ask(self, call: _Call, deadline: float) -> _Answer:
-        """Return an accepted answer, retrying: all of our calls are safe to repeat."""
         for attempt in itertools.count(1):
             try:
                 answer = self._authorized(call, deadline)
@@ -172,7 +137,7 @@ class SecretsApi:
             time.sleep(pause)
         raise StoreUnavailable(f"the Kubernetes API server {trouble}")
 
-    def _authorized(self, call: _Call, deadline: float) -> _Answer:
+    def _authorized(self, call: Call, deadline: float) -> Answer:
         """Return the answer; if it refuses our credentials, the one to those read anew."""
         client = self._access.client
         try:
@@ -187,7 +152,7 @@ class SecretsApi:
                 return answer
         return self._once(self._access.client, call, deadline)
 
-    def _once(self, client: ApiClient, call: _Call, deadline: float) -> _Answer:
+    def _once(self, client: ApiClient, call: Call, deadline: float) -> Answer:
         left = deadline - time.monotonic()
         if left <= 0:  # whoever waits for what this does has gone on
             raise TimeoutError
@@ -200,10 +165,59 @@ class SecretsApi:
             redirect=False,
             preload_content=False,
         )
-        return _Answer(response.status, response.headers, _read(response, deadline))
+        return Answer(response.status, response.headers, _read(response, deadline))
 
 
-def _headers(client: ApiClient, call: _Call) -> dict[str, str]:
+class SecretsApi(KubernetesApi):
+    """Calls on Secrets, each with a `deadline` (on the monotonic clock, in seconds)."""
+
+    def __init__(self, access: Access, namespace: str) -> None:
+        super().__init__(access)
+        self._path = f"/api/v1/namespaces/{namespace}/secrets"
+
+    def create(
+        self, manifest: dict[str, Any], deadline: float, *, dry_run: bool = False
+    ) -> StoredSecret | None:
+        """Create an object, its bytes as base64, and return it as the server kept it.
+
+        None if one of that name exists. `dry_run`: return it as the server would keep it; None
+        also where a webhook or a proxy before the server takes no dry runs.
+        """
+        body = msgspec.json.encode(manifest)
+        call = Call("POST", self._path, (201, 409), body)
+        if dry_run:
+            call = replace(call, path=f"{self._path}?dryRun=All", accepted=(201, 400, 409))
+        answer = self.ask(call, deadline)
+        return decoded(answer.body, StoredSecret) if answer.status == 201 else None
+
+    def read(self, name: str, deadline: float) -> StoredSecret | None:
+        """Return an object, or None where there is no object of that name."""
+        answer = self.ask(Call("GET", self._named(name), (200, 404)), deadline)
+        return decoded(answer.body, StoredSecret) if answer.status == 200 else None
+
+    def delete(self, name: str, deadline: float) -> bool:
+        """Delete an object; return whether there is none of that name now.
+
+        If not, its finalizers keep it for now.
+        """
+        answer = self.ask(Call("DELETE", self._named(name), (200, 202, 404)), deadline)
+        return answer.status == 404 or not decoded(answer.body, StoredSecret).metadata.finalizers
+
+    def page(self, selector: str, limit: int, start: str, deadline: float) -> Page:
+        """Return a page of the objects that match `selector`: metadata, no values."""
+        query = {"labelSelector": selector, "limit": str(limit), "continue": start}
+        path = f"{self._path}?{urlencode(query)}"
+        answer = self.ask(Call("GET", path, (200, 410), accept=_METADATA), deadline)
+        if answer.status == 410:
+            return Page([], _date(answer), _newer(answer.body))
+        page = decoded(answer.body, _Page)
+        return Page([item.metadata for item in page.items or ()], _date(answer), page.metadata.next)
+
+    def _named(self, name: str) -> str:
+        return f"{self._path}/{quote(name, safe='')}"
+
+
+def _headers(client: ApiClient, call: Call) -> dict[str, str]:
     headers = {"Accept": call.accept, "User-Agent": "fugata", "Content-Type": _JSON}
     who = ["BearerToken"]  # renewed by the official client where it rotates
     client.update_params_for_auth(headers, [], who, call.path, call.method, None)
@@ -227,7 +241,8 @@ def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
     return b"".join(pieces)
 
 
-def _decoded(body: bytes, kind: type[T]) -> T:
+def decoded(body: bytes, kind: type[T]) -> T:
+    """Return the body as an object of that kind. Raises StoreUnavailable."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -236,22 +251,22 @@ def _decoded(body: bytes, kind: type[T]) -> T:
 
 def _newer(body: bytes) -> str:
     """Return the continue token for an expired listing: the 410 response offers a newer one."""
-    if start := _decoded(body, _Failure).metadata.next:
+    if start := decoded(body, _Failure).metadata.next:
         return start
     raise StoreUnavailable("the Kubernetes API server broke a listing off")
 
 
-def _is_accepted(call: _Call, answer: _Answer) -> bool:
+def _is_accepted(call: Call, answer: Answer) -> bool:
     """Return whether it is one of the call's outcomes.
 
     409 may mean a conflict too; and a 404 of a proxy says nothing about an object.
     """
-    reason = _OUTCOMES.get(answer.status)
+    reason = _OUTCOMES.get((answer.status, call.method == "PUT"))
     said = reason is None or status_of(answer.body).reason == reason
     return answer.status in call.accepted and said
 
 
-def _pause_after(answer: _Answer, attempt: int) -> float | None:
+def _pause_after(answer: Answer, attempt: int) -> float | None:
     """Return the seconds to wait before the next attempt; None if there is to be none.
 
     What says when to come back, or that others were first (a quota's count, for instance), may
@@ -268,7 +283,7 @@ def _pause_after(answer: _Answer, attempt: int) -> float | None:
     return backoff(attempt) if attempt < ATTEMPTS else None
 
 
-def _date(answer: _Answer) -> datetime:
+def _date(answer: Answer) -> datetime:
     try:
         return parsedate_to_datetime(answer.headers.get("Date", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""`manage.py audit verify|seal|export|prune`: the auditor's commands."""
+"""`manage.py audit verify|seal|export|prune|reset-head`: the auditor's commands."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime
@@ -8,13 +8,19 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from audit_app.chain import Head, head
+from audit_app.errors import HeadUnavailable, NotSealed
 from audit_app.export import export_lines
+from audit_app.heads import head_store
+from audit_app.heads.base import HeadStore
 from audit_app.prune import ChainBroken, prune_events
 from audit_app.publish import publish
-from audit_app.seal import AuditKeyChanged, seal_events
+from audit_app.reset import reset_head
+from audit_app.seal import seal_events
 from audit_app.verify import verify
 from fugata_core.durations import duration
 from fugata_core.errors import BadRequest
+
+_WORDS = "verify|seal|export|prune|reset-head"
 
 
 def _since(text: str) -> datetime:
@@ -35,12 +41,32 @@ def _head(text: str) -> Head:
         raise ArgumentTypeError(error.sentence) from None
 
 
+def _kept(heads: HeadStore) -> tuple[Head | None, HeadUnavailable | None]:
+    """Return the head that is kept, or why it can't be read."""
+    try:
+        return heads.read(), None
+    except HeadUnavailable as error:
+        return None, error
+
+
+def _compared(kept: Head | None, given: Head | None, where: str) -> str:
+    """Return with which heads the trail was compared, and what is not known without one."""
+    heads = [f"the one at position {kept.position} that {where} keeps"] if kept else []
+    heads += [f"the one at position {given.position} that was given"] if given else []
+    if heads:
+        return f"It has the published heads: {', and '.join(heads)}."
+    return (
+        f"There was no published head to compare with ({where} has none): whether events are"
+        " missing at the end, or all were sealed anew, is not known."
+    )
+
+
 class Command(BaseCommand):
-    help = "Verify, seal, export or prune the audit trail."
+    help = "Verify, seal, export or prune the audit trail, or reset its head after a restore."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add a subcommand for each action."""
-        what = parser.add_subparsers(dest="what", required=True, metavar="verify|seal|export|prune")
+        what = parser.add_subparsers(dest="what", required=True, metavar=_WORDS)
         verifier = what.add_parser("verify", help="walk the chain; exit status 1 if it is broken")
         verifier.add_argument("--head", type=_head, help="a head that was published")
         what.add_parser("seal", help="seal what is not sealed yet, and print the head")
@@ -48,17 +74,29 @@ class Command(BaseCommand):
         exporter.add_argument("--since", type=_since, help="2026-01-31, or 7d for a week ago")
         exporter.add_argument("--format", choices=["jsonl"], default="jsonl")
         what.add_parser("prune", help="delete sealed events older than AUDIT_RETENTION")
+        what.add_parser(
+            "reset-head", help="after a restore: let the trail go on from what the database has"
+        )
 
     def handle(self, *args: Any, what: str, **options: Any) -> None:
         """Run the subcommand. Raises CommandError if the trail does not verify."""
-        getattr(self, f"_{what}")(options)
+        try:
+            getattr(self, f"_{what.replace('-', '_')}")(options)
+        except HeadUnavailable as error:
+            raise CommandError(f"{error}.") from None
 
     def _verify(self, options: dict[str, Any]) -> None:
-        verdict = verify(options["head"], self._progress)
+        heads = head_store()
+        kept, trouble = _kept(heads)
+        given = options["head"]
+        verdict = verify([head for head in (given, kept) if head], self._progress)
         if verdict.problem:
             raise CommandError(f"The trail does not verify: {verdict.problem}.")
         waiting = f", {verdict.unsealed} wait to be sealed" if verdict.unsealed else ""
         self.stdout.write(f"{verdict.verified} events verified{waiting}. Head: {verdict.head}")
+        if trouble:
+            raise trouble
+        self.stdout.write(_compared(kept, given, heads.where))
 
     def _progress(self, count: int) -> None:
         if self.stderr.isatty():
@@ -67,11 +105,20 @@ class Command(BaseCommand):
     def _seal(self, options: dict[str, Any]) -> None:
         try:
             heads = list(seal_events())
-        except AuditKeyChanged as error:
+        except NotSealed as error:
             raise CommandError(str(error)) from None
         if heads:
             publish(heads[-1])
         self.stdout.write(str(head()))
+
+    def _reset_head(self, options: dict[str, Any]) -> None:
+        heads = head_store()
+        if problem := verify(progress=self._progress).problem:
+            raise CommandError(f"Nothing was reset: the trail does not verify: {problem}.")
+        if (after := reset_head(heads)) is None:
+            self.stdout.write(f"Nothing to reset: the trail has the head that {heads.where} keeps.")
+        else:
+            self.stdout.write(f"The trail goes on from {after}. That is an event of it.")
 
     def _export(self, options: dict[str, Any]) -> None:
         for line in export_lines(options["since"]):

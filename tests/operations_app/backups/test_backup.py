@@ -56,7 +56,7 @@ def test_a_round_trip(fill: Fill, wipe: Wipe, file: Path) -> None:
     assert counts() == before
     assert Installation.identity() == identity
     everything.assert_kept(one_time=True)
-    assert verify(head).problem is None
+    assert verify([head]).problem is None
     assert share("new rows get new numbers")
 
 

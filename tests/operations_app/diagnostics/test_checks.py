@@ -9,6 +9,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
+from audit_app.models import AuditEvent
+from audit_app.seal import seal_events
 from fugata_core import failing_requests
 from fugata_core.failing_requests import failing, full_disk
 from fugata_core.redis_client import client
@@ -64,6 +66,7 @@ def test_nothing() -> None:
         "Beat and worker",
         "Purge",
         "Charts",
+        "Audit trail",
         "Keys in use",
         "Leftovers",
         "Lost values",
@@ -103,6 +106,17 @@ def test_the_disk_of_the_database_is_full() -> None:
 def test_hours_are_not_counted() -> None:
     TaskSuccess.objects.filter(task="count_hours").update(at=ago(hours=1))
     assert problem("Charts").level == Level.NOTICE
+
+
+def test_nothing_is_sealed() -> None:
+    share()
+    assert run_checks().problems == []
+    AuditEvent.objects.update(at=ago(minutes=30))
+    found = problem("Audit trail")
+    assert found.level == Level.BAD
+    assert "30\xa0minutes" in found.summary
+    list(seal_events())
+    assert run_checks().problems == []
 
 
 def test_the_purge_is_behind() -> None:

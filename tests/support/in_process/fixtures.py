@@ -3,6 +3,7 @@
 A folder's conftest imports those that its tests ask for.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 
@@ -33,9 +34,11 @@ ADDRESS = b"0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
-def ours(settings: Settings) -> Iterator[None]:
-    """A keyring of the test's own; rate limits, and what was guessed before, out of the way."""
+def ours(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A keyring and a head of the test's own; limits, and what was guessed, out of the way."""
     use_keys(settings, "test:" + "A" * 43 + "=")
+    head = tmp_path_factory.getbasetemp() / f"head-{secrets.token_hex(8)}"
+    settings.AUDIT_HEAD = settings.AUDIT_HEAD | {"OPTIONS": {"path": head}}
     settings.RATE_LIMIT_RPM = settings.RATE_LIMIT_BURST = 1_000_000
     settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
     cache.clear()

@@ -36,12 +36,15 @@ SHIPPED = (
     "base/serviceaccount.yaml",
     "base/role.yaml",
     "base/rolebinding.yaml",
+    "base/audit-head.yaml",
 )
 VALUES = "fugata-values"
 ADMIN_TOKEN = "administrator-of-the-tests"
 SERVICE_TOKEN = "service-account-fugata"
-#: The identity of the shipped ServiceAccount, as a pod's token would give it.
+WORKER_TOKEN = "service-account-worker"
+#: The identities of the shipped ServiceAccounts, as a pod's token would give them.
 SERVICE_USER = "system:serviceaccount:fugata:fugata"
+WORKER_USER = "system:serviceaccount:fugata:fugata-worker"
 _GROUPS = "system:serviceaccounts,system:serviceaccounts:fugata,system:authenticated"
 HOW = "make kube-assets builds one; or set KUBEBUILDER_ASSETS (CONTRIBUTING.md)"
 
@@ -356,6 +359,7 @@ def _make_credentials(folder: Path) -> None:
     rows = [f'{ADMIN_TOKEN},administrator,1,"system:masters"']
     rows += [f'{SERVICE_TOKEN},{SERVICE_USER},2,"{_GROUPS}"']
     rows += [f'{SERVICE_TOKEN}-renewed,{SERVICE_USER},2,"{_GROUPS}"']
+    rows += [f'{WORKER_TOKEN},{WORKER_USER},3,"{_GROUPS}"']
     (folder / "tokens.csv").write_text("\n".join(rows) + "\n")
 
 

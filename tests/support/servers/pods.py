@@ -20,7 +20,12 @@ import yaml
 
 from tests.support.servers.container import USER, Container
 from tests.support.servers.image import Image
-from tests.support.servers.kubernetes import SERVICE_TOKEN, Json, KubernetesServer
+from tests.support.servers.kubernetes import (
+    SERVICE_TOKEN,
+    WORKER_TOKEN,
+    Json,
+    KubernetesServer,
+)
 from tests.support.servers.kustomize import one, pods
 from tests.support.servers.parts import free_port, plain_http, wait_until
 from tests.support.servers.service import ROOT
@@ -153,9 +158,9 @@ def secret_files(folder: Path, secrets: Mapping[str, str]) -> Path:
     return folder
 
 
-def _account(folder: Path, server: KubernetesServer) -> Path:
+def _account(folder: Path, server: KubernetesServer, token: str) -> Path:
     folder.mkdir(parents=True)
-    (folder / "token").write_text(SERVICE_TOKEN)
+    (folder / "token").write_text(token)
     (folder / "namespace").write_text("fugata")
     (folder / "ca.crt").write_bytes(server.authority.read_bytes())
     return folder
@@ -169,7 +174,7 @@ class Cluster:
     image: Image
     folder: Path
     secrets: Path
-    account: Path
+    accounts: dict[str, Path]
     server: KubernetesServer
     socket: Path
     parts: list[Part] = field(default_factory=list)
@@ -210,7 +215,8 @@ class Cluster:
         (secret,) = [v["name"] for v in spec["volumes"] if "secret" in v]
         places = [m for m in container["volumeMounts"] if m["name"] == secret]
         mounts = {place["mountPath"]: self.secrets for place in places}
-        return mounts | {_ACCOUNT: self.account, _SOCKET: self.socket / ".s.PGSQL.5432"}
+        account = self.accounts[spec["serviceAccountName"]]
+        return mounts | {_ACCOUNT: account, _SOCKET: self.socket / ".s.PGSQL.5432"}
 
     def _writable(self, spec: Json, container: Json) -> list[str]:
         empty = [v["name"] for v in spec["volumes"] if "emptyDir" in v]
@@ -232,8 +238,9 @@ def cluster(
 ) -> Cluster:
     """Return the pods of an overlay, with a Secret of these keys."""
     files = secret_files(folder / "secret", secrets)
-    account = _account(folder / "account", server)
-    return Cluster(objects, image, folder, files, account, server, socket)
+    tokens = {"fugata": SERVICE_TOKEN, "fugata-worker": WORKER_TOKEN}
+    accounts = {name: _account(folder / name, server, token) for name, token in tokens.items()}
+    return Cluster(objects, image, folder, files, accounts, server, socket)
 
 
 # --- compose ---
@@ -252,7 +259,8 @@ def service_part(
         image.environment | service["environment"] | {"PORT": str(free_port())},
         {f"/run/secrets/{key}": path for key, path in files.items()}
         | {_SOCKET: socket / ".s.PGSQL.5432"},
-        [place.partition(":")[0] for place in service["tmpfs"]],
+        [place.partition(":")[0] for place in service["tmpfs"]]
+        + [volume.split(":")[1] for volume in service.get("volumes", [])],
         image,
         folder / name,
     )

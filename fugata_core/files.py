@@ -1,0 +1,58 @@
+"""Files that are replaced as a whole."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def replace_file(path: Path, content: bytes, owner: Path | None = None) -> None:
+    """Give `path` another content, for its owner alone: after a crash it has one or the other.
+
+    The draft has a name that nobody foresees. root gives it to whom `owner` belongs, or `path`
+    itself: the service must be able to read what a command of root's wrote. Raises OSError.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write_draft(draft, content, owner or path)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _write_draft(draft: Path, content: bytes, owner: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
+        _give(file.fileno(), owner)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _give(descriptor: int, owner: Path) -> None:
+    with suppress(FileNotFoundError):
+        known = (owner if owner.exists() else owner.parent).stat()
+        if os.geteuid() == 0:
+            os.fchown(descriptor, known.st_uid, known.st_gid)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Run the block while no other process has this lock of the folder. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
