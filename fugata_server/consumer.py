@@ -1,6 +1,10 @@
-"""The worker's use of the queue, which comes back whatever Redis did."""
+"""The worker's use of the queue, which comes back whatever Redis did, and whatever is on the queue.
+
+Anybody who can write to Redis can put anything there. What is no task in JSON is dropped unread.
+"""
 
 import logging
+from collections.abc import Callable
 from time import sleep
 from typing import Any
 
@@ -9,9 +13,13 @@ from celery.worker.state import maybe_shutdown
 
 from fugata_server.broker import connected
 
+logger = logging.getLogger(__name__)
+
 #: Seconds before the queue is used again: after a lost connection, and after Redis refused
 #: something (its memory is full, it became a replica, a command was taken from the user).
 AFTER_LOSS, AFTER_REFUSAL = 1, 5
+#: What Celery and kombu raise of a message that is malformed.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class Consumer(consumer.Consumer):
@@ -25,7 +33,7 @@ class Consumer(consumer.Consumer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.connection_errors += self.channel_errors
+        self.connection_errors += self.channel_errors + _MALFORMED
 
     def connect(self) -> Any:
         """Return a connection. If the rest of this fails, it is closed as one that was lost."""
@@ -42,12 +50,57 @@ class Consumer(consumer.Consumer):
         return connected(conn, maybe_shutdown)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Log the kind of the error alone (its text may hold a message), and pause."""
+        """Log the kind of the error alone (its text may hold a message), and pause.
+
+        Kombu reads a message where it waits for one: what it can't read is off the queue, and ends
+        the connection as a loss does.
+        """
         kind: Any = type(exc).__name__
+        if isinstance(exc, _MALFORMED):
+            _say_dropped(kind)
         super().on_connection_error_after_connected(kind)
         for _ in range(AFTER_REFUSAL if isinstance(exc, self.channel_errors) else AFTER_LOSS):
             maybe_shutdown()
             sleep(1)
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
+        """Return what takes a message off the queue, or drops it."""
+        handle = super().create_task_handler(*args, **options)
+
+        def handle_or_drop(message: Any) -> None:
+            try:
+                handle(message)
+            except _MALFORMED as error:
+                _drop(message, type(error).__name__)
+
+        return handle_or_drop
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Drop a message in another format than JSON, a pickle for one."""
+        _drop(message, type(exc).__name__)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Drop a message that is no task."""
+        _drop(message, "no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Drop a task that this version does not have."""
+        _drop(message, "an unregistered task")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Drop a task whose arguments are in another format than JSON."""
+        _drop(message, type(exc).__name__)
+
+
+def _drop(message: Any, why: str) -> None:
+    """Take a message off the queue; none of it is logged, not even with Celery's traceback."""
+    _say_dropped(why)
+    if not message.acknowledged:
+        message.reject()
+
+
+def _say_dropped(why: str) -> None:
+    logger.error("a message on the queue was dropped unread (%s)", why)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+-- What is no number, "nan" or no string at all counts as a full bucket.
+local full_at = math.max(now, tonumber(redis.pcall('GET', KEYS[1])) or 0)
 local most = now + ARGV[1] * ARGV[2]
 if full_at > most then -- the clock was set back, or the burst lowered: an empty bucket is the worst
     full_at = most

@@ -8,11 +8,18 @@ from fugata_site.settings.processes import REDIS_PREFIX, REDIS_URL, redis
 #: Seconds a call to Redis may take; a slower one lets the request through.
 REDIS_TIMEOUT = whole_number("REDIS_TIMEOUT_MS", 100, 1, 10_000) / 1000
 _redis_cache = {
-    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "BACKEND": "fugata_core.json_cache.RedisCache",
     "LOCATION": REDIS_URL,
     "KEY_PREFIX": f"{REDIS_PREFIX}:cache",
-    "OPTIONS": {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT},
+    "OPTIONS": {
+        # Never pickles: who can write to Redis would run code here, with the keys in reach.
+        "serializer": "fugata_core.json_cache.JSONSerializer",
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
+    },
 }
+# This one pickles, without a way to have it not: in the memory of the process, where nobody else
+# writes.
 _memory_cache = {
     "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
     "OPTIONS": {"MAX_ENTRIES": 100_000},
@@ -47,6 +54,9 @@ else:
         # Seconds between two polls of the folder; a worker that shuts down waits for one.
         "polling_interval": 0.25,
     }
+# Celery's defaults, said for good: what else is on the queue is dropped unread.
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 #: The module of the Celery application, for all code that sends tasks.
 TASK_APPLICATION = "fugata_site.celery"
 CELERY_WORKER_CONSUMER = "fugata_server.consumer:Consumer"
@@ -56,6 +66,6 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE_FILENAME = str(FUGATA_HOME / "beat-schedule")
+CELERY_BEAT_SCHEDULE_FILENAME = str(FUGATA_HOME / "beat-schedule.json")
 CELERY_BEAT_SCHEDULER = "fugata_server.scheduler:Scheduler"
 CELERY_BEAT_SCHEDULE = schedule.SCHEDULE

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
 from django.core.cache import cache
 
@@ -28,6 +27,8 @@ SHOWN = {
 }
 #: Seconds for which totals of whole tables are cached.
 CACHED_FOR = 30
+#: The most that a database counts to.
+_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,20 @@ def _span(title: str, unit: str, counts: Counts, moments: Sequence[datetime], wr
 
 def _cached(name: str, count: Callable[[], Total]) -> Total:
     """Return totals, cached: they read each row of a table, so at most twice a minute."""
+    key = f"dashboard:{name}"
     try:
-        return cast(Total, cache.get_or_set(f"dashboard:{name}", count, CACHED_FOR))
+        kept = _kept(cache.get(key))
+        if kept is None:
+            kept = count()
+            cache.set(key, [kept.rows, kept.size], CACHED_FOR)
+        return kept
     except Exception:  # Redis is down, which is when an operator looks
         return count()
+
+
+def _kept(found: object) -> Total | None:
+    """Return the totals that the cache has; None if it has none, or what no page could show."""
+    match found:
+        case [int(rows), int(size)] if 0 <= rows <= _MOST and 0 <= size <= _MOST:
+            return Total(rows, size)
+    return None

@@ -56,6 +56,20 @@ def test_a_clock_that_is_set_back_locks_nobody_out(redis_server: RedisServer) ->
         assert 0 < client.pttl("fugata:bucket:a") <= BURST * 60_000 + 1
 
 
+@pytest.mark.parametrize("found", ["", "a", "nan", "-inf", b"\x80\x04K\x01.", ["a list"]])
+def test_what_is_no_bucket_counts_as_a_full_one(
+    redis_server: RedisServer, found: str | bytes | list[str]
+) -> None:
+    url = redis_server.url()
+    with redis.Redis.from_url(url) as client:
+        if isinstance(found, list):
+            client.lpush("fugata:bucket:a", *found)
+        else:
+            client.set("fugata:bucket:a", found)
+        assert allowed(RedisBuckets(url, MINUTE, BURST), 4) == [True, True, True, False]
+        assert 0 < client.pttl("fugata:bucket:a") <= BURST * 60_000 + 1
+
+
 def test_what_is_kept_names_no_address(redis_server: RedisServer) -> None:
     url = redis_server.url()
     RedisBuckets(url, MINUTE, BURST).take("0123456789abcdef")

@@ -180,6 +180,44 @@ def test_no_internal_error_without_a_line_in_the_log(path: Path) -> None:
     assert not [name.id for name in raised if isinstance(name, ast.Name) and name.id in _UNSAID]
 
 
+#: What runs code that somebody wrote into the data: modules, and functions of others.
+_RUN_DATA = {"pickle", "_pickle", "shelve", "dbm", "marshal", "dill", "cloudpickle", "jsonpickle"}
+_RUN_DATA |= {"joblib", "PersistentScheduler", "RedisSerializer", "PickleSerializer"}
+_UNSAFE = {"eval", "exec", "load_module", "yaml.load", "yaml.load_all", "yaml.full_load"}
+_UNSAFE |= {"yaml.unsafe_load", "yaml.unsafe_load_all", "yaml.full_load_all"}
+
+
+def running_data(path: Path, source: str) -> list[str]:
+    """Return the imports and calls that could run what is read from a file or from Redis."""
+    parts = [part for name in imported(path, source) for part in name.split(".")]
+    calls = [node.func for node in ast.walk(parsed(source)) if isinstance(node, ast.Call)]
+    called = [ast.unparse(call) for call in calls]
+    return [part for part in parts if part in _RUN_DATA] + [
+        call for call in called if call in _UNSAFE
+    ]
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+def test_nothing_that_is_read_runs(path: Path) -> None:
+    assert running_data(path, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "def f():\n    import shelve as s",
+        "from celery.beat import PersistentScheduler",
+        "from django.core.cache.backends.redis import RedisSerializer",
+        "import yaml\nyaml.load(text)",
+        "eval(text)",
+    ],
+)
+def test_what_runs_data_is_seen(source: str) -> None:
+    assert running_data(ROOT / "fugata_core/x.py", source)
+
+
 @pytest.mark.django_db
 def test_no_migration_is_missing() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)

@@ -85,6 +85,12 @@ def test_what_a_database_said_is_in_no_line(
     assert "23514" in record.getMessage()
 
 
+def test_nothing_but_json_is_sent_or_taken() -> None:
+    conf = app.conf
+    assert {conf.task_serializer, conf.result_serializer, conf.event_serializer} == {"json"}
+    assert conf.accept_content == conf.result_accept_content == ["json"]
+
+
 def test_what_nobody_foresaw_is_said_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -71,6 +71,18 @@ def test_totals_are_taken_once_in_a_while() -> None:
     cache.clear()
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [None, 7, "7", [], [1], [1, 2, 3], {"rows": 1, "size": 2}, [-1, 0], [0.5, 1], [1, 10**400]],
+)
+def test_what_no_page_could_show_is_counted_anew(kept: object) -> None:
+    share("four")
+    cache.set("dashboard:shares", kept)
+    assert (dashboard().live_shares.rows, dashboard().live_shares.size) == (1, 4)
+    assert cache.get("dashboard:shares") == [1, 4]
+    cache.clear()
+
+
 def test_the_number_of_queries_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time is one more query every few seconds on PostgreSQL: here it stands still."""
     stopped = clock.now()
@@ -91,7 +103,7 @@ def test_a_dashboard_whose_cache_is_down(monkeypatch: pytest.MonkeyPatch) -> Non
     def down(*_: object, **__: object) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(cache, "get_or_set", down)
+    monkeypatch.setattr(cache, "get", down)
     share("four")
     assert dashboard().live_shares.rows == 1
 

@@ -3,8 +3,7 @@
 import os
 from typing import Any
 
-from celery.beat import PersistentScheduler
-
+from fugata_server.scheduler import Scheduler
 from fugata_site.settings import *  # noqa: F403
 from fugata_site.settings import FUGATA_HOME
 
@@ -13,7 +12,7 @@ CELERY_BEAT_SCHEDULER = "tests.support.faults.failing_beat:FailingScheduler"
 FAIL = "beat-is-to-fail"
 
 
-class FailingScheduler(PersistentScheduler):
+class FailingScheduler(Scheduler):
     """Names its process in a file each time that it has looked at the schedule."""
 
     def tick(self, *args: Any, **options: Any) -> float:

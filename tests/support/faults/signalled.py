@@ -4,10 +4,10 @@ import os
 import signal
 from typing import Any
 
-from celery.beat import PersistentScheduler
+from fugata_server.scheduler import Scheduler
 
 
-class SignalledScheduler(PersistentScheduler):
+class SignalledScheduler(Scheduler):
     """Sends SIGTERM to its own process, as a parent that ends just then would."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
