@@ -15,7 +15,8 @@ class Actor:
 
     `address_hash`: keyed hash of the client's address (16 bytes), or none for the service;
     `bucket`: the name under which its wrong guesses are counted; `username`, `token`: the
-    user, and the beginning of the access token that was used.
+    user, and the beginning of the access token that was used; `network`: keyed hash of the
+    network that the client is in.
     """
 
     address_hash: bytes | None = None
@@ -23,12 +24,14 @@ class Actor:
     bucket: str = ""
     username: str = ""
     token: str = ""
+    network: str = ""
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> Self:
         """Return the sender of `request`, as the middleware identified it."""
         known = cast(FugataRequest, request)
-        return cls(known.client_hash, known.request_id, known.client_bucket)
+        bucket, network = known.client_bucket, known.client_network
+        return cls(known.client_hash, known.request_id, bucket, network=network)
 
     @classmethod
     def from_caller(cls, request: HttpRequest, caller: Caller) -> Self:

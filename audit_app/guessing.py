@@ -1,9 +1,11 @@
 """Guessing: well-formed but wrong tokens are counted per client, 30 in five minutes (docs/api.md).
 
-Attempts to sign in to the console are counted per client, and per account as well.
+Wrong attempts to sign in to the console are counted per client, per account and network, and per
+account.
 """
 
 import logging
+from collections.abc import Iterator
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -57,17 +59,43 @@ def _scraper(bucket: str) -> str:
 def refuse_many_sign_ins(actor: Actor, username: str) -> None:
     """Count an attempt to sign in. Raises TooManySignIns, before any password is checked.
 
-    Per account too, because a password, unlike a token, can be guessed from many addresses.
+    Per account too, because a password, unlike a token, can be guessed from many addresses. In the
+    client's network first: attempts that are refused for that lock nobody out elsewhere.
     """
-    _refuse_many("sign-in", actor.bucket, settings.SIGN_IN_RATE)
+    for group, bucket, rate in _sign_in_limits(actor, username):
+        usage = _count(group, bucket, rate)
+        if usage and usage["should_limit"]:
+            _refuse_unless_right(group, bucket, rate, usage)
+
+
+def forgive_sign_in(actor: Actor, username: str) -> None:
+    """Take back an attempt that was counted: the password was right, or was not looked at."""
+    for group, bucket, rate in _sign_in_limits(actor, username):
+        _count(_forgiven(group), bucket, rate)
+
+
+def _sign_in_limits(actor: Actor, username: str) -> Iterator[tuple[str, str, str]]:
+    """Yield a name for each limit, what is counted (a keyed hash), and how much is allowed."""
+    yield "sign-in", actor.bucket, settings.SIGN_IN_RATE
+    here = salted_hmac("fugata.sign-in", f"{actor.network} {username}").hexdigest()
+    yield "account in network", here, settings.ACCOUNT_IN_NETWORK_RATE
     account = salted_hmac("fugata.sign-in", username).hexdigest()
-    _refuse_many("account", account, settings.ACCOUNT_RATE)
+    yield "account", account, settings.ACCOUNT_RATE
 
 
-def _refuse_many(group: str, bucket: str, rate: str) -> None:
-    usage = _count(group, bucket, rate)
-    if usage and usage["should_limit"]:
+def _refuse_unless_right(group: str, bucket: str, rate: str, usage: dict[str, int]) -> None:
+    """Raise TooManySignIns if too many attempts were wrong, or are being looked at.
+
+    What is forgiven has a count of its own, which only grows: of any number of attempts at the same
+    moment, no more than allowed are looked at and wrong.
+    """
+    forgiven = _count(_forgiven(group), bucket, rate, increment=False)
+    if forgiven and usage["count"] - forgiven["count"] > usage["limit"]:
         raise TooManySignIns(retry_after=max(usage["time_left"], 1))
+
+
+def _forgiven(group: str) -> str:
+    return f"{group} forgiven"
 
 
 def _too_many(usage: dict[str, int] | None) -> RateLimited | None:

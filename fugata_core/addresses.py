@@ -64,6 +64,15 @@ def counted_as(address: str) -> str:
     return str(parsed)
 
 
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """Return the network that one person may have for themselves: an IPv6 /64, an IPv4 /24."""
+    parsed = parse(address)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(ipaddress.ip_network((parsed, 24), strict=False))
+    return counted_as(address)
+
+
 def parse(text: str) -> Address | None:
     """Return the address, an IPv4-mapped IPv6 one as IPv4, or None for anything else."""
     try:

@@ -158,10 +158,13 @@ class RateLimited(FugataError):
 
 
 class TooManySignIns(RateLimited):
-    """Too many attempts to sign in, by this client or for this account (which need not exist)."""
+    """Too many wrong attempts to sign in, of a client or for an account (which need not exist).
+
+    A right password is not looked at either.
+    """
 
     sentence = "Too many attempts to sign in"
-    for_people = "There were many attempts to sign in from your address or with this name."
+    for_people = "There were many wrong attempts to sign in with this name, or from your network."
 
 
 class TryAgain(FugataError):

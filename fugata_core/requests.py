@@ -19,6 +19,8 @@ class FugataRequest(HttpRequest):
     #: Keyed hash of the client's address (16 bytes), and the name of its rate-limit bucket.
     client_hash: bytes
     client_bucket: str
+    #: Keyed hash of the network that the address is from.
+    client_network: str
     #: Whether CREATE_ALLOWED_FROM lets the address create shares.
     is_network_allowed: bool
     #: The caller, where an access token is accepted; None without a live one.

@@ -7,6 +7,7 @@ from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.defaultfilters import pluralize
 from rest_framework import exceptions
 
 from fugata_core import failing_requests, routes
@@ -71,7 +72,7 @@ def _default_response(request: HttpRequest, error: FugataError) -> HttpResponse:
         context = {
             "title": error.title,
             "sentence": error.for_people or error.sentence,
-            "retry_after": error.headers.get("Retry-After"),
+            "wait": _wait(error),
             "again": "Retry-After" in error.headers and _can_be_loaded(request),
         }
         response = render(request, _template_for(request, error), context, status=error.status)
@@ -81,6 +82,15 @@ def _default_response(request: HttpRequest, error: FugataError) -> HttpResponse:
         response.headers[name] = value
     response.headers["Content-Length"] = str(len(response.content))
     return response
+
+
+def _wait(error: FugataError) -> str:
+    """Return how long to wait, as people say it: in minutes, from two on."""
+    if "Retry-After" not in error.headers:
+        return ""
+    seconds = int(error.headers["Retry-After"])
+    count, unit = (-(-seconds // 60), "minute") if seconds >= 120 else (seconds, "second")
+    return f"{count} {unit}{pluralize(count)}"
 
 
 def _template_for(request: HttpRequest, error: FugataError) -> str:

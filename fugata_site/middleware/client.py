@@ -1,8 +1,9 @@
 """The client's address (docs/design.md: "Who asks").
 
 Everything behind this sees only keyed hashes: `request.client_hash` (the address, for the audit
-trail) and `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address), and
-`request.is_network_allowed` (whether CREATE_ALLOWED_FROM lets the address create shares).
+trail), `request.client_bucket` (what is counted together: an IPv6 /64, an IPv4 address) and
+`request.client_network` (an IPv6 /64, an IPv4 /24); and `request.is_network_allowed` (whether
+CREATE_ALLOWED_FROM lets the address create shares).
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from functools import lru_cache
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from fugata_core.addresses import Client, client_of, counted_as, is_trusted, parse
+from fugata_core.addresses import Client, client_of, counted_as, is_trusted, network_of, parse
 from fugata_core.requests import FugataRequest
 
 _HASH_KEY = hashlib.sha256(b"fugata client address\0" + settings.SECRET_KEY.encode()).digest()
@@ -36,7 +37,8 @@ def identify(request: FugataRequest) -> None:
     if not is_trusted(peer):
         request.META.pop("HTTP_X_FORWARDED_PROTO", None)
     client = client_of(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
-    request.client_hash, request.client_bucket = client_keys(client.address)
+    keys = client_keys(client.address)
+    request.client_hash, request.client_bucket, request.client_network = keys
     request.is_network_allowed = is_network_allowed(client)
 
 
@@ -50,10 +52,12 @@ def is_network_allowed(client: Client) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def client_keys(address: str) -> tuple[bytes, str]:
-    """Return the address's keyed hash (16 bytes) and the name of its rate-limit bucket."""
-    counted = _keyed_hash(counted_as(address)).hex()
-    return _keyed_hash(str(parse(address))), counted
+def client_keys(address: str) -> tuple[bytes, str, str]:
+    """Return keyed hashes: of the address (16 bytes), of what is counted, of its network."""
+    counted, network = (
+        _keyed_hash(each).hex() for each in (counted_as(address), network_of(address))
+    )
+    return _keyed_hash(str(parse(address))), counted, network
 
 
 def _keyed_hash(text: str) -> bytes:

@@ -2,9 +2,11 @@
 
 from fugata_site.settings.serving import HTTPS
 
-#: Attempts to sign in, successful ones too: per client, and per account from any client.
+#: Wrong attempts to sign in: per client, per account from one network, and per account from all.
+#: The last is wide: whoever reaches it locks the account's owner out.
 SIGN_IN_RATE = "30/5m"
-ACCOUNT_RATE = "10/5m"
+ACCOUNT_IN_NETWORK_RATE = "10/5m"
+ACCOUNT_RATE = "100/h"
 SESSION_ENGINE = "operations_app.console.sessions"
 SESSION_COOKIE_NAME = "__Host-admin" if HTTPS else "admin"
 SESSION_COOKIE_HTTPONLY = True

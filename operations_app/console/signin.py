@@ -1,5 +1,6 @@
-"""Signing in to the console: attempts are counted by client and by account, before the password is
-checked. The error for a wrong one is the same whether or not the account exists.
+"""Signing in to the console: attempts are counted by client, network and account, before the
+password is checked, and forgiven if it is right. The error for a wrong one is the same whether or
+not the account exists.
 """
 
 from dataclasses import replace
@@ -9,7 +10,7 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
 
 from audit_app.actors import Actor
-from audit_app.guessing import refuse_many_sign_ins
+from audit_app.guessing import forgive_sign_in, refuse_many_sign_ins
 from audit_app.models import AuditEvent
 from audit_app.refusals import count_refusal
 from audit_app.trail import record
@@ -25,7 +26,17 @@ class CountedSignInForm(AdminAuthenticationForm):
         Also records the sign-in, and deletes expired sessions: no task does.
         """
         assert self.request is not None
-        actor, username = Actor.from_request(self.request), self.cleaned_data.get("username", "")
+        actor = Actor.from_request(self.request)
+        username = self.cleaned_data.get("username")
+        if not username or not self.cleaned_data.get("password"):  # nothing is checked
+            return super().clean()
+        cleaned = self._checked(actor, username)
+        record(AuditEvent.Kind.SIGNED_IN, replace(actor, username=username))
+        SessionStore.clear_expired()
+        return cleaned
+
+    def _checked(self, actor: Actor, username: str) -> dict[str, Any]:
+        """Return the cleaned data of a right password. Only wrong ones stay counted."""
         refuse_many_sign_ins(actor, username)
         try:
             cleaned = super().clean()
@@ -33,7 +44,8 @@ class CountedSignInForm(AdminAuthenticationForm):
             # Without the name: people type passwords into that field.
             count_refusal(actor)
             raise
-        if self.get_user() is not None:  # a form with an empty field is not even tried
-            record(AuditEvent.Kind.SIGNED_IN, replace(actor, username=username))
-            SessionStore.clear_expired()
+        except Exception:  # of the database: no password was found wrong
+            forgive_sign_in(actor, username)
+            raise
+        forgive_sign_in(actor, username)
         return cleaned

@@ -29,10 +29,10 @@ def passed(peer: str, **headers: str) -> FugataRequest:
     return request
 
 
-def client_of(peer: str, forwarded: str | None = None) -> tuple[bytes, str]:
+def client_of(peer: str, forwarded: str | None = None) -> tuple[bytes, str, str]:
     headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
     request = passed(peer, **headers)
-    return request.client_hash, request.client_bucket
+    return request.client_hash, request.client_bucket, request.client_network
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,23 @@ def test_what_is_counted_together(one: str, other: str, same: bool) -> None:
     assert (client_keys(one)[1] == client_keys(other)[1]) is same
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.254", True),
+        ("192.0.2.1", "192.0.3.1", False),
+        ("192.0.2.1", "::ffff:192.0.2.254", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.3.1", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("no address", "", True),
+        ("no address", "192.0.2.1", False),
+    ],
+)
+def test_what_is_one_network(one: str, other: str, same: bool) -> None:
+    assert (client_keys(one)[2] == client_keys(other)[2]) is same
+
+
 def test_the_trail_tells_neighbours_apart() -> None:
     one, other = client_keys("2001:db8::1"), client_keys("2001:db8::2")
     assert one[1] == other[1]
@@ -142,12 +159,12 @@ def test_the_trail_tells_neighbours_apart() -> None:
 
 
 def test_hashes_are_keyed_and_name_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    digest, bucket = client_keys("192.0.2.1")
+    digest, bucket, network = client_keys("192.0.2.1")
     assert len(digest) == 16
-    assert "192.0.2.1" not in bucket
+    assert "192.0.2" not in bucket + network
     client_keys.cache_clear()
     monkeypatch.setattr("fugata_site.middleware.client._HASH_KEY", b"another key")
-    assert client_keys("192.0.2.1") != (digest, bucket)
+    assert client_keys("192.0.2.1") != (digest, bucket, network)
 
 
 @pytest.mark.parametrize(
