@@ -86,7 +86,8 @@ class SignInToCreate(FugataError):
     status = 401
     title = "Please sign in"
     sentence = (
-        "Unauthorized: creating a secret needs an access token, as Authorization: Bearer fgt_…"
+        "Unauthorized: creating a secret needs an access token, as Authorization: Bearer fgt_…;"
+        " the operators of this service make them"
     )
     for_people = (
         "New secrets can be made here by people who are signed in."
@@ -102,5 +103,5 @@ class TokenMayNotCreate(Forbidden):
 
     sentence = (
         "Forbidden: this access token is for reading or for some repositories only,"
-        " and can't create secrets"
+        " and can't create secrets; one with all rights of its user can"
     )

@@ -10,7 +10,9 @@ ACCOUNT_RATE = "100/h"
 SESSION_ENGINE = "operations_app.console.sessions"
 SESSION_COOKIE_NAME = "__Host-admin" if HTTPS else "admin"
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = "Strict"
+# With "Strict", a link on another site would ask who is signed in to sign in again. No GET changes
+# anything, and every POST has a CSRF token (test_crawl.py, test_signin.py).
+SESSION_COOKIE_SAMESITE = "Lax"
 #: Seconds after the last request; closing the browser ends a session too.
 SESSION_COOKIE_AGE = 1800
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True

@@ -16,9 +16,14 @@ from audit_app.refusals import count_refusal
 from audit_app.trail import record
 from operations_app.console.sessions import SessionStore
 
+#: Of a wrong name, a wrong password, and an account that is locked or has no place in the console.
+_WRONG = "The name or the password is wrong, or this account can't sign in here."
+
 
 class CountedSignInForm(AdminAuthenticationForm):
     """Django's form, which gives the same error for every wrong name, password and account."""
+
+    error_messages = {"invalid_login": _WRONG, "inactive": _WRONG}
 
     def clean(self) -> dict[str, Any]:
         """Return the cleaned data, if it is right. Raises ValidationError, or TooManySignIns.

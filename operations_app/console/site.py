@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
@@ -11,6 +12,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.cache import patch_cache_control
 
 from audit_app.actors import Actor
+from fugata_core import routes
 from fugata_core.errors import MethodNotAllowed
 from operations_app.console.dashboard import dashboard
 from operations_app.console.signin import CountedSignInForm
@@ -32,6 +34,7 @@ class FugataAdminSite(AdminSite):
     index_title = "Overview"
     index_template = "admin/overview.html"
     login_form = CountedSignInForm
+    login_template = "admin/sign_in.html"
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Return our URLs, then Django's, whose last one catches all."""
@@ -73,6 +76,16 @@ class FugataAdminSite(AdminSite):
         left = f" {waiting} still wait." if waiting else ""
         messages.success(request, f"{purged} expired shares were purged.{left}")
         return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return the page that signs in, here or to create shares; who may do so goes there."""
+        wanted = request.POST.get("next", request.GET.get("next"))
+        to_create = settings.CREATE_REQUIRES_LOGIN and wanted == routes.NEW_SHARE
+        if to_create and request.method == "GET" and request.user.is_authenticated:
+            return HttpResponseRedirect(routes.NEW_SHARE)
+        return super().login(request, {"to_create": to_create} | (extra_context or {}))
 
     def logout(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

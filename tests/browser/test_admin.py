@@ -60,7 +60,7 @@ def test_from_signing_in_to_signing_out(visitor: Visitor, people: Service) -> No
     page.get_by_label("Username").fill("olga")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
+    expect(page.get_by_text("The name or the password is wrong")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     heading(page, "Shares")

@@ -3,6 +3,7 @@ everything that a superuser can get to, by link or by form, is looked at.
 """
 
 import base64
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit_app.actors import SERVICE
@@ -26,6 +29,7 @@ from vault_app.models import KeyEncryptionKey, Sealed, StoredValue
 pytestmark = pytest.mark.django_db
 
 VALUE = "the-value-itself"
+_WRITES = re.compile(r"\s*(WITH .*)?(INSERT|UPDATE|DELETE|REPLACE)\b", re.DOTALL)
 
 
 @pytest.fixture
@@ -103,6 +107,15 @@ def test_every_page(root: Admin, secrets: list[str]) -> None:
     hashed = user.password.split("$")
     session = root.client.cookies["admin"].value
     assert leaks(pages, [*secrets, hashed[-1], hashed[-2], session]) == []
+
+
+def test_no_link_changes_anything(root: Admin, secrets: list[str]) -> None:
+    """The session's cookie comes along with a link on another site (SameSite=Lax)."""
+    with CaptureQueriesContext(connection) as queries:
+        crawled(root)
+    written = {one["sql"] for one in queries.captured_queries if _WRITES.match(one["sql"])}
+    assert {one for one in written if "django_session" not in one} == set()
+    assert any("django_session" in one for one in written), "each request prolongs the session"
 
 
 def test_every_action(root: Admin, secrets: list[str]) -> None:
