@@ -28,15 +28,17 @@ class Actor:
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> Self:
-        """Return the sender of `request`, as the middleware identified it."""
+        """Return the sender of `request`, as the middleware and the view's permission know it."""
         known = cast(FugataRequest, request)
-        bucket, network = known.client_bucket, known.client_network
-        return cls(known.client_hash, known.request_id, bucket, network=network)
-
-    @classmethod
-    def from_caller(cls, request: HttpRequest, caller: Caller) -> Self:
-        """Return the sender of `request`, who used an access token."""
-        return replace(cls.from_request(request), username=caller.username, token=caller.prefix)
+        caller: Caller | None = getattr(known, "caller", None)
+        return cls(
+            known.client_hash,
+            known.request_id,
+            known.client_bucket,
+            caller.username if caller else getattr(known, "creator", ""),
+            caller.prefix if caller else "",
+            known.client_network,
+        )
 
     @classmethod
     def from_session(cls, request: HttpRequest) -> Self:

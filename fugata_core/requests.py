@@ -25,6 +25,8 @@ class FugataRequest(HttpRequest):
     is_network_allowed: bool
     #: The caller, where an access token is accepted; None without a live one.
     caller: Caller | None = None
+    #: The name of the user who is signed in, where creating a share requires that.
+    creator: str = ""
     #: Whether the permission that the view requires was checked, and given.
     permitted: bool = False
     #: Why the caller could not be looked up; it is the response once the request was counted.

@@ -1,9 +1,10 @@
 """When beat sent each task last: a small file of JSON, in seconds since 1970 by the task's name."""
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
+
+from fugata_core.files import replace_file
 
 #: What earlier versions kept beside it: a file of pickles, in the forms that Python gives it.
 _PICKLES = tuple(f"beat-schedule{suffix}" for suffix in ("", ".db", ".dat", ".bak", ".dir"))
@@ -21,14 +22,7 @@ def read(file: Path) -> dict[str, float]:
 
 def write(file: Path, runs: dict[str, float]) -> None:
     """Replace the file, whole or not at all. Raises OSError."""
-    draft = file.with_name(f"{file.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        json.dump(runs, opened)
-        opened.flush()
-        os.fsync(descriptor)
-    draft.replace(file)
+    replace_file(file, json.dumps(runs).encode())
 
 
 def forget_pickles(file: Path) -> None:

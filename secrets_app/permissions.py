@@ -55,8 +55,10 @@ def _check_session(request: FugataRequest) -> None:
     """Read the session without creating or extending one. Raises SignInToCreate."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-    if not get_user(request).is_authenticated:
+    user = get_user(request)
+    if not user.is_authenticated:
         raise SignInToCreate()
+    request.creator = user.get_username()
 
 
 def _check_token(request: FugataRequest) -> None:

@@ -38,7 +38,7 @@ class SecretViewSet(JsonViewSet):
         """Authenticate the caller."""
         super().initial(request, *args, **kwargs)
         self._caller = cast(Caller, request.auth)
-        self._actor: Actor = Actor.from_caller(request._request, self._caller)
+        self._actor: Actor = Actor.from_request(request._request)
 
     def list(self, request: Request, repository: str) -> HttpResponse:
         """GET: the keys, sorted by code point."""

@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
+from audit_app.models import AuditEvent
 from fugata_core import addresses
 from fugata_site.middleware.client import is_network_allowed
 from secrets_app.actions.create import CreatedShare, Draft, create_share
@@ -215,3 +216,18 @@ def test_the_view_asks_where_no_middleware_does(settings: Settings, inside: None
     assert create(OUTSIDE).status_code == 403
     assert Client(REMOTE_ADDR=OUTSIDE).get("/").status_code == 403
     assert create(INSIDE).status_code == 201
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_the_trail_says_who_created() -> None:
+    people()
+    token = token_of("alice")
+    assert create(token=token).status_code == 201
+    event = AuditEvent.objects.get(kind="created")
+    assert (event.username, event.token) == ("alice", token[:10])
+    client = Client()
+    client.force_login(User.objects.get(username="bob"))
+    fields = {"content": "s3cret", "duration": "1h"}
+    assert client.post("/", fields).status_code == 200
+    event = AuditEvent.objects.filter(kind="created").latest("pk")
+    assert (event.username, event.token) == ("bob", "")
