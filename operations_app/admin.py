@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
-from fugata_core.admin.search import BoundedSearch
+from fugata_core.admin.lists import ListAdmin
 from repositories_app.models import AccessToken, Membership
 
 admin.site.unregister([User, Group])
@@ -30,7 +30,7 @@ def _record(request: HttpRequest, subject: str) -> None:
     record(AuditEvent.Kind.ACCOUNT_CHANGED, Actor.from_session(request), subject=subject)
 
 
-class SuperusersAdmin(BoundedSearch):
+class SuperusersAdmin(ListAdmin):
     """Only superusers make changes: a user who may change an account can take it over."""
 
     show_full_result_count = False
@@ -65,6 +65,7 @@ class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
 
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    search_fields = ("username", "email")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Hide the password's details from users who may not change it."""
@@ -72,10 +73,6 @@ class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
             return super().get_fieldsets(request, obj)
         fields = ("username", "email", "is_active", "is_staff", "is_superuser", "groups")
         return [(None, {"fields": (*fields, "last_login", "date_joined")})]
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow only the list's own filters."""
-        return lookup.partition("__")[0] in self.list_filter
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow superusers to delete users that nothing depends on."""

@@ -2,7 +2,6 @@
 actions that ask for confirmation and then call the one function for that change.
 """
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from django.contrib import admin
@@ -12,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
-from fugata_core.admin.search import BoundedSearch
+from fugata_core.admin.lists import ListAdmin
 
 #: Maximum number of rows that a list counts and its page numbers reach.
 MAX_COUNTED = 10_000
@@ -28,13 +27,9 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return len(rows[:MAX_COUNTED].values_list("pk"))
 
 
-class ReadOnlyAdmin(BoundedSearch):
-    """A read-only admin. What is not listed in `fields` and `list_display` is never shown.
+class ReadOnlyAdmin(ListAdmin):
+    """A read-only admin. What is not listed in `fields` and `list_display` is never shown."""
 
-    `extra_lookups`: names that a list's URL may filter by, besides `list_filter`.
-    """
-
-    extra_lookups: Sequence[str] = ()
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -53,13 +48,6 @@ class ReadOnlyAdmin(BoundedSearch):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Return False: rows are deleted only by the action that knows what belongs to them."""
         return False
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Return whether a lookup is offered: any other could reveal columns that are not shown."""
-        return lookup.removesuffix("__exact") in {
-            *self.extra_lookups,
-            *map(_name, self.list_filter),
-        }
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -82,8 +70,3 @@ class ReadOnlyAdmin(BoundedSearch):
             "show_save_and_add_another": False,
         }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
-
-
-def _name(list_filter: Any) -> str:
-    """Return a filter's name in a URL: the field's name, or the filter's own parameter."""
-    return str(getattr(list_filter, "parameter_name", list_filter))

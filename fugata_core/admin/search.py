@@ -33,5 +33,7 @@ class BoundedSearch(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Search by the first words; those beyond are passed over."""
+        if "\0" in search_term:
+            return queryset.none(), False
         first = " ".join(islice(smart_split(search_term), MAX_WORDS))
         return super().get_search_results(request, queryset, first)

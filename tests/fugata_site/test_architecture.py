@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
+
+from fugata_core.admin.lists import ListAdmin
 
 ROOT = Path(__file__).resolve().parents[2]
 #: From the outside in: a package imports itself and those of later lines, none beside it.
@@ -216,6 +221,33 @@ def test_nothing_that_is_read_runs(path: Path) -> None:
 )
 def test_what_runs_data_is_seen(source: str) -> None:
     assert running_data(ROOT / "fugata_core/x.py", source)
+
+
+def without_exact_filters(site: admin.AdminSite) -> list[str]:
+    """Return the models whose lists would take any lookup, or whose admin answers for itself."""
+    own = ("lookup_allowed", "get_changelist", "get_changelist_instance")
+    return [
+        model._meta.label
+        for model, registered in site._registry.items()
+        if not isinstance(registered, ListAdmin)
+        or any(getattr(type(registered), name) is not getattr(ListAdmin, name) for name in own)
+    ]
+
+
+def test_every_list_of_the_console_has_exact_filters() -> None:
+    admin.autodiscover()
+    assert len(admin.site._registry) > 5
+    assert without_exact_filters(admin.site) == []
+
+
+def test_a_list_without_exact_filters_is_seen() -> None:
+    class Lenient(ListAdmin):
+        lookup_allowed = admin.ModelAdmin.lookup_allowed  # type: ignore[assignment]
+
+    site = admin.AdminSite()
+    site.register(User, UserAdmin)
+    site.register(Group, Lenient)
+    assert without_exact_filters(site) == ["auth.User", "auth.Group"]
 
 
 @pytest.mark.django_db
