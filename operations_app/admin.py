@@ -1,7 +1,7 @@
 """Accounts in the console: superusers change them, others with permission look at them.
 
-A user is deactivated rather than deleted, which ends their tokens at once. Deleting is for accounts
-made by mistake: nothing may depend on a user who is deleted.
+A user is deactivated rather than deleted, which ends their sessions and, unless the superuser says
+no, their tokens. Deleting is for accounts made by mistake: nothing may depend on who is deleted.
 """
 
 from typing import Any, cast
@@ -17,6 +17,7 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.admin.lists import ListAdmin
+from operations_app.accounts import AccountForm, end_sessions, settle_tokens, with_question
 from repositories_app.models import AccessToken, Membership
 
 admin.site.unregister([User, Group])
@@ -66,13 +67,22 @@ class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
     search_fields = ("username", "email")
+    form = AccountForm
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Hide the password's details from users who may not change it."""
         if _is_superuser(request):
-            return super().get_fieldsets(request, obj)
+            return with_question(super().get_fieldsets(request, obj), obj)
         fields = ("username", "email", "is_active", "is_staff", "is_superuser", "groups")
         return [(None, {"fields": (*fields, "last_login", "date_joined")})]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Record the change, and see to what an account that ends would leave behind."""
+        super().save_related(request, form, formsets, change)
+        if not form.instance.is_active:
+            end_sessions(request, form.instance)
+        if change:
+            settle_tokens(request, form)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow superusers to delete users that nothing depends on."""

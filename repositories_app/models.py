@@ -65,9 +65,11 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
 
     def live(self) -> Self:
         """Return the tokens that are neither revoked nor expired, of active users."""
-        return self.filter(
-            Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, user__is_active=True
-        )
+        return self.lasting().filter(user__is_active=True)
+
+    def lasting(self) -> Self:
+        """Return the tokens that are neither revoked nor expired: they work if their user may."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
 
 
 class AccessToken(models.Model):
@@ -101,10 +103,12 @@ class AccessToken(models.Model):
         return f"{self.prefix}… of {self.user}"
 
     def state(self, now: datetime) -> str:
-        """Return `live`, `revoked` or `expired`."""
+        """Return `live`, `revoked`, `expired` or `inactive user`."""
         if self.revoked_at:
             return "revoked"
-        return "expired" if self.expires_at and self.expires_at <= now else "live"
+        if self.expires_at and self.expires_at <= now:
+            return "expired"
+        return "live" if self.user.is_active else "inactive user"
 
 
 class RepositorySecret(Sealed):

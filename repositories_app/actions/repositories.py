@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
@@ -48,6 +49,19 @@ def _refuse_secret(what: str, name: str) -> None:
     """Raise BadRequest for a name that lists would show, and that may open or permit something."""
     if has_secret(name):
         raise BadRequest(f"{what} must not have the form of an id or a token of Fugata.")
+
+
+def lock_active_user(username: str) -> User:
+    """Return a user, who stays active until the transaction ends. Raises BadRequest."""
+    user = User.objects.select_for_update(no_key=True).filter(username=username).first()
+    if user is None:
+        raise BadRequest(f"There is no user {username!r}.")
+    if not user.is_active:
+        raise BadRequest(
+            f'The user {username} is not active, and gets nothing new. Tick "Active" on the page of'
+            " the user in the console first."
+        )
+    return user
 
 
 def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Repository:
@@ -111,13 +125,18 @@ def _delete_empty(repository: Repository, actor: Actor) -> bool:
 
 
 def set_member(name: str, username: str, role: str, actor: Actor = COMMAND_LINE) -> Membership:
-    """Give a user (created if new) a role in a repository. Raises BadRequest."""
+    """Give a user (created if new) a role in a repository. Raises BadRequest.
+
+    An inactive user gets no role in another repository; the role of a member may be changed.
+    """
     with transaction.atomic():
-        membership, _ = Membership.objects.update_or_create(
-            repository=get_repository(name),
-            user=get_or_create_user(username),
-            defaults={"role": role},
-        )
+        place: dict[str, Any] = {
+            "repository": get_repository(name),
+            "user": get_or_create_user(username),
+        }
+        if not Membership.objects.filter(**place).exists():
+            lock_active_user(username)
+        membership, _ = Membership.objects.update_or_create(**place, defaults={"role": role})
         _record(AuditEvent.Kind.MEMBER_SET, actor, name, f"{username}: {role}")
     return membership
 

@@ -14,8 +14,7 @@ from audit_app.trail import record
 from fugata_core import tokens
 from fugata_core.access_tokens import new_access_token, token_prefix
 from fugata_core.clock import expiry
-from fugata_core.errors import BadRequest
-from repositories_app.actions.repositories import get_repository
+from repositories_app.actions.repositories import get_repository, lock_active_user
 from repositories_app.models import AccessToken
 
 
@@ -32,13 +31,11 @@ class TokenScope:
 def create_access_token(
     username: str, scope: TokenScope, actor: Actor = COMMAND_LINE
 ) -> tuple[str, AccessToken]:
-    """Create a token for a user; return it, this once, and its row. Raises BadRequest."""
-    user = User.objects.filter(username=username).first()
-    if user is None:
-        raise BadRequest(f"There is no user {username!r}.")
-    repositories = [get_repository(name) for name in scope.repositories]
+    """Create a token for an active user; return it, this once, and its row. Raises BadRequest."""
     token = new_access_token()
     with transaction.atomic():
+        user = lock_active_user(username)  # or a deactivation would not see the token
+        repositories = [get_repository(name) for name in scope.repositories]
         row = AccessToken.objects.create(
             user=user,
             digest=tokens.digest(token),
@@ -62,6 +59,12 @@ def revoke_access_tokens(primary_keys: Sequence[int], actor: Actor = COMMAND_LIN
         for row in live:
             record(AuditEvent.Kind.TOKEN_REVOKED, actor, subject=_description(row))
     return len(live)
+
+
+def revoke_tokens_of(user: User, actor: Actor) -> int:
+    """Revoke all of a user's tokens that neither are revoked nor ended; return how many."""
+    tokens_left = AccessToken.objects.lasting().filter(user=user)
+    return revoke_access_tokens(list(tokens_left.values_list("pk", flat=True)), actor)
 
 
 def _description(row: AccessToken) -> str:

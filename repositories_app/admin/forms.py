@@ -43,6 +43,14 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["username"].initial = self.instance.user.get_username()
             self.fields["username"].disabled = True
 
+    def clean_username(self) -> str:
+        """Return the name, unless it is of an inactive user who is no member yet."""
+        username: str = self.cleaned_data["username"]
+        inactive = User.objects.filter(username=username, is_active=False)
+        if not self.instance.pk and inactive.exists():
+            raise forms.ValidationError("This user is not active, and gets no new role.")
+        return username
+
 
 class MembersFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     """The members of one repository."""
@@ -59,7 +67,8 @@ class NewTokenForm(forms.Form):
 
     user = forms.ModelChoiceField(
         User.objects.filter(is_active=True).order_by("username"),
-        help_text="The token may do what this user may.",
+        help_text="The token may do what this user may. Only active users can have a new one.",
+        error_messages={"invalid_choice": "There is no such user, or they are not active."},
     )
     label = _text(200, required=False, help_text="What it is for. Not encrypted.")
     repositories = forms.ModelMultipleChoiceField(

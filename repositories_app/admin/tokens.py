@@ -82,7 +82,7 @@ class AccessTokenAdmin(ActionFormAdmin):
 
     @admin.display(description="state")
     def token_state(self, row: AccessToken) -> str:
-        """Whether it is live, revoked or expired."""
+        """Whether it is live, revoked, expired, or of a user who is not active."""
         return row.state(now())
 
     @admin.display(description="rights")

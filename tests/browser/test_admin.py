@@ -136,6 +136,21 @@ def test_a_new_repository_gets_members(olga: Visitor) -> None:
     expect(page.get_by_role("cell", name="bob: writer")).to_be_visible()
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_an_account_ends_on_a_phone(olga: Visitor, service: Service, scripts: bool) -> None:
+    name = f"leaver-{scripts}"
+    service.manage("create_repository", name, "--owner", name, "--token")
+    page = olga(java_script_enabled=scripts, viewport={"width": 390, "height": 800})
+    page.goto(f"/admin/auth/user/?q={name}")
+    page.get_by_role("link", name=name).click()
+    box = page.get_by_label("also revoke their 1 access token, for good")
+    expect(box).to_be_checked()
+    assert width_of(page) <= 390
+    page.get_by_label("Active", exact=True).uncheck()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("1 access token was revoked.")).to_be_visible()
+
+
 def test_the_trail_between_two_moments(olga: Visitor) -> None:
     page = olga()
     page.goto("/admin/audit_app/auditevent/?kind__exact=created")

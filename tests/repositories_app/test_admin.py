@@ -80,7 +80,7 @@ def test_all_that_a_token_can_be(operator: Admin) -> None:
     ("fields", "sentence"),
     [
         ({"user": ""}, "This field is required"),
-        ({"user": "999"}, "Select a valid choice"),
+        ({"user": "999"}, "no such user, or they are not active"),
         ({"expires": "soon"}, "for instance 90d"),
         ({"expires": "0d"}, "for instance 90d"),
         ({"repositories": ["999"]}, "Select a valid choice"),
