@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import SESSION_KEY
-from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
@@ -18,6 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit_app.actors import Actor
+from fugata_core.tokens import has_secret
 from repositories_app.actions.tokens import revoke_tokens_of
 from repositories_app.models import AccessToken
 
@@ -45,7 +46,23 @@ class _Question(forms.BooleanField):
         return False
 
 
-class AccountForm(UserChangeForm):  # type: ignore[type-arg]
+class _NoSecretAsName(forms.BaseForm):
+    def clean_username(self) -> str:
+        """Return the name. Raises ValidationError if it may open or permit something."""
+        username: str = self.cleaned_data["username"]
+        if has_secret(username):
+            raise forms.ValidationError(
+                "A name must not have the form of an id or a token of Fugata."
+            )
+        clean = getattr(super(), "clean_username", None)  # the form of new users has one
+        return cast(str, clean()) if clean else username
+
+
+class NewAccountForm(_NoSecretAsName, AdminUserCreationForm):  # type: ignore[type-arg]
+    """Django's form of a new user."""
+
+
+class AccountForm(_NoSecretAsName, UserChangeForm):  # type: ignore[type-arg]
     """Django's form of a user, which asks what becomes of the tokens."""
 
     revoke_tokens = _Question(required=False, widget=_OfferedBox())

@@ -17,7 +17,13 @@ from audit_app.actors import Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.admin.lists import ListAdmin
-from operations_app.accounts import AccountForm, end_sessions, settle_tokens, with_question
+from operations_app.accounts import (
+    AccountForm,
+    NewAccountForm,
+    end_sessions,
+    settle_tokens,
+    with_question,
+)
 from repositories_app.models import AccessToken, Membership
 
 admin.site.unregister([User, Group])
@@ -68,6 +74,7 @@ class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
     search_fields = ("username", "email")
     form = AccountForm
+    add_form = NewAccountForm
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Hide the password's details from users who may not change it."""
