@@ -45,7 +45,7 @@ def _seal_batch(kept: Head | None, where: str) -> Head | None:
             return None
         before = chain.head()
         _require_no_step_back(kept, before, where)
-        _require_same_key(before)
+        require_same_key(before)
         return _extend(before, events)
 
 
@@ -71,7 +71,7 @@ def _require_no_step_back(kept: Head | None, head: Head, where: str) -> None:
         )
 
 
-def _require_same_key(head: Head) -> None:
+def require_same_key(head: Head) -> None:
     """Raise AuditKeyChanged unless the last event's HMAC fits: a chain keeps its first key."""
     last = AuditEvent.objects.filter(position=head.position).first()
     if last is None:

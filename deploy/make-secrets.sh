@@ -9,6 +9,7 @@ command -v openssl >/dev/null || { echo "openssl is missing: install the package
 
 umask 077
 mkdir -p secrets
+chmod 700 secrets  # one that was copied may have other rights
 cd secrets
 
 random() { openssl rand -hex "$1"; }

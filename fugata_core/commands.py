@@ -1,9 +1,7 @@
 """Output of commands: text or JSON, progress at a terminal, and a sentence for what fails."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -141,16 +139,6 @@ def database_sentence(error: Exception) -> str | None:
 
 def _json(result: dict[str, Any]) -> str:
     return json.dumps(result, ensure_ascii=False)
-
-
-@contextmanager
-def private_umask() -> Iterator[None]:
-    """Create files, such as SQLite's, with access for their owner alone, in any folder."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 class ProgressLine:

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole."""
+"""Files for their owner alone: nobody else can have put one there; and how they are replaced."""
 
 import fcntl
 import os
@@ -6,6 +6,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+def create_private(path: str | Path) -> int:
+    """Create a file, mode 0600 at most whatever the umask is; return its descriptor, for writing.
+
+    Raises FileExistsError if there is something of that name already, a link for instance.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 def replace_file(path: Path, content: bytes, owner: Path | None = None) -> None:
@@ -24,8 +32,7 @@ def replace_file(path: Path, content: bytes, owner: Path | None = None) -> None:
 
 
 def _write_draft(draft: Path, content: bytes, owner: Path) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
+    with os.fdopen(create_private(draft), "wb") as file:
         _give(file.fileno(), owner)
         file.write(content)
         file.flush()

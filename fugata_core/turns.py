@@ -1,5 +1,6 @@
 """Processes that migrate one database (prepare, restore) take turns: one of them is at it."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -99,8 +100,10 @@ def _try_in(session: BaseDatabaseWrapper) -> bool:
 def _file_lock() -> Iterator[_TryLock]:
     """Give a lock of a file beside SQLite's, which goes when the process does; the file stays."""
     try:
-        file = os.open(f"{_database_file()}.turn", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # migrating says what is wrong with the folder
+        file = os.open(f"{_database_file()}.turn", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:  # migrating says what is wrong with the folder
+        if error.errno == errno.ELOOP:
+            raise CommandError(f"{_database_file()}.turn is a link. Delete it.") from None
         yield lambda: True
         return
     try:

@@ -14,7 +14,7 @@ class FugataSiteConfig(AppConfig):
         from django.conf import settings
 
         from fugata_core import connections, tracebacks
-        from fugata_site import checks, production_checks  # noqa: F401
+        from fugata_site import checks, file_checks, production_checks  # noqa: F401
 
         connections.check_on_each_request()
         sys.excepthook = tracebacks.show

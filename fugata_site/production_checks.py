@@ -35,7 +35,7 @@ def _generated_keys() -> Iterator[CheckMessage]:
 
 
 def _file_database() -> Iterator[CheckMessage]:
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if settings.DATABASES["default"]["ENGINE"] == "fugata_core.sqlite":
         yield Error(
             "DATABASE_URL: several replicas (REPLICAS) or pods need one PostgreSQL database, and"
             " SQLite is a file of one machine.",

@@ -23,7 +23,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
             "DATABASE_URL: must name a PostgreSQL database inside a cluster, where a file vanishes"
             " with the pod."
         )
-    check_sqlite(_options)
+    _database["ENGINE"] = "fugata_core.sqlite"
+    check_sqlite(_database["NAME"], _options)
     _options.setdefault("timeout", 30)
     _options |= {
         "transaction_mode": "IMMEDIATE",

@@ -55,8 +55,13 @@ def check_postgresql(name: str, options: Mapping[str, object]) -> None:
     _check(options, _LIBPQ.union(_OURS), f"are {', '.join(_OURS)} and those of libpq")
 
 
-def check_sqlite(options: Mapping[str, object]) -> None:
-    """Raise ImproperlyConfigured for a URL of SQLite with options that Fugata does not take."""
+def check_sqlite(name: str, options: Mapping[str, object]) -> None:
+    """Raise ImproperlyConfigured for a URL of SQLite that does not name a file as Fugata takes it.
+
+    `name` is the file's, `options` what is after the `?`.
+    """
+    if name.startswith("file:"):  # SQLite would take it for a URL of its own
+        _refuse("must name the file by its path: sqlite:////folder/name.")
     _check(options, ("timeout",), "is timeout")
 
 

@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
 
 from fugata_core.durations import duration
+from fugata_core.files import create_private
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 T = TypeVar("T")
@@ -165,7 +166,7 @@ def write_once(path: Path, text: str) -> None:
     """Create `path` with `text`, whole or not at all, mode 0600; an existing file is kept."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = create_private(draft)
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)

@@ -45,8 +45,8 @@ if redis:
     CELERY_TASK_DEFAULT_QUEUE = "tasks"
 else:
     CELERY_BROKER_TRANSPORT = "fugata_server.folder_queue:FolderTransport"
-    for _folder in ("messages", "control"):
-        (_QUEUE / _folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    for _folder in (_QUEUE, _QUEUE / "messages", _QUEUE / "control"):
+        _folder.mkdir(exist_ok=True, mode=0o700)  # a parent that it makes has other rights
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_QUEUE / "messages"),
         "data_folder_out": str(_QUEUE / "messages"),

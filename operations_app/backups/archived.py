@@ -1,12 +1,21 @@
-"""The values that an archive has for its rows, whichever store they were in."""
+"""The values that an archive has for its rows, whichever store they were in; and no other files."""
 
 from collections.abc import Iterator
 from functools import cached_property
 
 from operations_app.backups import rows
-from operations_app.backups.archive import Reader
+from operations_app.backups.reader import BadArchive, Reader
 from vault_app.envelope import OVERHEAD
 from vault_app.models import StoredValue, sealed_models
+
+
+def require_known_files(archive: Reader) -> None:
+    """Raise BadArchive if a file of the archive has neither rows of a table nor a value."""
+    tables = {rows.file_of(model) for model in rows.tables()}
+    values = tuple(f"values/{model.values_of}/" for model in sealed_models())
+    strange = [n for n in archive.manifest.digests if n not in tables and not n.startswith(values)]
+    if strange:
+        raise BadArchive(f"the back-up has a file of another kind: {strange[0][:100]!r}")
 
 
 class ArchivedValues:

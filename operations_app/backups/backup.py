@@ -13,6 +13,7 @@ from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
 from operations_app.backups.archive import Manifest, Writer
 from operations_app.backups.renewal import in_good_time
+from operations_app.backups.trail_key import require_key_of_trail
 from operations_app.backups.values import (
     Gaps,
     Needs,
@@ -43,11 +44,15 @@ def take_backup(
     progress: ProgressCallback = lambda what, count: None,
     *,
     force: bool = False,
+    any_key: bool = False,
 ) -> BackupSummary:
     """Back up everything but the keys; with `force`, write over a file that is there.
 
-    Raises StoreUnavailable, DeletionHoldLost, OSError (FileExistsError, if one came meanwhile).
+    `any_key`: sign it, though AUDIT_KEY is not the trail's. Raises AuditKeyChanged (nothing was
+    written), StoreUnavailable, DeletionHoldLost, OSError (FileExistsError, if one came meanwhile).
     """
+    if not any_key:
+        require_key_of_trail()
     manifest = Manifest(
         made_at=iso(datetime.now(UTC)),
         migrations=snapshot.newest_migrations(),

@@ -6,7 +6,6 @@ Until it ends, deletions are held: a value that no row points to yet may be note
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from django.db import transaction
 from django.db.models.functions import Length
@@ -17,9 +16,9 @@ from audit_app.models import AuditEvent
 from audit_app.trail import new_event
 from fugata_core.commands import ProgressCallback
 from operations_app.backups import rows, snapshot
-from operations_app.backups.archive import BadArchive, Reader
-from operations_app.backups.archived import ArchivedValues
+from operations_app.backups.archived import ArchivedValues, require_known_files
 from operations_app.backups.interruption import interruption_said
+from operations_app.backups.reader import BadArchive, Reader
 from operations_app.backups.renewal import beside_transaction, in_good_time
 from operations_app.backups.values import (
     Gaps,
@@ -65,23 +64,24 @@ class RestoreSummary:
 
 
 def restore_backup(
-    source: Path,
+    archive: Reader,
     *,
     keep_one_time: bool = False,
     force: bool = False,
     progress: ProgressCallback = lambda what, count: None,
     say: Callable[[str], object] = lambda sentence: None,
 ) -> RestoreSummary:
-    """Replace everything with what the back-up holds.
+    """Replace everything with what the back-up holds, whose signature its reader has compared.
 
     One-time shares are closed unless `keep_one_time`: they may have been opened since. `say`: is
     called with a sentence on what is waited for, and on what an interruption leaves. Raises
     BadArchive, NotEmpty, StoreUnavailable, DeletionHoldLost.
     """
-    with Reader(source) as archive, interruption_said(say) as at_the_end:
+    with interruption_said(say) as at_the_end:
         require_same_version(archive, snapshot.newest_migrations())
         if not force:
             _require_empty(archive.manifest.made_at)
+        require_known_files(archive)
         archive.verify()
         values = ArchivedValues(archive)
         _require_names(values)
@@ -233,7 +233,7 @@ def _gone(values: ArchivedValues, here: set[str]) -> tuple[set[str], str]:
             if name in gone:
                 value_store(app).put(name, sealed)
                 gone.discard(name)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, BadArchive) as error:
         return gone, str(error)
     return gone, ""
 

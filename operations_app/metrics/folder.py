@@ -22,7 +22,8 @@ def claim(role: str) -> bool:
         return False
     folder = settings.METRICS_FOLDER / role
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    settings.METRICS_FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(mode=0o700)
     os.environ[_FOLDER_VARIABLE] = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     return True
 

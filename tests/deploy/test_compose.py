@@ -88,7 +88,9 @@ def test_the_secrets_are_made_once(made: Path) -> None:
     subprocess.run([made.parent / "make-secrets.sh"], check=True, capture_output=True)
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before
     (made / "secret_key").unlink()
+    made.chmod(0o755)  # as a copy may have it, though anybody who gets there can read what is in it
     subprocess.run([made.parent / "make-secrets.sh"], check=True, capture_output=True)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
     after = {path.name: path.read_bytes() for path in made.iterdir()}
     assert {name for name in named if after[name] != before[name]} == {"secret_key"}
 

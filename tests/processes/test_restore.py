@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from pytest_django.fixtures import Settings
 
 from operations_app.backups.archive import Manifest, Writer
 from tests.conftest import MakeService
+from tests.operations_app.backups.archives import with_superuser
 from tests.processes.test_prepare import WAITERS
 from tests.support.clients import stored
 from tests.support.clients.sharing import create, open_share
@@ -39,6 +41,7 @@ def test_a_new_machine_goes_on_where_the_old_one_ended(
 def test_two_at_once_take_turns(make_service: MakeService, tmp_path: Path) -> None:
     """Nothing of the second one gets in: it finds what the first one restored."""
     old, new = make_service(), make_service("postgresql", start=False)
+    new.settings["AUDIT_KEY"] = (old.home / "audit_key").read_text().strip()
     archive, other = tmp_path / "fugata.tar", Service(new.home, **new.settings)
     other.log = tmp_path / "other.log"
     create(old.port, "carried over")
@@ -101,10 +104,10 @@ def empty_archive(file: Path, **migrations: str) -> str:
 
 
 def test_a_file_that_is_none_of_ours_is_refused_before_anything_is_done(
-    make_service: MakeService, tmp_path: Path
+    make_service: MakeService, tmp_path: Path, settings: Settings
 ) -> None:
     """A database that was migrated could not be restored into by the version that it is of."""
-    service = make_service(start=False)
+    service = make_service(start=False, AUDIT_KEY=settings.AUDIT_KEY)
     service.home.mkdir()
     other = empty_archive(tmp_path / "other.tar", secrets_app="9999_later")
     for file, why in (
@@ -118,13 +121,34 @@ def test_a_file_that_is_none_of_ours_is_refused_before_anything_is_done(
         assert not (service.home / "fugata.sqlite3").exists()
 
 
+def test_what_was_forged_is_refused_before_anything_is_done(
+    make_service: MakeService, tmp_path: Path
+) -> None:
+    """On a new machine that has made an AUDIT_KEY of its own, and on one that has the right one."""
+    old, new = make_service(start=False), make_service(start=False)
+    archive = tmp_path / "fugata.tar"
+    old.manage("migrate")
+    old.manage("createsuperuser", "--noinput", "--username", "root", "--email", "root@example.com")
+    old.manage("backup", str(archive))
+    with_superuser(archive, "mallory")
+    for why in ("was signed with another AUDIT_KEY", "was changed after it was written"):
+        ended = new.manage("restore", str(archive), check=False)
+        assert ended.returncode == 1
+        assert f"Nothing was restored: the back-up {why}" in ended.stderr
+        assert not (new.home / "fugata.sqlite3").exists()
+        shutil.copy(old.home / "audit_key", new.home)
+    restored = new.manage("restore", str(archive), "--without-signature")
+    assert "It brought these superusers: 'root', 'mallory'." in restored.stderr
+
+
 def test_an_encoding_that_lacks_characters_is_refused_before_anything_is_done(
-    make_service: MakeService, postgresql: PostgresqlServer, tmp_path: Path
+    make_service: MakeService, postgresql: PostgresqlServer, tmp_path: Path, settings: Settings
 ) -> None:
     server = urlsplit(postgresql.new_database())
     with psycopg.connect(server.geturl(), autocommit=True) as session:
         session.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    service = make_service(DATABASE_URL=server._replace(path="/latin").geturl(), start=False)
+    url = server._replace(path="/latin").geturl()
+    service = make_service(DATABASE_URL=url, AUDIT_KEY=settings.AUDIT_KEY, start=False)
     ended = service.manage("restore", empty_archive(tmp_path / "b.tar"), check=False)
     assert ended.returncode == 1
     assert "encoding must be UTF8" in ended.stderr

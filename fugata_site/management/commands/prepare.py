@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 from fugata_core.checks import START
-from fugata_core.commands import NOT_MIGRATED, database_sentence, private_umask
+from fugata_core.commands import NOT_MIGRATED, database_sentence
 from fugata_core.database_failures import ANY_ERROR
 from fugata_core.migration_state import unapplied_migrations
 from fugata_core.postgresql.encoding import refuse_encoding
@@ -55,8 +55,7 @@ class Command(BaseCommand):
                 _keep_trying(keycheck.verify, deadline)
             else:
                 if wait:
-                    with private_umask():
-                        _keep_trying(connection.ensure_connection, deadline)
+                    _keep_trying(connection.ensure_connection, deadline)
                 with own_turn():
                     self._prepare(deadline)
             if what := misplaced():
@@ -77,8 +76,7 @@ class Command(BaseCommand):
     def _prepare(self, deadline: float) -> None:
         refuse_encoding()
         give_settings()
-        with private_umask():
-            call_command("migrate", verbosity=0, interactive=False)
+        call_command("migrate", verbosity=0, interactive=False)
         self._generate_keyring()
         _keep_trying(keycheck.verify, deadline)
         with suppress(VaultError):  # it opens, as it is

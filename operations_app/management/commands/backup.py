@@ -7,12 +7,19 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import pluralize
 
+from audit_app.errors import AuditKeyChanged
 from fugata_core.commands import ProgressLine
 from operations_app.backups.archive import PARTIAL
 from operations_app.backups.backup import take_backup
 from operations_app.backups.interruption import ended_by_sigterm
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
+
+_WRONG_KEY = (
+    "AUDIT_KEY would sign it, and is not the one that sealed the audit trail. Set AUDIT_KEY to the"
+    " installation's, or put its file audit_key into FUGATA_HOME. If it is lost for good, or the"
+    " trail was changed (see manage.py audit verify), give --with-this-key."
+)
 
 
 class Command(BaseCommand):
@@ -21,15 +28,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file")
         parser.add_argument("--force", action="store_true", help="write over a file that is there")
+        parser.add_argument(
+            "--with-this-key",
+            action="store_true",
+            help="sign it with AUDIT_KEY, though that did not seal the audit trail",
+        )
 
-    def handle(self, *args: Any, file: str, force: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, file: str, force: bool, with_this_key: bool = False, **options: Any
+    ) -> None:
         """Write the back-up. Raises CommandError; unless it is partial, no file is left behind."""
         if problem := _problem(file, force):
             raise CommandError(f"No back-up was written: {problem}")
         progress = ProgressLine(self.stderr)
         try:
             with ended_by_sigterm():
-                taken = take_backup(Path(file), progress, force=force)
+                taken = take_backup(Path(file), progress, force=force, any_key=with_this_key)
+        except AuditKeyChanged:
+            raise CommandError(f"No back-up was written: {_WRONG_KEY}") from None
         except FileExistsError:
             raise CommandError(f"No back-up was written: {_there_already(file)}") from None
         except OSError as error:

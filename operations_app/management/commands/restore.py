@@ -1,18 +1,25 @@
 """`manage.py restore FILE`: restore a back-up into an empty installation."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.template.defaultfilters import pluralize
 
-from fugata_core.commands import ProgressLine, private_umask
+from audit_app import chain
+from audit_app.errors import HeadUnavailable
+from audit_app.heads import head_store
+from fugata_core.commands import ProgressLine
 from fugata_core.postgresql.encoding import refuse_encoding
 from fugata_core.turns import own_turn
 from operations_app.backups import snapshot
-from operations_app.backups.archive import PARTIAL, BadArchive, Reader
+from operations_app.backups.archive import PARTIAL
+from operations_app.backups.archived import require_known_files
 from operations_app.backups.interruption import ended_by_sigterm
+from operations_app.backups.reader import BadArchive, Reader
 from operations_app.backups.restore import (
     NotEmpty,
     RestoreSummary,
@@ -22,6 +29,14 @@ from operations_app.backups.restore import (
 from vault_app import keycheck
 from vault_app.deletion_hold import DeletionHoldLost
 from vault_app.errors import VaultError
+
+_UNSIGNED = (
+    "Warning: {doubt}. It is restored all the same (--without-signature). Whoever could write to"
+    " the file may have added accounts, members of repositories and access tokens, and changed the"
+    " trail."
+)
+#: Superusers that are named; a forged file may have any number.
+_NAMED = 50
 
 
 class Command(BaseCommand):
@@ -35,26 +50,35 @@ class Command(BaseCommand):
             help="let one-time shares be opened again, also those that were opened since",
         )
         parser.add_argument("--force", action="store_true", help="replace what is there")
+        parser.add_argument(
+            "--without-signature",
+            action="store_true",
+            help="restore also what was signed with an AUDIT_KEY that is lost, or was changed",
+        )
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         """Restore the back-up. Raises CommandError: then no row was changed but the identity.
 
         Values may have been put back already: `fsck --repair` deletes what no row points to.
         """
-        _require_readable(file)
-        refuse_encoding()
-        with ended_by_sigterm(), own_turn():
-            with private_umask():
+        with _readable(file, signed=not options["without_signature"]) as archive:
+            if archive.doubt:
+                self.stderr.write(_UNSIGNED.format(doubt=archive.doubt))
+            refuse_encoding()
+            with ended_by_sigterm(), own_turn():
                 call_command("migrate", verbosity=0, interactive=False)
-            restored = self._restore(file, options["keep_one_time"], options["force"])
+                restored = self._restore(archive, options["keep_one_time"], options["force"])
         self.stdout.write(_result(restored))
+        if archive.doubt:
+            self.stderr.write(_accounts())
         self._compare_keys()
+        self._compare_head()
         if what := _shortfall(restored):
             raise CommandError(what, returncode=PARTIAL)
         if lost := restored.gaps.lost:
             self.stdout.write(f"Values that the back-up lacked, marked as lost: {lost}.")
 
-    def _restore(self, file: Path, keep_one_time: bool, force: bool) -> RestoreSummary:
+    def _restore(self, archive: Reader, keep_one_time: bool, force: bool) -> RestoreSummary:
         progress = ProgressLine(self.stderr)
 
         def say(sentence: str) -> None:
@@ -63,7 +87,7 @@ class Command(BaseCommand):
 
         try:
             restored = restore_backup(
-                file,
+                archive,
                 keep_one_time=keep_one_time,
                 force=force,
                 progress=progress,
@@ -71,6 +95,13 @@ class Command(BaseCommand):
             )
         except (BadArchive, NotEmpty, DeletionHoldLost, VaultError, OSError) as error:
             raise CommandError(f"Nothing was restored: {error}") from None
+        except Exception as error:
+            if not archive.doubt:
+                raise
+            raise CommandError(
+                "Nothing was restored: the back-up has what are no rows of this version"
+                f" ({type(error).__name__})."
+            ) from None
         progress.done()
         return restored
 
@@ -80,14 +111,52 @@ class Command(BaseCommand):
         except keycheck.KeyCheckFailed as error:
             self.stderr.write(f"Before you start it: {error}")
 
+    def _compare_head(self) -> None:
+        """Say what helps if the trail is an earlier one than the worker has sealed."""
+        with suppress(HeadUnavailable):  # the worker alone may read it, perhaps
+            kept = head_store().read()
+            if kept is not None and not chain.goes_on_from(kept):
+                self.stderr.write(
+                    "The audit trail is an earlier one now, and the worker seals nothing until you"
+                    " run manage.py audit reset-head."
+                )
 
-def _require_readable(file: Path) -> None:
-    """Raise CommandError, before anything is done, unless the file is a back-up of this version."""
+
+@contextmanager
+def _readable(file: Path, *, signed: bool) -> Iterator[Reader]:
+    """Open a back-up of this version, as it was written.
+
+    Raises CommandError before anything is done.
+    """
     try:
-        with Reader(file) as archive:
-            require_same_version(archive, snapshot.newest_of_this_code())
+        archive = Reader(file, signed=signed)
     except BadArchive as error:
         raise CommandError(f"Nothing was restored: {error}") from None
+    with archive:
+        _require_fit(archive)
+        yield archive
+
+
+def _require_fit(archive: Reader) -> None:
+    try:
+        require_same_version(archive, snapshot.newest_of_this_code())
+        require_known_files(archive)
+        archive.verify()
+    except BadArchive as error:
+        raise CommandError(f"Nothing was restored: {error}") from None
+
+
+def _accounts() -> str:
+    """Return who may do what in the console by now, for an operator to look at."""
+    names = User.objects.filter(is_superuser=True).order_by("pk").values_list("username", flat=True)
+    named = [repr(name) for name in names[: _NAMED + 1]]  # of a forged file: control characters too
+    if len(named) > _NAMED:
+        named[_NAMED] = f"{names.count() - _NAMED} more"
+    staff = User.objects.filter(is_staff=True).count()
+    return (
+        f"It brought these superusers: {', '.join(named) or 'none'}. Accounts with access to the"
+        f" console: {staff}. Look at each before you start the service."
+    )
 
 
 def _result(restored: RestoreSummary) -> str:

@@ -20,7 +20,7 @@ def check(url: str) -> None:
     read = dj_database_url.parse(url)
     options = read.get("OPTIONS", {})
     if url.startswith("sqlite:"):
-        check_sqlite(options)
+        check_sqlite(read["NAME"], options)
     else:
         check_postgresql(read["NAME"], options)
         prepare_threshold(options.get("prepare_threshold", 1))
@@ -105,6 +105,12 @@ def test_a_service_names_the_database() -> None:
 
 def test_sqlite_takes_a_timeout() -> None:
     check("sqlite:////fugata.sqlite3?timeout=5")
+
+
+def test_sqlite_s_own_urls_are_refused() -> None:
+    """SQLite would make such a file itself, with the rights that the umask leaves."""
+    with pytest.raises(ImproperlyConfigured, match="must name the file by its path"):
+        check("sqlite:///file:fugata.sqlite3")
 
 
 def test_every_option_of_libpq_but_one_is_known() -> None:

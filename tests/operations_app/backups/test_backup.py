@@ -3,7 +3,7 @@
 import json
 import tarfile
 from collections.abc import Callable
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,16 @@ from audit_app import chain
 from audit_app.actors import SERVICE
 from audit_app.models import AuditEvent
 from audit_app.verify import verify
-from operations_app.backups.archive import Reader
+from operations_app.backups.archive import SIGNATURE
 from operations_app.backups.backup import take_backup
+from operations_app.backups.reader import Reader
 from operations_app.backups.restore import _restore_identity
 from operations_app.backups.rows import tables
 from repositories_app.actions.secrets import read_secret, set_secret
 from secrets_app.actions.reveal import reveal_share
 from secrets_app.errors import ShareNotFound
 from secrets_app.models import Share
+from tests.operations_app.backups.archives import Change, rewritten, signed
 from tests.operations_app.backups.conftest import Everything
 from tests.repositories_app.support import opened
 from tests.secrets_app.support import share
@@ -301,54 +303,57 @@ def test_the_archive_holds_no_key_and_no_value(fill: Fill, file: Path) -> None:
         assert text.encode() not in data
 
 
-def rewritten(file: Path, change: Callable[[str, bytes], bytes | None]) -> None:
-    """Write the archive again with its files changed; None leaves one out."""
-    with tarfile.open(file) as old:
-        files = {m.name: old.extractfile(m).read() for m in old}  # type: ignore[union-attr]
-    with tarfile.open(file, "w") as new:
-        for name, data in files.items():
-            changed = change(name, data)
-            if changed is not None:
-                entry = tarfile.TarInfo(name)
-                entry.size = len(changed)
-                new.addfile(entry, BytesIO(changed))
+def with_fields(name: str, data: bytes, **fields: object) -> bytes:
+    """Return a manifest with other fields; all other files as they are."""
+    return json.dumps(json.loads(data) | fields).encode() if name == "manifest.json" else data
 
 
-DAMAGE: dict[str, Callable[[str, bytes], bytes | None]] = {
-    "a changed row": lambda n, d: d.replace(b"alice", b"mallo") if "auth_user" in n else d,
-    "a missing table": lambda n, d: None if n.endswith("secrets_app_share") else d,
-    "no manifest": lambda n, d: None if n == "manifest.json" else d,
-    "a broken manifest": lambda n, d: d[:-9] if n == "manifest.json" else d,
-    "another version": lambda n, d: (
-        json.dumps(json.loads(d) | {"format": 9}).encode() if n == "manifest.json" else d
+NONE_OF_OURS = "is no back-up, or not a whole one"
+DAMAGE: dict[str, tuple[Change, str]] = {
+    "a changed row": (
+        lambda n, d: d.replace(b"alice", b"mallo") if "auth_user" in n else d,
+        "is not what was written",
     ),
-    "a manifest that is a list": lambda n, d: b"[]" if n == "manifest.json" else d,
-    "other migrations": lambda n, d: (
-        json.dumps(json.loads(d) | {"migrations": {"secrets_app": "9999_later"}}).encode()
-        if n == "manifest.json"
-        else d
+    "a missing table": (lambda n, d: None if n.endswith("secrets_app_share") else d, "too few"),
+    "no manifest": (lambda n, d: None if n == "manifest.json" else d, NONE_OF_OURS),
+    "a broken manifest": (lambda n, d: d[:-9] if n == "manifest.json" else d, NONE_OF_OURS),
+    "another version": (lambda n, d: with_fields(n, d, format=9), "its format is 9, this"),
+    "a manifest that is a list": (lambda n, d: b"[]" if n == "manifest.json" else d, NONE_OF_OURS),
+    "other migrations": (
+        lambda n, d: with_fields(n, d, migrations={"secrets_app": "9999_later"}),
+        "migrations of secrets_app differ",
     ),
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize(("damage", "why"), DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_back_up_changes_nothing(
-    fill: Fill, file: Path, damage: Callable[[str, bytes], bytes | None]
+    fill: Fill, file: Path, damage: Change, why: str
 ) -> None:
+    """Even where its signature fits."""
     everything = fill()
     said("backup", str(file))
     rewritten(file, damage)
-    with pytest.raises(CommandError, match="Nothing was restored"):
+    signed(file)
+    with pytest.raises(CommandError, match=f"Nothing was restored: .*{why}"):
         said("restore", str(file), "--force")
     everything.assert_kept(one_time=True)
 
 
-def test_a_back_up_of_the_first_format(fill: Fill, file: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_back_up_of_an_earlier_format(fill: Fill, file: Path, version: int) -> None:
+    """It had no signature."""
     fill()
     said("backup", str(file))
-    rewritten(file, lambda n, d: d.replace(b'"format": 2', b'"format": 1'))
-    with pytest.raises(CommandError, match="its format is 1, this version reads 2"):
-        said("restore", str(file), "--force")
+
+    def earlier(name: str, data: bytes) -> bytes | None:
+        old = data.replace(b'"format": 3', f'"format": {version}'.encode())
+        return None if name == SIGNATURE else old
+
+    rewritten(file, earlier)
+    why = f"its format is {version}, this version reads 3"
+    for options in ((), ("--without-signature",)):
+        assert why in exit_of("restore", str(file), "--force", *options)[1]
 
 
 def test_rows_go_by_table(fill: Fill, file: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from audit_app.actors import SERVICE
 from repositories_app.actions.secrets import set_secret
 from secrets_app.models import Share
-from tests.operations_app.backups.test_backup import Fill, Wipe, exit_of, rewritten, said
+from tests.operations_app.backups.archives import rewritten, signed
+from tests.operations_app.backups.test_backup import Fill, Wipe, exit_of, said
 from tests.repositories_app.support import opened, row
 from tests.support.in_process.doubles import MemoryStore
 from vault_app.errors import StoreUnavailable
@@ -89,5 +90,6 @@ def test_an_older_back_up_with_a_value_that_was_cut_replaces_no_good_one(
         return b"cut" if name == path else data
 
     rewritten(file, cut)
+    signed(file)
     said("restore", str(file), "--force", "--keep-one-time")
     everything.assert_kept(one_time=True)

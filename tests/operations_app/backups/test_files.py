@@ -4,6 +4,7 @@ import errno
 import gzip
 import lzma
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +14,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from operations_app.backups import archive as archive_module
-from operations_app.backups.archive import BadArchive, Manifest, Reader, Writer
+from operations_app.backups.archive import Manifest, Writer
 from operations_app.backups.backup import take_backup
+from operations_app.backups.reader import BadArchive, Reader
 from tests.operations_app.backups.test_backup import Fill, exit_of, said
 from tests.support.in_process.doubles import MemoryStore
 
@@ -228,6 +230,17 @@ def test_a_draft_writes_over_nothing(file: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(FileExistsError), writer(file):
         pass
     assert precious.read_text() == "precious"
+
+
+def test_the_name_of_a_draft_can_not_be_foreseen(file: Path) -> None:
+    """It has 128 random bits, and the draft is its owner's alone."""
+    names = set()
+    for _ in range(2):
+        with writer(file, force=True):
+            (draft,) = set(file.parent.iterdir()) - {file}
+            assert draft.stat().st_mode & 0o777 == 0o600
+            names.add(re.fullmatch(r"\.backup\.tar\.([0-9a-f]{32})\.part", draft.name)[1])  # type: ignore[index]
+    assert len(names) == 2
 
 
 def test_a_disk_that_is_full_leaves_no_draft(

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError
@@ -13,8 +14,9 @@ from fugata_core import turns
 from fugata_core.clock import now
 from fugata_core.turns import own_turn
 from operations_app.backups import renewal
+from operations_app.backups.reader import Reader
 from operations_app.backups.renewal import beside_transaction
-from operations_app.backups.restore import restore_backup
+from operations_app.backups.restore import RestoreSummary, restore_backup
 from repositories_app.actions.secrets import read_secret, set_secret
 from secrets_app.actions.reveal import reveal_share
 from tests.operations_app.backups.conftest import Everything
@@ -30,6 +32,11 @@ from vault_app.models import DeletionHold, Leftover
 from vault_app.reconcile import reconcile_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def restored(file: Path, **options: Any) -> RestoreSummary:
+    with Reader(file) as archive:
+        return restore_backup(archive, **options)
 
 
 @pytest.fixture
@@ -75,7 +82,7 @@ def test_reconciliation_under_way_spares_what_comes_back(
     def then_restore(name: str, within: float | None = None) -> None:
         monkeypatch.setattr(remote_store, "delete", delete)
         remote_store.delete(name, within)
-        restore_backup(file, keep_one_time=True, force=True)
+        restored(file, keep_one_time=True, force=True)
 
     monkeypatch.setattr(remote_store, "delete", then_restore)
     assert [report.leftovers for _, report in reconcile_all()] == [0, 1]
@@ -93,7 +100,7 @@ def test_reconciliation_in_the_midst_of_a_restore_deletes_nothing(
         if (what, count) == ("values", len(kept)):
             assert [report.leftovers for _, report in reconcile_all()] == [0, 0]
 
-    restore_backup(file, keep_one_time=True, force=True, progress=progress)
+    restored(file, keep_one_time=True, force=True, progress=progress)
     assert remote_store.values == kept
     assert not is_deletion_held()
     reports = [report for _, report in reconcile_all()]
@@ -105,7 +112,7 @@ def test_what_a_stalled_process_deleted_is_put_again(
     backed_up: Everything, file: Path, remote_store: MemoryStore
 ) -> None:
     remote_store.before = {"list": remote_store.values.clear}
-    assert restore_backup(file, keep_one_time=True, force=True).gaps.lacking == 0
+    assert restored(file, keep_one_time=True, force=True).gaps.lacking == 0
     remote_store.before = {}
     backed_up.assert_kept(one_time=True)
 
@@ -145,7 +152,7 @@ def test_it_waits_before_it_puts(file: Path, remote_store: MemoryStore, stopped:
     """As long as a batch of deletions lasts, and the last of them."""
     began, put = stopped.monotonic(), list[float]()
     remote_store.before = {"put": lambda: put.append(stopped.monotonic() - began)}
-    restore_backup(file, force=True)
+    restored(file, force=True)
     assert min(put) > deletion_hold.BATCH_SECONDS + deletion_hold.DELETE_SECONDS
 
 
@@ -171,7 +178,7 @@ def test_rows_that_clients_make_meanwhile_are_not_missing(
         share("made meanwhile")
 
     remote_store.before = {"list": make_one}
-    assert restore_backup(file, keep_one_time=True, force=True).gaps.lacking == 0
+    assert restored(file, keep_one_time=True, force=True).gaps.lacking == 0
     backed_up.assert_kept(one_time=True)
 
 
@@ -185,7 +192,7 @@ def test_it_renews_its_hold(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
             assert count == 1 or DeletionHold.objects.get().until > soon
             DeletionHold.objects.update(until=soon)
 
-    restore_backup(file, force=True, progress=progress)
+    restored(file, force=True, progress=progress)
 
 
 def test_it_renews_its_hold_while_it_looks_for_what_is_here(
@@ -199,7 +206,7 @@ def test_it_renews_its_hold_while_it_looks_for_what_is_here(
         DeletionHold.objects.update(until=soon)
 
     remote_store.before = {"get": shorten}
-    restore_backup(better_here, force=True)
+    restored(better_here, force=True)
     assert renewed == [True] * 5
 
 
@@ -218,7 +225,7 @@ def test_it_renews_its_hold_while_rows_are_loaded(
         if what == "rows":
             beside_transaction(look)()
 
-    restore_backup(file, force=True, progress=progress)
+    restored(file, force=True, progress=progress)
     assert len(seen) > 1 or connection.vendor == "sqlite"
 
 
@@ -229,7 +236,7 @@ def test_a_hold_that_ran_out_at_the_end_brings_the_old_rows_back(
     said("backup", str(file))
     set_secret(opened(), "NEW", "a new value", SERVICE)
     with pytest.raises(deletion_hold.DeletionHoldLost):
-        restore_backup(file, force=True, progress=end_hold_with_rows)
+        restored(file, force=True, progress=end_hold_with_rows)
     assert read_secret(opened(), "NEW", SERVICE) == b"a new value"
 
 
@@ -238,7 +245,7 @@ def test_values_in_the_database_come_with_their_rows(fill: Fill, file: Path) -> 
     """However long that takes."""
     everything = fill()
     said("backup", str(file))
-    restore_backup(file, keep_one_time=True, force=True, progress=end_hold_with_rows)
+    restored(file, keep_one_time=True, force=True, progress=end_hold_with_rows)
     everything.assert_kept(one_time=True)
 
 
@@ -258,7 +265,7 @@ def test_a_hold_that_ran_out_ends_it(
         DeletionHold.objects.all().delete()
 
     with pytest.raises(deletion_hold.DeletionHoldLost):
-        restore_backup(file, force=True, progress=progress)
+        restored(file, force=True, progress=progress)
 
 
 def test_leftovers_stay_noted(fill: Fill, file: Path, remote_store: MemoryStore) -> None:
@@ -270,7 +277,7 @@ def test_leftovers_stay_noted(fill: Fill, file: Path, remote_store: MemoryStore)
     with hold_deletions():
         reveal_share(everything.once.share_id, SERVICE)
     assert Leftover.objects.count() == 3
-    restore_backup(file, keep_one_time=True, force=True)
+    restored(file, keep_one_time=True, force=True)
     assert leftovers.noted(["older", "newer", *remote_store.values]) == {"older", "newer"}
     everything.assert_kept(one_time=True)
 
