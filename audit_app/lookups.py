@@ -12,10 +12,10 @@ from django.db import connection, transaction
 
 from audit_app.actors import Actor
 from audit_app.models import AuditEvent, LookupCount
-from audit_app.trail import recorded
 from fugata_core.errors import NotFound
 from fugata_core.limits import ROW
 from fugata_core.row_locks import KeyedBulkhead, row_place
+from fugata_core.tokens import cut_secrets
 
 _ROWS = KeyedBulkhead(ROW)
 _BATCH = 10_000
@@ -34,7 +34,7 @@ def count_lookup(actor: Actor, repository: str) -> None:
     A token's rate limit bounds how many rows it makes in a minute.
     """
     minute, address = int(time.time() // 60), actor.address_hash or b""
-    row = (minute, actor.username, actor.token, address, repository)
+    row = (minute, cut_secrets(actor.username), actor.token, address, cut_secrets(repository))
     with row_place(_ROWS, row), connection.cursor() as cursor:
         cursor.execute(_COUNT, row)
 
@@ -65,5 +65,7 @@ def _event(lookups: LookupCount) -> AuditEvent:
         address_hash=bytes(lookups.address_hash) or None,
         count=lookups.count,
         request_id="",
-        **recorded(username=lookups.username, token=lookups.token, repository=lookups.repository),
+        username=lookups.username,
+        token=lookups.token,
+        repository=lookups.repository,
     )

@@ -1,21 +1,26 @@
 """Sealing: one sealer at a time gives committed events their positions and extends the chain."""
 
-import hmac
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 
 from audit_app import chain
+from audit_app.actors import SERVICE
 from audit_app.chain import Head
-from audit_app.errors import AuditKeyChanged, TrailWentBack
+from audit_app.errors import AuditKeyChanged, NotSealed, TrailWentBack
 from audit_app.heads import head_store
+from audit_app.heads.base import HeadStore
 from audit_app.lookups import convert_lookups_to_events
 from audit_app.models import AuditEvent
 from audit_app.refusals import convert_refusals_to_events
+from audit_app.trail import record
 
 #: Events that one transaction seals.
 BATCH = 1000
+#: How long events may wait for another sealer.
+PATIENCE = timedelta(minutes=10)
 # Key for pg_advisory_xact_lock; nothing else that uses the database may lock it.
 _LOCK = 0x_F06A7A_5EA1
 
@@ -31,22 +36,57 @@ def seal_events() -> Iterator[Head]:
     convert_refusals_to_events()
     convert_lookups_to_events()
     heads = head_store()
-    while (sealed := _seal_batch(heads.read(), heads.where)) is not None:
-        heads.keep(sealed)
+    while (sealed := _seal_batch(heads)) is not None:
         yield sealed
 
 
-def _seal_batch(kept: Head | None, where: str) -> Head | None:
+def keep_up(heads: HeadStore) -> None:
+    """Keep the head of what is sealed: a sealer may have ended before it could.
+
+    Raises NotSealed, HeadUnavailable.
+    """
+    kept, head = heads.read(), chain.head()
+    _require_continuation(kept, head, heads.where)
+    _keep(heads, kept, head)
+
+
+def _seal_batch(heads: HeadStore) -> Head | None:
+    """Return the head of what was sealed; None if there was nothing to seal."""
+    kept = heads.read()
     with transaction.atomic():  # on SQLite IMMEDIATE: there is one writer at a time
         if not _try_lock():
-            return None
-        events = list(AuditEvent.objects.filter(position=None).order_by("pk")[:BATCH])
-        if not events:
+            _require_patience()
             return None
         before = chain.head()
-        _require_no_step_back(kept, before, where)
-        require_same_key(before)
-        return _extend(before, events)
+        _require_continuation(kept, before, heads.where)
+        if kept is None and before.position:
+            _say_unkept(before, heads.where)
+        events = list(AuditEvent.objects.filter(position=None).order_by("pk")[:BATCH])
+        head = _extend(before, events) if events else before
+    _keep(heads, kept, head)
+    return head if events else None
+
+
+def _keep(heads: HeadStore, kept: Head | None, head: Head) -> None:
+    if head.position > (kept.position if kept else 0):
+        heads.keep(head)
+
+
+def _say_unkept(head: Head, where: str) -> None:
+    """Say, in the trail too, that the head there is taken as it is: none was kept to compare."""
+    logger.error("%s had no head: the trail goes on from %s unchecked", where, head)
+    record(AuditEvent.Kind.HEAD_RESET, SERVICE, subject=f"none to {head}")
+
+
+def _require_patience() -> None:
+    """Raise NotSealed if events have waited for long while another session has the lock."""
+    first = AuditEvent.objects.filter(position=None).order_by("pk").first()
+    if first is not None and datetime.now(UTC) - first.at > PATIENCE:
+        raise NotSealed(
+            f"events have waited since {first.at:%Y-%m-%d %H:%M}, and another session of the"
+            " database has the sealer's lock (pg_locks, locktype advisory). If that is no worker,"
+            " end it."
+        )
 
 
 def _try_lock() -> bool:
@@ -57,8 +97,8 @@ def _try_lock() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _require_no_step_back(kept: Head | None, head: Head, where: str) -> None:
-    """Raise TrailWentBack unless the trail goes on from the head that was kept.
+def _require_continuation(kept: Head | None, head: Head, where: str) -> None:
+    """Raise TrailWentBack unless the trail goes on from the head that was kept, AuditKeyChanged.
 
     Who writes to the database could otherwise have what is sealed signed anew, without an event.
     """
@@ -69,6 +109,7 @@ def _require_no_step_back(kept: Head | None, head: Head, where: str) -> None:
             " removed or changed, or an older database was put back. Nothing is sealed. If you"
             " restored a back-up, run manage.py audit reset-head (docs/operating.md)."
         )
+    require_same_key(head)
 
 
 def require_same_key(head: Head) -> None:
@@ -78,18 +119,27 @@ def require_same_key(head: Head) -> None:
         return
     before = AuditEvent.objects.filter(position=head.position - 1).values_list("mac", flat=True)
     mac = bytes(before.first() or b"") or chain.head_of_stubs().mac
-    if not hmac.compare_digest(chain.next_mac(mac, head.position, last), head.mac):
+    if chain.advance(Head(head.position - 1, mac), last) is None:
         raise AuditKeyChanged(
             f"AUDIT_KEY is not the one that sealed position {head.position}, or that event was"
             " changed. Nothing is sealed until the key is back; manage.py audit verify tells more."
         )
 
 
+def _next_mac(before: bytes, position: int, event: AuditEvent) -> bytes:
+    try:
+        return chain.next_mac(before, position, event)
+    except chain.ODD:
+        raise NotSealed(
+            f"Fugata did not write the event with the id {event.pk}. Look at it, and delete it."
+        ) from None
+
+
 def _extend(before: Head, events: Sequence[AuditEvent]) -> Head:
     position, mac, rows = before.position, before.mac, []
     for event in events:
         position += 1
-        mac = chain.next_mac(mac, position, event)
+        mac = _next_mac(mac, position, event)
         rows.append((position, mac, event.pk))
     with connection.cursor() as cursor:
         cursor.executemany(

@@ -42,6 +42,6 @@ def prune_audit_events() -> int:
         return 0
     try:
         return prune_events(settings.AUDIT_RETENTION)
-    except ChainBroken as error:
+    except (ChainBroken, HeadUnavailable) as error:
         logger.error("the audit trail is not pruned: %s", error)
         return 0

@@ -16,13 +16,15 @@ STEP = 10_000
 class Verdict:
     """The result of verifying the chain.
 
-    `problem`: the first thing that is wrong, or None; `head`: where the chain ends.
+    `problem`: the first thing that is wrong, or None; `head`: where the chain ends; `pruned`: those
+    of the given heads that are before the first event, without a stub to compare with.
     """
 
     problem: str | None
     verified: int
     unsealed: int
     head: Head
+    pruned: tuple[Head, ...] = ()
 
 
 def verify(
@@ -36,7 +38,13 @@ def verify(
     problems = [problem] if problem else [_check_published(each, head, start) for each in published]
     problem = next(filter(None, problems), None)
     unsealed = AuditEvent.objects.filter(position=None).count()
-    return Verdict(problem, verified, unsealed, head)
+    pruned = tuple(each for each in published if _is_pruned(each, start))
+    return Verdict(problem, verified, unsealed, head, pruned)
+
+
+def _is_pruned(published: Head, start: Head) -> bool:
+    stubs = AuditStub.objects.filter(through=published.position)
+    return 0 < published.position < start.position and not stubs.exists()
 
 
 def _by_position(heads: Collection[Head]) -> Mapping[int, set[bytes]]:

@@ -163,6 +163,7 @@ class TooManySignIns(RateLimited):
     A right password is not looked at either.
     """
 
+    title = "Too many wrong attempts"
     sentence = "Too many attempts to sign in"
     for_people = "There were many wrong attempts to sign in with this name, or from your network."
 

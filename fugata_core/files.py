@@ -1,11 +1,16 @@
 """Files for their owner alone: nobody else can have put one there; and how they are replaced."""
 
+import errno
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+#: Seconds between two attempts to get a lock.
+_PAUSE = 0.02
 
 
 def create_private(path: str | Path) -> int:
@@ -55,11 +60,26 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Run the block while no other process has this lock of the folder. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def file_lock(path: Path, seconds: float) -> Iterator[None]:
+    """Run the block while no other process has the lock of `path`, an empty file that stays.
+
+    Nobody but its owner can open it. Raises OSError, also if the lock is not free in time.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        deadline = time.monotonic() + seconds
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"another process has locked {path}")
+            time.sleep(_PAUSE)
         yield
     finally:
         os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

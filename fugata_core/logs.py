@@ -21,7 +21,8 @@ from fugata_core.tracebacks import may_quote, without_messages
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # More than tokens.cut_secrets cuts: a log names nothing that begins so, also in an address.
-_SECRETS = re.compile(rf"({'|'.join(PREFIXES).replace('_', '(?:_|%5[Ff])')})\w+", re.ASCII)
+_BEGINNINGS = "|".join(PREFIXES).replace("_", "(?:_|%5F)")
+_SECRETS = re.compile(rf"({_BEGINNINGS})\w+", re.ASCII | re.IGNORECASE)
 _PRIVATE_PATHS = re.compile(rf"({'|'.join(PRIVATE)})/[^\s?#\"']+")
 # gunicorn quotes what it could not parse, which may be a piece of a body.
 _REFUSED = re.compile(r"Invalid request from ip=.*", re.DOTALL)

@@ -1,5 +1,6 @@
 """What commands say on the standard error stream."""
 
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from fugata_core.tokens import cut_secrets
@@ -18,6 +19,11 @@ class WithoutSecrets:
         """Write `text` without ids and tokens."""
         self._stream.write(cut_secrets(text))
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of them."""
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -13,8 +13,11 @@ SHARE_ID, DELETION_TOKEN, ACCESS_TOKEN = PREFIXES = ("fug_", "tok_", "fgt_")
 #: Characters of an access token that lists and the trail show, `fgt_` included.
 SHOWN_OF_TOKEN = 10
 
-# With fewer characters it is a name, such as tok_service: too little is known of a secret then.
-_SECRET = re.compile(rf"({'|'.join(PREFIXES)})[0-9A-Za-z]{{16,}}", re.ASCII)
+# A part is one too, unless so much is missing that nobody could try what is. A word in
+# lower case is a name, such as tok_authentication.
+_SECRET = re.compile(
+    rf"({'|'.join(PREFIXES)})(?:[0-9A-Za-z]{{22,}}|(?=[a-z]*[0-9A-Z])[0-9A-Za-z]{{12,}})", re.ASCII
+)
 _ALPHABET = string.digits + string.ascii_letters
 # Each byte maps to a letter; bytes from 248 = 4 x 62 on would favour the first letters.
 _LETTER_OF = bytes(ord(_ALPHABET[byte % len(_ALPHABET)]) for byte in range(256))

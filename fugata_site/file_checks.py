@@ -1,4 +1,4 @@
-"""A start-up check that files of keys, and SQLite's, are their owner's alone."""
+"""A start-up check that files of keys, SQLite's and the trail's head are their owner's alone."""
 
 import stat
 from collections.abc import Iterator, Sequence
@@ -31,6 +31,8 @@ def check_private_files(app_configs: Sequence[AppConfig] | None, **_: Any) -> li
 
 def _private_files() -> Iterator[Path]:
     yield from (settings.FUGATA_HOME / name for name in _KEYS)
+    if head := settings.AUDIT_HEAD["OPTIONS"].get("path"):
+        yield Path(head)
     database = settings.DATABASES["default"]
     if database["ENGINE"] == "fugata_core.sqlite":
         file = Path(database["NAME"]).resolve()

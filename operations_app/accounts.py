@@ -23,6 +23,7 @@ from repositories_app.actions.tokens import revoke_tokens_of
 from repositories_app.models import AccessToken
 
 _FIELD = "revoke_tokens"
+_RIGHTS = ("is_active", "is_staff", "is_superuser")
 
 
 class _OfferedBox(forms.CheckboxInput):
@@ -66,6 +67,18 @@ class AccountForm(_NoSecretAsName, UserChangeForm):  # type: ignore[type-arg]
     """Django's form of a user, which asks what becomes of the tokens."""
 
     revoke_tokens = _Question(required=False, widget=_OfferedBox())
+
+    #: Who changes the account; set by the page.
+    signed_in: User | None = None
+
+    def clean(self) -> Any:
+        """Return the cleaned data. Nobody takes away their own rights: they can't get them back."""
+        cleaned = super().clean() or self.cleaned_data
+        if self.instance == self.signed_in:
+            for name in _RIGHTS:
+                if not cleaned.get(name, True):
+                    self.add_error(name, "This is your own account: ask another superuser.")
+        return cleaned
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -132,10 +145,8 @@ def _tokens_of(user: User) -> QuerySet[AccessToken]:
     return AccessToken.objects.lasting().filter(user=user)
 
 
-def end_sessions(request: HttpRequest, user: User) -> None:
+def end_sessions(user: User) -> None:
     """End a user's sessions: who keeps one alive must not be signed in when active again."""
-    if user == request.user:
-        request.session.flush()
     for session in Session.objects.iterator():
         if session.get_decoded().get(SESSION_KEY) == str(user.pk):
             session.delete()

@@ -83,11 +83,19 @@ class UserAccountAdmin(SuperusersAdmin, UserAdmin):  # type: ignore[type-arg]
         fields = ("username", "email", "is_active", "is_staff", "is_superuser", "groups")
         return [(None, {"fields": (*fields, "last_login", "date_joined")})]
 
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form's class, which knows who fills it in."""
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.signed_in = request.user
+        return form
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Record the change, and see to what an account that ends would leave behind."""
         super().save_related(request, form, formsets, change)
         if not form.instance.is_active:
-            end_sessions(request, form.instance)
+            end_sessions(form.instance)
         if change:
             settle_tokens(request, form)
 

@@ -36,8 +36,8 @@ class HeadStore(ABC):
             return Head.parse(line.split()[-1]) if line else None
         except BadRequest:
             raise HeadUnavailable(
-                f"{self.where} has no head of the trail in it. Put the right one back, or see"
-                " manage.py audit reset-head"
+                f"{self.where} has no head of the trail in it. Put the right one back, or, if it is"
+                " lost, run manage.py audit reset-head"
             ) from None
 
 

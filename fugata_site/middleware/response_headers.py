@@ -11,7 +11,7 @@ from fugata_core.requests import REQUEST_ID_PATTERN, FugataRequest
 from fugata_core.tokens import PREFIXES
 
 # Not an id or a token of ours: what a client sends is kept in the audit trail and in logs.
-_WELL_FORMED = re.compile(rf"(?!.*(?:{'|'.join(PREFIXES)})){REQUEST_ID_PATTERN}")
+_WELL_FORMED = re.compile(rf"(?!.*(?i:{'|'.join(PREFIXES)})){REQUEST_ID_PATTERN}")
 
 
 class ResponseHeadersMiddleware:

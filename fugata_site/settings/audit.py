@@ -1,6 +1,7 @@
 """The audit trail."""
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ if _configmap and not re.fullmatch(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", _con
     raise ImproperlyConfigured(
         "AUDIT_HEAD_CONFIGMAP: must be a ConfigMap's name, such as audit-head."
     )
-_file = read("AUDIT_HEAD_PATH", env.str, str(FUGATA_HOME / "audit-head"))
+_file = Path(read("AUDIT_HEAD_PATH", env.str, str(FUGATA_HOME / "audit-head"))).absolute()
 AUDIT_HEAD: dict[str, Any] = (
     {"BACKEND": "operations_app.audit_head.ConfigMapHead", "OPTIONS": {"name": _configmap}}
     if _configmap

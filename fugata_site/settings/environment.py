@@ -150,10 +150,21 @@ def generated_secret(path: Path) -> str:
     """Return the secret stored in `path`, generated (384 random bits, mode 0600) if there is none.
 
     Written to a temporary file and then linked, so that concurrent first starts agree on one.
+    Raises ImproperlyConfigured if it can't be read, OSError if it can't be made.
     """
     if not path.exists():
         write_once(path, secrets.token_urlsafe(48) + "\n")
-    return path.read_text().strip()
+    try:
+        return path.read_text().strip()
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(
+            f"{path} is no text. Put the right file back, from where you keep the keys."
+        ) from None
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{path} can't be read ({error.strerror}). Let the user who runs this own it (chown),"
+            " with mode 600."
+        ) from None
 
 
 def require_length(name: str, secret: str) -> None:

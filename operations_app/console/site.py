@@ -1,5 +1,6 @@
 """The console's site: Django's, with a counted sign-in and three pages of our own."""
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from audit_app.actors import Actor
 from fugata_core import routes
 from fugata_core.errors import MethodNotAllowed
 from operations_app.console.dashboard import dashboard
+from operations_app.console.own_password import counted_change
 from operations_app.console.signin import CountedSignInForm
 from operations_app.diagnostics.checks import run_checks
 from secrets_app.actions.purge import count_expired, purge_now
@@ -86,6 +88,13 @@ class FugataAdminSite(AdminSite):
         if to_create and request.method == "GET" and request.user.is_authenticated:
             return HttpResponseRedirect(routes.NEW_SHARE)
         return super().login(request, {"to_create": to_create} | (extra_context or {}))
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Show the form for one's own password, or set it."""
+        shown = partial(super().password_change, request, extra_context)
+        return counted_change(request, shown) if request.method == "POST" else shown()
 
     def logout(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -8,17 +8,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Min
 from django.template.defaultfilters import pluralize
 from django.utils.timesince import timesince
 
 from audit_app.models import AuditEvent
 from fugata_core.clock import now
+from fugata_core.database_failures import ANY_ERROR
 from fugata_core.failing_requests import failing, full_disk
 from fugata_core.limits import CHECK_THREADS
 from fugata_core.migration_state import unapplied_migrations
@@ -153,13 +155,17 @@ def purge() -> Finding:
 
 def trail() -> Finding:
     """Is what happens sealed?"""
-    first = AuditEvent.objects.filter(position=None).order_by("pk").first()
-    if first is None or now() - first.at < SEAL_OVERDUE:
+    waiting = AuditEvent.objects.filter(position=None)
+    try:
+        first = waiting.aggregate(Min("at"))["at__min"]
+    except ANY_ERROR:  # a moment that no event has
+        first = datetime.min.replace(tzinfo=UTC)
+    if first is None or abs(now() - first) < SEAL_OVERDUE:
         return _good("Audit trail", "What happens is sealed.")
     return Finding(
         "Audit trail",
         Level.BAD,
-        f"Events have waited to be sealed for {timesince(first.at, now())}.",
+        f"Events have waited to be sealed since {first:%Y-%m-%d %H:%M} UTC.",
         "The worker does it every minute, and its log says why not. Run manage.py audit verify"
         " there. Until then, whoever writes to the database can change these events.",
     )

@@ -2,17 +2,17 @@
 
 import multiprocessing
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError
-from django.db.models import F
+from django.db.models import DateTimeField, F, Value
 from pytest_django.fixtures import Settings
 
 from audit_app import chain
 from audit_app.chain import GENESIS_MAC, Head
-from audit_app.errors import HeadUnavailable, TrailWentBack
+from audit_app.errors import HeadUnavailable, NotSealed, TrailWentBack
 from audit_app.heads import head_store
 from audit_app.heads.file import FileHead
 from audit_app.models import AuditEvent, AuditStub
@@ -20,6 +20,7 @@ from audit_app.prune import prune_events
 from audit_app.seal import seal_events
 from audit_app.tasks import seal_audit_events
 from audit_app.verify import verify
+from fugata_core.files import file_lock
 from tests.audit_app.support import edit, events, sealed
 from tests.audit_app.test_command import audit
 
@@ -130,8 +131,119 @@ def test_a_head_that_lags_behind_is_no_step_back() -> None:
     prune_events(timedelta(0))
     assert chain.head().position == 6
     assert sealed(1).position == 7
-    head_store().replace(Head(3, bytes(32)))  # pruned by now, and never one of the chain
-    assert audit("verify").startswith("1 events verified")
+    assert head_store().read() == chain.head()
+
+
+@pytest.mark.django_db
+def test_a_head_that_was_not_kept_is_kept_by_the_next_run() -> None:
+    """Though nothing is to be sealed: or the last events could be unsealed for as long."""
+    old, new = sealed(2), sealed(1)
+    head_store().replace(old)
+    assert list(seal_events()) == []
+    assert head_store().read() == new
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_it_is_noticed_though_nothing_is_to_be_sealed(attack: Callable[[], None]) -> None:
+    sealed(SIZE)
+    attack()
+    KEPT.filter(position=None).delete()
+    with pytest.raises(NotSealed):
+        list(seal_events())
+
+
+@pytest.mark.django_db
+def test_a_genuine_stub_of_another_trail_is_no_way_round() -> None:
+    """From before a restore, of what was sealed then and is kept no more."""
+    sealed(SIZE)
+    first = list(KEPT.order_by("pk"))
+    prune_events(timedelta(0))
+    stub = AuditStub.objects.get()
+    AuditStub.objects.all().delete()
+    KEPT.bulk_create(first[:4])
+    assert audit("reset-head").startswith("The trail goes on from 4:")
+    delete()
+    stub.save(force_insert=True)
+    with pytest.raises(TrailWentBack):
+        list(seal_events())
+    with pytest.raises(CommandError, match="only what is kept is pruned"):
+        audit("verify")
+    assert audit("reset-head").startswith("The trail goes on from 8:"), "which is an event"
+    assert KEPT.get(subject__endswith=f"to 8:{bytes(stub.mac).hex()}").position == 9
+
+
+@pytest.mark.django_db
+def test_no_clock_of_the_database_prunes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes to it may have it tell another time."""
+    sealed(SIZE)
+    future = Value(datetime.now(UTC) + timedelta(days=999), DateTimeField())
+    monkeypatch.setattr(
+        "django.db.models.functions.Now.as_sql",
+        lambda now, *given, **more: future.as_sql(*given, **more),
+    )
+    assert prune_events(timedelta(days=30)) == 0
+
+
+@pytest.mark.django_db
+def test_one_that_was_pruned_is_not_said_to_be_compared() -> None:
+    old = sealed(2)
+    sealed(3)
+    prune_events(timedelta(0))
+    said = audit("verify", "--head", str(old))
+    assert "Position 2 is pruned: that head was not compared." in said
+    assert "given" not in said
+
+
+@pytest.mark.django_db
+def test_a_lost_head_is_said_in_the_trail(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.AUDIT_HEAD = settings.AUDIT_HEAD | {"OPTIONS": {"path": tmp_path / "head"}}
+    head = sealed(3)
+    (tmp_path / "head").unlink()
+    list(seal_events())
+    assert KEPT.get(kind="head reset").subject == f"none to {head}"
+    assert "had no head: the trail goes on from 3:" in caplog.text
+    assert head_store().read() == chain.head()
+    assert chain.head().position == 4
+
+
+ODD: dict[str, dict[str, object]] = {
+    "an id below zero": {"id": -7},
+    "a moment before 1970": {"at": datetime(1950, 1, 1, tzinfo=UTC)},
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("columns", ODD.values(), ids=ODD)
+def test_a_row_that_is_not_ours(columns: dict[str, object]) -> None:
+    """It is an answer, never an exception."""
+    sealed(2)
+    events(1)
+    KEPT.filter(position=None).update(**columns)
+    with pytest.raises(NotSealed, match="Fugata did not write the event"):
+        list(seal_events())
+    KEPT.filter(position=None).delete()
+    KEPT.filter(position=2).update(**columns)
+    problem = verify().problem
+    assert problem
+    assert "the event at position 2 was changed" in problem
+
+
+@pytest.mark.django_db
+def test_a_reset_whose_event_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed(SIZE)
+    back_to_an_older_database()
+    ours = head_store().replace
+
+    def replace(store: FileHead, head: Head) -> None:
+        ours(head)
+        KEPT.filter(kind="head reset").delete()
+
+    monkeypatch.setattr(FileHead, "replace", replace)
+    with pytest.raises(CommandError, match="The event of this reset is not sealed"):
+        audit("reset-head")
 
 
 @pytest.mark.django_db
@@ -164,14 +276,16 @@ def test_two_heads_of_one_position_are_both_compared() -> None:
 
 
 @pytest.mark.django_db
-def test_a_reset_is_an_event() -> None:
+def test_a_reset_is_an_event(caplog: pytest.LogCaptureFixture) -> None:
     head = sealed(SIZE)
     back_to_an_older_database()
     now = chain.head()
-    assert audit("reset-head") == f"The trail goes on from {now}. That is an event of it."
+    said = audit("reset-head")
+    assert said.startswith(f"The trail goes on from {now} (kept before: {head}).")
     event = KEPT.get(kind="head reset")
     assert (event.username, event.subject) == ("command line", f"{head} to {now}")
-    assert Head.parse(audit("seal")).position == SIZE + 2
+    assert event.position == SIZE + 2
+    assert f"audit head {chain.head()}" in caplog.text, "it is published"
     assert verify().problem is None
     assert audit("reset-head").startswith("Nothing to reset")
     assert KEPT.filter(kind="head reset").count() == 1
@@ -192,9 +306,9 @@ def test_a_head_that_cannot_be_read_is_reset(settings: Settings, tmp_path: Path)
     settings.AUDIT_HEAD = settings.AUDIT_HEAD | {"OPTIONS": {"path": tmp_path / "head"}}
     sealed(2)
     (tmp_path / "head").write_text("nonsense")
-    audit("reset-head")
+    assert "(none was kept before)" in audit("reset-head")
     assert KEPT.get(kind="head reset").subject.startswith("none to 2:")
-    assert Head.parse(audit("seal")).position == 3
+    assert chain.head().position == 3
 
 
 # --- The file -----------------------------------------------------------------------------------
@@ -211,7 +325,7 @@ def test_a_file_keeps_the_latest(tmp_path: Path) -> None:
         store.keep(at(position))
     assert store.read() == at(5)
     assert (tmp_path / "head").stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["head"]
+    assert {path.name for path in tmp_path.iterdir()} == {"head", "head.lock"}
     store.replace(at(2))
     assert store.read() == at(2)
 
@@ -229,7 +343,20 @@ def test_what_is_no_head(tmp_path: Path, text: str) -> None:
         FileHead(tmp_path / "head").read()
 
 
+def test_a_lock_that_another_process_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is its owner's alone: no other user can hang the worker with it."""
+    monkeypatch.setattr("audit_app.heads.file._PATIENCE", 0.1)
+    lock = tmp_path / "head.lock"
+    with file_lock(lock, 0):
+        assert lock.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(HeadUnavailable, match="can't be written"):
+            FileHead(tmp_path / "head").keep(at(1))
+    FileHead(tmp_path / "head").keep(at(1))
+
+
 def test_a_file_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(HeadUnavailable, match="No such file"):
+        FileHead(tmp_path / "none" / "head").read()
     with pytest.raises(HeadUnavailable, match=r"AUDIT_HEAD_PATH: .*can't be written"):
         FileHead(tmp_path / "none" / "head").keep(at(1))
     with pytest.raises(HeadUnavailable, match=r"AUDIT_HEAD_PATH: .*can't be read"):

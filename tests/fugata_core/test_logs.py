@@ -34,6 +34,7 @@ RANDOM = ("Ab3" * 8, "Zy9" * 8)
         f"/secrets//{ID}",
         f"/secrets%2F{ID}",
         f"/nowhere/x%2F{ID}",
+        f"/nowhere?id=fug%5F{ID[4:]}&token=tok%5f{TOKEN[4:]}",
         f"_{ID}",
         f"id{ID}",
         f"/secrets/{ID[4:]}",

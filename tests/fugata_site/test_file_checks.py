@@ -90,3 +90,13 @@ def test_a_home_without_anything_of_the_kind(home: Path) -> None:
 
 def test_a_home_as_it_should_be(home: Path) -> None:
     assert warned() == []
+
+
+def test_the_head_of_the_trail(home: Path, settings: Settings) -> None:
+    """Wherever it is: who writes there can take the comparison back."""
+    head = home / "elsewhere"
+    settings.AUDIT_HEAD = {"BACKEND": "", "OPTIONS": {"path": head}}
+    head.touch(mode=0o600)
+    assert warned() == []
+    head.chmod(0o646)
+    assert warned() == [(f"{head}: others than its owner can read it.", f"chmod 600 {head}")]

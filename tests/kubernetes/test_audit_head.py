@@ -8,10 +8,10 @@ import pytest
 from django.core.management import CommandError
 from pytest_django.fixtures import Settings
 
+from audit_app import chain
 from audit_app.chain import Head
 from audit_app.errors import HeadUnavailable
 from audit_app.models import AuditEvent
-from audit_app.seal import seal_events
 from operations_app.audit_head import ConfigMapHead
 from tests.audit_app.support import events, sealed
 from tests.audit_app.test_command import audit
@@ -155,10 +155,11 @@ def test_the_trail_goes_by_it(kubernetes: KubernetesServer, settings: Settings) 
     with pytest.raises(CommandError, match="position 4 was published"):
         audit("verify")
     events(1)
-    with pytest.raises(CommandError, match="position 4 was sealed, as the ConfigMap audit-head"):
+    with pytest.raises(CommandError, match="Position 4 was sealed, as the ConfigMap audit-head"):
         audit("seal")
     audit("reset-head")
-    assert [head.position for head in seal_events()] == [4]
+    assert AuditEvent.objects.get(kind="head reset").position == 4
+    assert store(kubernetes).read() == chain.head()
     settings.AUDIT_HEAD["OPTIONS"]["kubeconfig"] = str(kubernetes.kubeconfig(SERVICE_TOKEN))
     with pytest.raises(CommandError, match="The worker alone may"):
         audit("verify")

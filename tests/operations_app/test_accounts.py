@@ -202,8 +202,12 @@ def test_sessions_end_with_the_account(root: Admin) -> None:
     assert ada.get("").status_code == 200
 
 
-def test_who_deactivates_themselves(root: Admin) -> None:
-    answer = root.post(page_of("root"), username="root", is_staff="on", is_superuser="on", **DAY)
-    assert answer.status_code == 302
-    assert "/login/" in root.get("").headers["Location"]
-    assert not User.objects.get(username="root").is_active
+@pytest.mark.parametrize("right", ["is_active", "is_staff", "is_superuser"])
+def test_nobody_takes_away_their_own_rights(root: Admin, right: str) -> None:
+    """Perhaps there is no other superuser, who could give them back."""
+    rights = dict.fromkeys(("is_active", "is_staff", "is_superuser"), "on")
+    del rights[right]
+    page = text(root.post(page_of("root"), username="root", **rights, **DAY))
+    assert "This is your own account: ask another superuser." in page
+    assert getattr(User.objects.get(username="root"), right)
+    assert root.get("").status_code == 200

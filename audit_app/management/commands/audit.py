@@ -6,12 +6,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.utils.text import capfirst
 
 from audit_app.chain import Head, head
 from audit_app.errors import HeadUnavailable, NotSealed
 from audit_app.export import export_lines
 from audit_app.heads import head_store
 from audit_app.heads.base import HeadStore
+from audit_app.models import AuditEvent
 from audit_app.prune import ChainBroken, prune_events
 from audit_app.publish import publish
 from audit_app.reset import reset_head
@@ -20,6 +22,7 @@ from audit_app.verify import verify
 from fugata_core.durations import duration
 from fugata_core.errors import BadRequest
 
+_RESET = "manage.py audit reset-head"
 _WORDS = "verify|seal|export|prune|reset-head"
 
 
@@ -47,6 +50,12 @@ def _kept(heads: HeadStore) -> tuple[Head | None, HeadUnavailable | None]:
         return heads.read(), None
     except HeadUnavailable as error:
         return None, error
+
+
+def _waiting(count: int) -> str:
+    first = AuditEvent.objects.filter(position=None).order_by("pk").first()
+    since = f", the first since {first.at:%Y-%m-%d %H:%M} UTC" if first else ""
+    return f"{count} wait to be sealed{since}"
 
 
 def _compared(kept: Head | None, given: Head | None, where: str) -> str:
@@ -84,18 +93,28 @@ class Command(BaseCommand):
             getattr(self, f"_{what.replace('-', '_')}")(options)
         except HeadUnavailable as error:
             raise CommandError(f"{error}.") from None
+        except NotSealed as error:
+            raise CommandError(capfirst(str(error))) from None
 
     def _verify(self, options: dict[str, Any]) -> None:
         heads = head_store()
         kept, trouble = _kept(heads)
         given = options["head"]
         verdict = verify([head for head in (given, kept) if head], self._progress)
-        if verdict.problem:
-            raise CommandError(f"The trail does not verify: {verdict.problem}.")
-        waiting = f", {verdict.unsealed} wait to be sealed" if verdict.unsealed else ""
+        problem = verdict.problem
+        if kept in verdict.pruned:
+            problem = f"only what is kept is pruned, and {heads.where} keeps an earlier head"
+        if problem:
+            raise CommandError(
+                f"The trail does not verify: {problem}. (If you restored a back-up: {_RESET}.)"
+            )
+        waiting = f", {_waiting(verdict.unsealed)}" if verdict.unsealed else ""
         self.stdout.write(f"{verdict.verified} events verified{waiting}. Head: {verdict.head}")
         if trouble:
             raise trouble
+        if given in verdict.pruned:
+            self.stdout.write(f"Position {given.position} is pruned: that head was not compared.")
+            given = None
         self.stdout.write(_compared(kept, given, heads.where))
 
     def _progress(self, count: int) -> None:
@@ -103,10 +122,7 @@ class Command(BaseCommand):
             self.stderr.write(f"\r{count} events verified", ending="")
 
     def _seal(self, options: dict[str, Any]) -> None:
-        try:
-            heads = list(seal_events())
-        except NotSealed as error:
-            raise CommandError(str(error)) from None
+        heads = list(seal_events())
         if heads:
             publish(heads[-1])
         self.stdout.write(str(head()))
@@ -115,10 +131,13 @@ class Command(BaseCommand):
         heads = head_store()
         if problem := verify(progress=self._progress).problem:
             raise CommandError(f"Nothing was reset: the trail does not verify: {problem}.")
-        if (after := reset_head(heads)) is None:
+        if (done := reset_head(heads)) is None:
             self.stdout.write(f"Nothing to reset: the trail has the head that {heads.where} keeps.")
-        else:
-            self.stdout.write(f"The trail goes on from {after}. That is an event of it.")
+            return
+        before = f"kept before: {done.before}" if done.before else "none was kept before"
+        self.stdout.write(
+            f"The trail goes on from {done.after} ({before}). That is a sealed event of it."
+        )
 
     def _export(self, options: dict[str, Any]) -> None:
         for line in export_lines(options["since"]):

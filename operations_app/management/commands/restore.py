@@ -1,12 +1,13 @@
 """`manage.py restore FILE`: restore a back-up into an empty installation."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.db import DataError, IntegrityError
 from django.template.defaultfilters import pluralize
 
 from audit_app import chain
@@ -96,7 +97,7 @@ class Command(BaseCommand):
         except (BadArchive, NotEmpty, DeletionHoldLost, VaultError, OSError) as error:
             raise CommandError(f"Nothing was restored: {error}") from None
         except Exception as error:
-            if not archive.doubt:
+            if not archive.doubt and not isinstance(error, IntegrityError | DataError):
                 raise
             raise CommandError(
                 "Nothing was restored: the back-up has what are no rows of this version"
@@ -113,13 +114,17 @@ class Command(BaseCommand):
 
     def _compare_head(self) -> None:
         """Say what helps if the trail is an earlier one than the worker has sealed."""
-        with suppress(HeadUnavailable):  # the worker alone may read it, perhaps
-            kept = head_store().read()
-            if kept is not None and not chain.goes_on_from(kept):
-                self.stderr.write(
-                    "The audit trail is an earlier one now, and the worker seals nothing until you"
-                    " run manage.py audit reset-head."
-                )
+        heads = head_store()
+        try:
+            kept = heads.read()
+        except HeadUnavailable as error:
+            self.stderr.write(f"The trail was not compared with the worker's head. {error}.")
+            return
+        if kept is not None and not chain.goes_on_from(kept):
+            self.stderr.write(
+                f"The audit trail is not the one whose head {heads.where} keeps: the worker seals"
+                " nothing until you run manage.py audit reset-head."
+            )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """How settings are read: from the environment, or a file that it names."""
 
 import stat
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -124,3 +125,18 @@ def test_the_first_to_write_wins(tmp_path: Path) -> None:
     write_once(path, "second")
     assert path.read_text() == "first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is no text. Put the right file back"),
+        (lambda path: path.mkdir(), r"can't be read \(Is a directory\)"),
+    ],
+)
+def test_a_generated_secret_that_can_not_be_read(
+    tmp_path: Path, break_it: Callable[[Path], object], said: str
+) -> None:
+    break_it(tmp_path / "audit_key")
+    with pytest.raises(ImproperlyConfigured, match=said):
+        generated_secret(tmp_path / "audit_key")

@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from audit_app import chain
+from audit_app.actors import COMMAND_LINE
 from audit_app.errors import TrailWentBack
+from audit_app.lookups import count_lookup
 from audit_app.models import AuditEvent
+from audit_app.refusals import count_refusal
 from audit_app.seal import seal_events
 from audit_app.verify import verify
-from tests.operations_app.backups.archives import rewritten, with_digests
+from tests.operations_app.backups.archives import files_of, rewritten, with_digests
 from tests.operations_app.backups.test_backup import Fill, counts, exit_of, said
 from tests.secrets_app.support import share
 
@@ -60,3 +63,11 @@ def test_rows_that_are_none_restore_nothing(fill: Fill, file: Path, rows: bytes)
     assert status == 1
     assert "Nothing was restored: " in text
     assert counts() == before
+
+
+def test_counts_of_the_current_minute_are_not_in_it(fill: Fill, file: Path) -> None:
+    fill()
+    count_lookup(COMMAND_LINE, "repo")
+    count_refusal(COMMAND_LINE)
+    said("backup", str(file))
+    assert not {"rows/audit_app_lookupcount", "rows/audit_app_refusalcount"} & files_of(file).keys()

@@ -115,7 +115,7 @@ def test_a_page_says_so(auditor: User, path: str, name: str) -> None:
     answer = Admin(auditor).get(path, **{name: "^a"})
     assert answer.status_code == 400
     assert "no filter of a name" in text(answer)
-    assert "Open the list again" in text(answer)
+    assert f'href="/admin/{path}">Open the list again' in text(answer)
 
 
 @each_model

@@ -87,6 +87,7 @@ def test_the_page_says_for_how_long(frozen_guesses: Move) -> None:
     assert "many wrong attempts to sign in" in text(refused)
     said = f"{-(-seconds // 60)} minutes" if seconds >= 120 else f"{seconds} second"
     assert f"try again in {said}" in text(refused)
+    assert "Back to the sign-in page" in text(refused)
     frozen_guesses(seconds + 1)
     assert right("192.0.2.2") == 302
 

@@ -1,6 +1,7 @@
 """The documented operations, to the letter (docs/api.md)."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
+from fugata_core.access_tokens import new_access_token
+from secrets_app.ids import new_deletion_token, new_share_id
 from tests.repositories_app.support import REPOSITORY, Api, content, happened, row, token_of
 from tests.secrets_app.support import texts
 
@@ -171,3 +174,17 @@ def test_what_the_row_tells(api: Api) -> None:
     assert second.updated_at >= first.updated_at
     assert second.value_name != first.value_name
     assert bytes(second.wrapped_key) != bytes(first.wrapped_key)
+
+
+@pytest.mark.parametrize("make", [new_access_token, new_share_id, new_deletion_token])
+def test_a_key_with_the_form_of_a_secret(api: Api, make: Callable[[], str]) -> None:
+    """Key and value are swapped: keys are listed, and are not encrypted."""
+    secret = make()
+    for key in (secret, f"x-{secret}", secret[:24]):
+        answer = api.set(key, "NAME")
+        assert answer.status_code == 400
+        assert "Are secret_key and secret_value swapped?" in content(answer)["error"]
+        assert secret[10:] not in content(answer)["error"]
+    assert content(api.list()) == []
+    assert api.set("NAME", secret).status_code == 201
+    assert content(api.read("NAME")) == {"secret_value": secret}

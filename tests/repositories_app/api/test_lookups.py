@@ -19,6 +19,9 @@ LOOKUPS: dict[str, Callable[[Api], object]] = {
     "read of what is missing": lambda api: api.read("NO_KEY"),
     "read of what is no key": lambda api: api.read("no key"),
     "removal of what is missing": lambda api: api.remove("NO_KEY"),
+    "a key that may not be": lambda api: api.set("a/b", "v"),
+    "no body": lambda api: api.send("POST", api.place),
+    "no JSON": lambda api: api.send("POST", api.place, b"{"),
 }
 
 
@@ -32,6 +35,15 @@ def test_is_counted(call: Callable[[Api], object]) -> None:
     assert (row.username, row.token, row.repository) == ("wendy", token[:10], REPOSITORY)
     assert row.count == 3
     assert len(bytes(row.address_hash)) == 16
+
+
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS", "PATCH", "TRACE"])
+def test_what_tells_that_the_token_is_live(method: str) -> None:
+    """Whatever the repository: it is not looked at."""
+    assert Api(token_of("bob")).send(method, f"{Api(None).place}/KEY").status_code == 405
+    assert LookupCount.objects.get().repository == ""
+    assert Api(None).send(method, f"{Api(None).place}/KEY").status_code == 401
+    assert LookupCount.objects.count() == 1
 
 
 def test_what_has_an_event_of_its_own_is_not_counted() -> None:

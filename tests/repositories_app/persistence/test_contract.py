@@ -12,6 +12,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from audit_app.actors import SERVICE, Actor
 from audit_app.models import AuditEvent
 from fugata_core import tokens
+from fugata_core.access_tokens import new_access_token
 from repositories_app.actions.repositories import delete_repositories
 from repositories_app.actions.tokens import TokenScope, create_access_token
 from repositories_app.models import AccessToken, Repository, RepositorySecret
@@ -224,3 +225,17 @@ def test_writers_and_removers_leave_nothing_behind(
     kinds = list(AuditEvent.objects.filter(secret_key="k").values_list("kind", flat=True))
     assert kinds.count("set") == len(written)
     assert kinds.count("removed") == sum(new is None and bool(old) for new, old in results)
+
+
+@pytest.mark.parametrize("sealed", [b"sealed", None])
+@pytest.mark.parametrize("action", ["write", "remove"])
+def test_events_have_no_secret_in_them(
+    secrets: SecretTable, action: str, sealed: bytes | None
+) -> None:
+    """Releases before let a key have the form of a token."""
+    token = new_access_token()
+    secrets.write(place(token), kept(sealed), SERVICE)
+    if action == "remove":
+        secrets.remove(place(token), SERVICE)
+    events = AuditEvent.objects.filter(kind__in=("set", "removed"))
+    assert {event.secret_key for event in events} == {f"{token[:10]}…"}

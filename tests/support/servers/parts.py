@@ -90,13 +90,16 @@ class PostgresqlServer:
 
     def freeze(self) -> None:
         """Make it hang: it keeps its connections and answers nothing."""
-        for process in self.processes():
-            process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
         for process in self.processes():
-            process.send_signal(signal.SIGCONT)
+            with contextlib.suppress(psutil.NoSuchProcess):  # its client went
+                process.send_signal(number)
 
     def close(self) -> None:
         """Stop the server and remove its folder."""
