@@ -1,7 +1,7 @@
 """Sealing: one sealer at a time gives committed events their positions and extends the chain."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
@@ -27,17 +27,24 @@ _LOCK = 0x_F06A7A_5EA1
 logger = logging.getLogger(__name__)
 
 
-def seal_events() -> Iterator[Head]:
-    """Seal what is committed, yielding the head of each batch, which is kept by then.
+def seal_events() -> Generator[Head, None, None]:
+    """Seal what is committed, yielding the head of each batch. The last one is kept at the end.
 
-    Counts of past refusals and lookups become events before. Nothing is sealed while another
-    sealer is running. Raises NotSealed, HeadUnavailable.
+    Close it, if it is not run to its end. Counts of past refusals and lookups become events before.
+    Nothing is sealed while another sealer is running. Raises NotSealed, HeadUnavailable.
     """
     convert_refusals_to_events()
     convert_lookups_to_events()
     heads = head_store()
-    while (sealed := _seal_batch(heads)) is not None:
-        yield sealed
+    kept = known = heads.read()
+    try:
+        while (batch := _seal_batch(known, heads.where)) is not None:
+            known, count = batch
+            if not count:
+                break
+            yield known
+    finally:  # once for all: it waits for a disk, or the API server
+        _keep(heads, kept, known)
 
 
 def keep_up(heads: HeadStore) -> None:
@@ -50,25 +57,25 @@ def keep_up(heads: HeadStore) -> None:
     _keep(heads, kept, head)
 
 
-def _seal_batch(heads: HeadStore) -> Head | None:
-    """Return the head of what was sealed; None if there was nothing to seal."""
-    kept = heads.read()
+def _seal_batch(known: Head | None, where: str) -> tuple[Head, int] | None:
+    """Return the head, and how many events were sealed; None if another sealer is running.
+
+    `known`: the last head that was kept, or sealed since.
+    """
     with transaction.atomic():  # on SQLite IMMEDIATE: there is one writer at a time
         if not _try_lock():
             _require_patience()
             return None
         before = chain.head()
-        _require_continuation(kept, before, heads.where)
-        if kept is None and before.position:
-            _say_unkept(before, heads.where)
+        _require_continuation(known, before, where)
+        if known is None and before.position:
+            _say_unkept(before, where)
         events = list(AuditEvent.objects.filter(position=None).order_by("pk")[:BATCH])
-        head = _extend(before, events) if events else before
-    _keep(heads, kept, head)
-    return head if events else None
+        return (_extend(before, events) if events else before), len(events)
 
 
-def _keep(heads: HeadStore, kept: Head | None, head: Head) -> None:
-    if head.position > (kept.position if kept else 0):
+def _keep(heads: HeadStore, kept: Head | None, head: Head | None) -> None:
+    if head is not None and head.position > (kept.position if kept else 0):
         heads.keep(head)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import closing
 
 from django.conf import settings
 
@@ -23,10 +24,11 @@ def seal_audit_events() -> None:
     deadline = time.monotonic() + SEAL_BUDGET
     newest = None
     try:
-        for head in seal_events():
-            newest = head
-            if time.monotonic() >= deadline:
-                break
+        with closing(seal_events()) as sealing:
+            for head in sealing:
+                newest = head
+                if time.monotonic() >= deadline:
+                    break
     except (NotSealed, HeadUnavailable) as error:
         logger.error("the audit trail is not sealed: %s", error)
         raise  # it counts as failed; Celery logs no more than its name (Task.throws)

@@ -21,9 +21,12 @@ def create_private(path: str | Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
-def replace_file(path: Path, content: bytes, owner: Path | None = None) -> None:
+def replace_file(
+    path: Path, content: bytes, owner: Path | None = None, *, at_once: bool = True
+) -> None:
     """Give `path` another content, for its owner alone: after a crash it has one or the other.
 
+    `at_once`: the new one also after a power failure; else it may be the old one then.
     The draft has a name that nobody foresees. root gives it to whom `owner` belongs, or `path`
     itself: the service must be able to read what a command of root's wrote. Raises OSError.
     """
@@ -33,7 +36,8 @@ def replace_file(path: Path, content: bytes, owner: Path | None = None) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    if at_once:
+        _sync_folder(path.parent)
 
 
 def _write_draft(draft: Path, content: bytes, owner: Path) -> None:

@@ -10,6 +10,8 @@ import string
 
 #: What ids and tokens begin with; logs and request ids show nothing that begins so.
 SHARE_ID, DELETION_TOKEN, ACCESS_TOKEN = PREFIXES = ("fug_", "tok_", "fgt_")
+#: What is said of a name that `has_secret`.
+NAME_RULE = "must not have the form of an id or a token of Fugata."
 #: Characters of an access token that lists and the trail show, `fgt_` included.
 SHOWN_OF_TOKEN = 10
 

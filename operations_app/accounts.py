@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit_app.actors import Actor
-from fugata_core.tokens import has_secret
+from fugata_core.tokens import NAME_RULE, has_secret
 from repositories_app.actions.tokens import revoke_tokens_of
 from repositories_app.models import AccessToken
 
@@ -52,9 +52,7 @@ class _NoSecretAsName(forms.BaseForm):
         """Return the name. Raises ValidationError if it may open or permit something."""
         username: str = self.cleaned_data["username"]
         if has_secret(username):
-            raise forms.ValidationError(
-                "A name must not have the form of an id or a token of Fugata."
-            )
+            raise forms.ValidationError(f"A name {NAME_RULE}")
         clean = getattr(super(), "clean_username", None)  # the form of new users has one
         return cast(str, clean()) if clean else username
 

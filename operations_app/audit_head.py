@@ -4,6 +4,7 @@ It is there already (deploy/kubernetes/base): a right to create can't be narrowe
 """
 
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,10 @@ class ConfigMapHead(HeadStore):
             return True
         found["data"] = {**(found.get("data") or {}), _KEY: written(head).decode().strip()}
         body = msgspec.json.encode(found)
-        return self._api().ask(Call("PUT", self._path, (200, 409), body), deadline).status == 200
+        return self._api.ask(Call("PUT", self._path, (200, 409), body), deadline).status == 200
 
     def _load(self, deadline: float) -> Json:
-        answer = self._api().ask(Call("GET", self._path, (200, 404)), deadline)
+        answer = self._api.ask(Call("GET", self._path, (200, 404)), deadline)
         if answer.status == 404:
             raise StoreUnavailable("it is not there: apply deploy/kubernetes again")
         return decoded(answer.body, Json)
@@ -70,6 +71,7 @@ class ConfigMapHead(HeadStore):
     def _head_in(self, found: Json) -> Head | None:
         return self.parse(str((found.get("data") or {}).get(_KEY, "")))
 
+    @cached_property
     def _api(self) -> KubernetesApi:
         return KubernetesApi(Access(access_loader(self._kubeconfig, connections=1)))
 

@@ -39,7 +39,7 @@ class FileHead(HeadStore):
         with self._sentences("written"), self._lock():
             kept = self.read()
             if kept is None or kept.position < head.position:
-                replace_file(self._path, written(head))
+                replace_file(self._path, written(head), at_once=False)  # an older one is no harm
 
     def replace(self, head: Head) -> None:
         with self._sentences("written"), self._lock():

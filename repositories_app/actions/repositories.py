@@ -14,7 +14,7 @@ from audit_app.actors import COMMAND_LINE, Actor
 from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.errors import BadRequest
-from fugata_core.tokens import has_secret
+from fugata_core.tokens import NAME_RULE, has_secret
 from repositories_app.actions.secrets import MAX_ATTEMPTS, remove_row, secret_keys
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import SecretNotFound
@@ -48,7 +48,7 @@ def get_or_create_user(username: str) -> User:
 def _refuse_secret(what: str, name: str) -> None:
     """Raise BadRequest for a name that lists would show, and that may open or permit something."""
     if has_secret(name):
-        raise BadRequest(f"{what} must not have the form of an id or a token of Fugata.")
+        raise BadRequest(f"{what} {NAME_RULE}")
 
 
 def lock_active_user(username: str) -> User:

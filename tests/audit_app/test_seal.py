@@ -1,6 +1,7 @@
 """Sealing: every committed event gets the next position, once, by one sealer at a time."""
 
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from audit_app import chain, refusals
 from audit_app.actors import Actor
 from audit_app.chain import GENESIS_MAC, Head
 from audit_app.errors import AuditKeyChanged
+from audit_app.heads import head_store
+from audit_app.heads.file import FileHead
 from audit_app.models import AuditEvent, AuditStub, RefusalCount
 from audit_app.prune import ChainBroken, prune_events
 from audit_app.refusals import count_refusal
@@ -43,6 +46,24 @@ def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     events(10)
     assert [head.position for head in seal_events()] == [4, 8, 10]
     assert verify().problem is None
+
+
+def test_the_head_is_kept_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeping waits for a disk, and the worker has other tasks; also if a run is left early."""
+    monkeypatch.setattr("audit_app.seal.BATCH", 2)
+    keep, kept = FileHead.keep, list[int]()
+
+    def noted(store: FileHead, head: Head) -> None:
+        kept.append(head.position)
+        keep(store, head)
+
+    monkeypatch.setattr(FileHead, "keep", noted)
+    events(7)
+    with closing(seal_events()) as sealing:
+        assert next(sealing).position == 2
+    assert [head.position for head in seal_events()] == [4, 6, 7]
+    assert kept == [2, 7]
+    assert head_store().read() == chain.head()
 
 
 def test_an_event_that_commits_late_gets_a_later_position() -> None:

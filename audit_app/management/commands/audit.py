@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.utils.text import capfirst
 
-from audit_app.chain import Head, head
+from audit_app.chain import Head, goes_on_from, head
 from audit_app.errors import HeadUnavailable, NotSealed
 from audit_app.export import export_lines
 from audit_app.heads import head_store
@@ -105,9 +105,9 @@ class Command(BaseCommand):
         if kept in verdict.pruned:
             problem = f"only what is kept is pruned, and {heads.where} keeps an earlier head"
         if problem:
-            raise CommandError(
-                f"The trail does not verify: {problem}. (If you restored a back-up: {_RESET}.)"
-            )
+            restored = kept is not None and not goes_on_from(kept)
+            hint = f" (If you restored a back-up: {_RESET}.)" if restored else ""
+            raise CommandError(f"The trail does not verify: {problem}.{hint}")
         waiting = f", {_waiting(verdict.unsealed)}" if verdict.unsealed else ""
         self.stdout.write(f"{verdict.verified} events verified{waiting}. Head: {verdict.head}")
         if trouble:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.management.commands import createsuperuser
 
-from fugata_core.tokens import has_secret
+from fugata_core.tokens import NAME_RULE, has_secret
 
 
 class Command(createsuperuser.Command):
@@ -13,6 +13,6 @@ class Command(createsuperuser.Command):
     def _validate_username(self, username: str, *args: Any) -> str | None:
         """Return what is wrong with a name, or None."""
         if username and has_secret(username):
-            return "A name must not have the form of an id or a token of Fugata."
+            return f"A name {NAME_RULE}"
         problem: str | None = super()._validate_username(username, *args)  # type: ignore[misc]
         return problem

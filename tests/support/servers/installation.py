@@ -33,8 +33,6 @@ from tests.support.servers.standby import ReplicatedPostgresql
 
 #: Seconds after a part's return within which all is well again (a limit of the product).
 BACK_WITHIN = 10.0
-#: Seconds that a task of beat's, which came first, keeps the only worker: a minute's purge or seal.
-LONGEST_TASK = 30.0
 BEAT = [sys.executable, "-m", "celery", "--app", "fugata_site", "--quiet", "beat"]
 BEAT += ["--loglevel=WARNING", "--pidfile="]
 KEYS = "faults:" + "A" * 43 + "="
@@ -192,7 +190,7 @@ class RunningInstallation:
     def wait_until_well(self, seconds: float = BACK_WITHIN) -> None:
         """Return once every web process shares a secret, the worker works, and all else runs.
 
-        `seconds` are for all of it together, and LONGEST_TASK besides for the worker.
+        `seconds` are for all of it together.
         """
         deadline = time.monotonic() + seconds
         for web in self.webs():
@@ -200,7 +198,7 @@ class RunningInstallation:
             wait_until(partial(_serves, web), f"service of {web.name}", left)
         ((asked,),) = self.query("SELECT now()")
         self.send_task("purge_expired")
-        left = deadline + LONGEST_TASK - time.monotonic()
+        left = deadline - time.monotonic()
         wait_until(lambda: self.query(_PURGED, asked) == [(1,)], "work of the worker", left)
         assert [part.name for part in self.parts.values() if not part.runs()] == []
 
