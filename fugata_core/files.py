@@ -49,9 +49,9 @@ def _write_draft(draft: Path, content: bytes, owner: Path) -> None:
 
 
 def _give(descriptor: int, owner: Path) -> None:
-    with suppress(FileNotFoundError):
-        known = (owner if owner.exists() else owner.parent).stat()
-        if os.geteuid() == 0:
+    if os.geteuid() == 0:
+        with suppress(FileNotFoundError):
+            known = (owner if owner.exists() else owner.parent).stat()
             os.fchown(descriptor, known.st_uid, known.st_gid)
 
 
@@ -65,11 +65,11 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def file_lock(path: Path, seconds: float) -> Iterator[None]:
-    """Run the block while no other process has the lock of `path`, an empty file that stays.
+    """Run the block while no other process has the lock of `path`, a file that is replaced.
 
-    Nobody but its owner can open it. Raises OSError, also if the lock is not free in time.
+    Raises OSError, also if the lock is not free in time.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    descriptor = open_lock(path, "lock")
     try:
         deadline = time.monotonic() + seconds
         while not _try_lock(descriptor):
@@ -79,6 +79,22 @@ def file_lock(path: Path, seconds: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def open_lock(path: Path, suffix: str) -> int:
+    """Open the empty file `path`.`suffix`, which is there to be locked, and stays.
+
+    Nobody but its owner can open it, and so hold it: that is the one of `path`, or of its folder,
+    if root makes it. Raises OSError.
+    """
+    lock = path.with_name(f"{path.name}.{suffix}")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        _give(descriptor, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _try_lock(descriptor: int) -> bool:

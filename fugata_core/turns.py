@@ -13,6 +13,8 @@ from django.core.management import CommandError
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from fugata_core.files import open_lock
+
 logger = logging.getLogger(__name__)
 
 #: Seconds for which a process waits for its turn.
@@ -100,7 +102,7 @@ def _try_in(session: BaseDatabaseWrapper) -> bool:
 def _file_lock() -> Iterator[_TryLock]:
     """Give a lock of a file beside SQLite's, which goes when the process does; the file stays."""
     try:
-        file = os.open(f"{_database_file()}.turn", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        file = open_lock(_database_file(), "turn")
     except OSError as error:  # migrating says what is wrong with the folder
         if error.errno == errno.ELOOP:
             raise CommandError(f"{_database_file()}.turn is a link. Delete it.") from None

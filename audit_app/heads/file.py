@@ -46,7 +46,7 @@ class FileHead(HeadStore):
             replace_file(self._path, written(head))
 
     def _lock(self) -> AbstractContextManager[None]:
-        return file_lock(self._path.with_name(f"{self._path.name}.lock"), _PATIENCE)
+        return file_lock(self._path, _PATIENCE)
 
     @contextmanager
     def _sentences(self, done: str) -> Iterator[None]:

@@ -346,8 +346,8 @@ def test_what_is_no_head(tmp_path: Path, text: str) -> None:
 def test_a_lock_that_another_process_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is its owner's alone: no other user can hang the worker with it."""
     monkeypatch.setattr("audit_app.heads.file._PATIENCE", 0.1)
-    lock = tmp_path / "head.lock"
-    with file_lock(lock, 0):
+    head, lock = tmp_path / "head", tmp_path / "head.lock"
+    with file_lock(head, 0):
         assert lock.stat().st_mode & 0o777 == 0o600
         with pytest.raises(HeadUnavailable, match="can't be written"):
             FileHead(tmp_path / "head").keep(at(1))

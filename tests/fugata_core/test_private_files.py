@@ -12,7 +12,7 @@ from django.core.management import CommandError
 from django.db import connection
 
 from fugata_core import turns
-from fugata_core.files import create_private
+from fugata_core.files import create_private, file_lock
 from fugata_core.sqlite.base import DatabaseWrapper
 from fugata_server import heartbeat
 
@@ -72,6 +72,20 @@ def test_the_file_of_turns_is_no_link(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(CommandError, match=r"db\.turn is a link"), turns._file_lock():
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("beside", ["head", "."], ids=["a file", "its folder"])
+def test_a_lock_of_root_s_is_the_service_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str
+) -> None:
+    """A command of root's may come first: the service has to open what it left."""
+    (tmp_path / beside).touch()
+    owner, given = (tmp_path / beside).stat(), list[tuple[int, int]]()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    with file_lock(tmp_path / "head", 0):
+        assert given == [(owner.st_uid, owner.st_gid)]
+        assert rights(tmp_path / "head.lock") == 0o600
 
 
 def test_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

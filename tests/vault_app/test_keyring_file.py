@@ -1,5 +1,6 @@
 """The keyring's file: replaced whole, and followed by running processes."""
 
+import fcntl
 import logging
 import os
 import stat
@@ -180,6 +181,24 @@ def test_writers_wait_for_each_other(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(KeyringFile(tmp_path / "keyring").keys()) == 20
+
+
+def test_a_writer_waits_for_so_long_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "_PATIENCE", 0.1)
+    file = KeyringFile(tmp_path / "keyring")
+    with file.locked(), pytest.raises(TimeoutError, match="another process has locked"):
+        file.locked().__enter__()
+
+
+def test_another_user_can_not_hold_the_lock(tmp_path: Path) -> None:
+    """Whoever may list the folder could open it, and lock that."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with KeyringFile(tmp_path / "keyring").locked():
+        assert stat.S_IMODE((tmp_path / "keyring.lock").stat().st_mode) == 0o600
+    os.close(folder)
 
 
 def test_readers_see_whole_keyrings(tmp_path: Path) -> None:

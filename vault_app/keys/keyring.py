@@ -5,18 +5,19 @@ A keyring is `id:base64,id:base64,…`; the first key wraps, all of them unwrap.
 
 import base64
 import binascii
-import contextlib
-import fcntl
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from fugata_core.files import replace_file
+from fugata_core.files import file_lock, replace_file
 
 _KEY_SIZE = 32
+#: Seconds that a writer waits for another one.
+_PATIENCE = 10.0
 _KEY_ID = re.compile(r"[-._0-9A-Za-z]{1,64}", re.ASCII)
 _SHAPE = (
     "must be id:base64,id:base64,… with ids of [-._a-zA-Z0-9] and keys of 32 bytes in standard"
@@ -79,8 +80,8 @@ FileState = tuple[int, int, int]
 class KeyringFile:
     """A keyring in a file that one machine's processes share.
 
-    It is replaced atomically, so a reader sees the old keys or the new ones. Writers lock its
-    folder, because each write makes a new file.
+    It is replaced atomically, so a reader sees the old keys or the new ones. Writers lock a
+    file beside it, because each write makes a new one.
 
     `retired`: the file beside it for keys that were taken out, as text of the same form. It is for
     people alone: no key is ever read from it.
@@ -108,15 +109,9 @@ class KeyringFile:
             raise WrongKeyring(f"{self.path}: can't be read ({type(error).__name__}).") from None
         return parse(text, self.path)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Lock out other writers, in any process on this machine."""
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+    def locked(self) -> AbstractContextManager[None]:
+        """Lock out other writers, in any process on this machine. Raises OSError."""
+        return file_lock(self.path, _PATIENCE)
 
     def write(self, keys: Keys) -> None:
         """Replace the file, durably, mode 0600, its owner kept. Raises OSError."""
