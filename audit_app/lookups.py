@@ -4,13 +4,13 @@ These are lists of keys, questions whether a key is there, and keys that are not
 token begins with them; programs poll with them, so that an event each would fill the trail.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection, transaction
+from django.db import connection
 
 from audit_app.actors import Actor
+from audit_app.minute_counts import convert_past, this_minute
 from audit_app.models import AuditEvent, LookupCount
 from fugata_core.errors import NotFound
 from fugata_core.limits import ROW
@@ -18,7 +18,6 @@ from fugata_core.row_locks import KeyedBulkhead, row_place
 from fugata_core.tokens import cut_secrets
 
 _ROWS = KeyedBulkhead(ROW)
-_BATCH = 10_000
 
 _COUNT = """
 INSERT INTO audit_app_lookupcount (minute, username, token, address_hash, repository, count)
@@ -33,7 +32,7 @@ def count_lookup(actor: Actor, repository: str) -> None:
 
     A token's rate limit bounds how many rows it makes in a minute.
     """
-    minute, address = int(time.time() // 60), actor.address_hash or b""
+    minute, address = this_minute(), actor.address_hash or b""
     row = (minute, cut_secrets(actor.username), actor.token, address, cut_secrets(repository))
     with row_place(_ROWS, row), connection.cursor() as cursor:
         cursor.execute(_COUNT, row)
@@ -51,12 +50,7 @@ def misses_counted(actor: Actor, repository: str) -> Iterator[None]:
 
 def convert_lookups_to_events() -> int:
     """Turn each count of a past minute into one event; return how many."""
-    past = LookupCount.objects.filter(minute__lt=int(time.time() // 60))
-    with transaction.atomic():
-        counts = list(past.select_for_update(skip_locked=True).order_by("minute", "pk")[:_BATCH])
-        AuditEvent.objects.bulk_create(map(_event, counts))
-        LookupCount.objects.filter(pk__in=[count.pk for count in counts]).delete()
-    return len(counts)
+    return convert_past(LookupCount.objects.all(), _event)
 
 
 def _event(lookups: LookupCount) -> AuditEvent:

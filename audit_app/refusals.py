@@ -1,10 +1,9 @@
 """Refusals without a valid token: counted per client and minute, so a flood can't fill the disk."""
 
-import time
-
-from django.db import connection, transaction
+from django.db import connection
 
 from audit_app.actors import Actor
+from audit_app.minute_counts import convert_past, this_minute
 from audit_app.models import AuditEvent, RefusalCount
 from fugata_core.limits import ROW
 from fugata_core.row_locks import KeyedBulkhead, row_place
@@ -23,28 +22,23 @@ DO UPDATE SET count = audit_app_refusalcount.count + 1
 
 def count_refusal(actor: Actor) -> None:
     """Count one refusal of `actor`, in this minute. Raises RowLocked."""
-    minute = int(time.time() // 60)
+    minute = this_minute()
     row = (_counted_as(actor.address_hash or b"", minute), minute)
     with row_place(_ROWS, row), connection.cursor() as cursor:
         cursor.execute(_COUNT, row)
 
 
 def _counted_as(address_hash: bytes, minute: int) -> bytes:
-    this_minute = RefusalCount.objects.filter(minute=minute)
-    known = this_minute.filter(address_hash=address_hash)
-    if this_minute.count() < MAX_CLIENTS or known.exists():
+    counted = RefusalCount.objects.filter(minute=minute)
+    known = counted.filter(address_hash=address_hash)
+    if counted.count() < MAX_CLIENTS or known.exists():
         return address_hash
     return _OTHERS
 
 
 def convert_refusals_to_events() -> int:
     """Turn each count of a past minute into one event; return how many."""
-    past = RefusalCount.objects.filter(minute__lt=int(time.time() // 60))
-    with transaction.atomic():
-        counts = list(past.select_for_update(skip_locked=True).order_by("minute", "pk")[:10_000])
-        AuditEvent.objects.bulk_create(map(_event, counts))
-        RefusalCount.objects.filter(pk__in=[count.pk for count in counts]).delete()
-    return len(counts)
+    return convert_past(RefusalCount.objects.all(), _event)
 
 
 def _event(refusals: RefusalCount) -> AuditEvent:

@@ -18,7 +18,7 @@ ELSEWHERE = Actor(address_hash=b"2" * 16, request_id="r", username="alice", toke
 
 def minutes_later(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
     at = time.time() + 60 * minutes
-    monkeypatch.setattr("audit_app.lookups.time.time", lambda: at)
+    monkeypatch.setattr("audit_app.minute_counts.time.time", lambda: at)
 
 
 def test_one_event_for_each_token_client_repository_and_minute(

@@ -195,7 +195,7 @@ def test_what_is_no_head(text: str) -> None:
 
 def minutes_later(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
     at = time.time() + 60 * minutes
-    monkeypatch.setattr("audit_app.refusals.time.time", lambda: at)
+    monkeypatch.setattr("audit_app.minute_counts.time.time", lambda: at)
 
 
 def test_refusals_are_one_event_for_each_client_and_minute(
