@@ -15,3 +15,7 @@ class TrailWentBack(NotSealed):
 
 class HeadUnavailable(Exception):
     """The head that is kept can't be read or replaced; the message says where, and why."""
+
+
+class ChainBroken(Exception):
+    """The oldest events do not verify: pruning them would hide what was done to them."""

@@ -6,16 +6,12 @@ from itertools import takewhile
 from django.db import transaction
 
 from audit_app import chain
-from audit_app.errors import NotSealed
+from audit_app.errors import ChainBroken, NotSealed
 from audit_app.heads import head_store
 from audit_app.models import AuditEvent, AuditStub
 from audit_app.seal import keep_up
 
 BATCH = 5000
-
-
-class ChainBroken(Exception):
-    """The oldest events do not verify: pruning them would hide what was done to them."""
 
 
 def prune_events(retention: timedelta) -> int:

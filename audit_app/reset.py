@@ -10,8 +10,7 @@ from audit_app.errors import HeadUnavailable, NotSealed
 from audit_app.heads.base import HeadStore
 from audit_app.models import AuditEvent
 from audit_app.publish import publish
-from audit_app.seal import seal_events
-from audit_app.trail import record
+from audit_app.seal import record_reset, seal_events
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +32,9 @@ def reset_head(heads: HeadStore) -> Reset | None:
     if before is not None and chain.goes_on_from(before):
         return None
     subject = f"{before or 'none'} to {after}"
-    logger.warning("the audit head is reset, from %s", subject)
-    record(AuditEvent.Kind.HEAD_RESET, COMMAND_LINE, subject=subject)
+    record_reset(COMMAND_LINE, subject)
     heads.replace(after)
+    logger.warning("the audit head was reset, from %s", subject)
     for head in seal_events():
         publish(head)
     _require_event(after, subject)

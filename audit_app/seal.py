@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection, transaction
 
 from audit_app import chain
-from audit_app.actors import SERVICE
+from audit_app.actors import SERVICE, Actor
 from audit_app.chain import Head
 from audit_app.errors import AuditKeyChanged, NotSealed, TrailWentBack
 from audit_app.heads import head_store
@@ -31,12 +31,13 @@ def seal_events() -> Generator[Head, None, None]:
     """Seal what is committed, yielding the head of each batch. The last one is kept at the end.
 
     Close it, if it is not run to its end. Counts of past refusals and lookups become events before.
-    Nothing is sealed while another sealer is running. Raises NotSealed, HeadUnavailable.
+    Nothing is sealed while another sealer is running, or what was sealed before can't be kept.
+    Raises NotSealed, HeadUnavailable.
     """
     convert_refusals_to_events()
     convert_lookups_to_events()
     heads = head_store()
-    kept = known = heads.read()
+    kept = known = keep_up(heads)
     try:
         while (batch := _seal_batch(known, heads.where)) is not None:
             known, count = batch
@@ -44,20 +45,29 @@ def seal_events() -> Generator[Head, None, None]:
                 break
             yield known
     finally:  # once for all: it waits for a disk, or the API server
-        _keep(heads, kept, known)
+        if known != kept:
+            heads.keep(known)
 
 
-def keep_up(heads: HeadStore) -> None:
-    """Keep the head of what is sealed: a sealer may have ended before it could.
+def keep_up(heads: HeadStore) -> Head:
+    """Keep the head of what is sealed, and return it: a sealer may have ended before it could.
 
-    Raises NotSealed, HeadUnavailable.
+    If there is something to seal, it is kept once more: while no head can be kept, what was sealed
+    could be unsealed and sealed anew. Raises NotSealed, HeadUnavailable.
     """
-    kept, head = heads.read(), chain.head()
-    _require_continuation(kept, head, heads.where)
-    _keep(heads, kept, head)
+    kept = heads.read()
+    with transaction.atomic():
+        head = chain.head()
+        _require_continuation(kept, head, heads.where)
+        if kept is None and head.position:
+            _say_unkept(head, heads.where)
+        waiting = AuditEvent.objects.filter(position=None).exists()
+    if waiting or kept != head:
+        heads.keep(head)
+    return head
 
 
-def _seal_batch(known: Head | None, where: str) -> tuple[Head, int] | None:
+def _seal_batch(known: Head, where: str) -> tuple[Head, int] | None:
     """Return the head, and how many events were sealed; None if another sealer is running.
 
     `known`: the last head that was kept, or sealed since.
@@ -68,21 +78,21 @@ def _seal_batch(known: Head | None, where: str) -> tuple[Head, int] | None:
             return None
         before = chain.head()
         _require_continuation(known, before, where)
-        if known is None and before.position:
-            _say_unkept(before, where)
         events = list(AuditEvent.objects.filter(position=None).order_by("pk")[:BATCH])
         return (_extend(before, events) if events else before), len(events)
-
-
-def _keep(heads: HeadStore, kept: Head | None, head: Head | None) -> None:
-    if head is not None and head.position > (kept.position if kept else 0):
-        heads.keep(head)
 
 
 def _say_unkept(head: Head, where: str) -> None:
     """Say, in the trail too, that the head there is taken as it is: none was kept to compare."""
     logger.error("%s had no head: the trail goes on from %s unchecked", where, head)
-    record(AuditEvent.Kind.HEAD_RESET, SERVICE, subject=f"none to {head}")
+    record_reset(SERVICE, f"none to {head}")
+
+
+def record_reset(actor: Actor, subject: str) -> None:
+    """Write the event of a reset, once: it is tried again until the head can be kept."""
+    kind = AuditEvent.Kind.HEAD_RESET
+    if not AuditEvent.objects.filter(position=None, kind=kind, subject=subject).exists():
+        record(kind, actor, subject=subject)
 
 
 def _require_patience() -> None:
@@ -129,7 +139,8 @@ def require_same_key(head: Head) -> None:
     if chain.advance(Head(head.position - 1, mac), last) is None:
         raise AuditKeyChanged(
             f"AUDIT_KEY is not the one that sealed position {head.position}, or that event was"
-            " changed. Nothing is sealed until the key is back; manage.py audit verify tells more."
+            " changed, or the one before it changed or removed. Nothing is sealed until that is"
+            " mended; manage.py audit verify tells more."
         )
 
 

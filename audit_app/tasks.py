@@ -6,8 +6,8 @@ from contextlib import closing
 
 from django.conf import settings
 
-from audit_app.errors import HeadUnavailable, NotSealed
-from audit_app.prune import ChainBroken, prune_events
+from audit_app.errors import ChainBroken, HeadUnavailable, NotSealed
+from audit_app.prune import prune_events
 from audit_app.publish import publish
 from audit_app.seal import seal_events
 from fugata_core.tasks import shared_task
@@ -29,9 +29,12 @@ def seal_audit_events() -> None:
                 newest = head
                 if time.monotonic() >= deadline:
                     break
-    except (NotSealed, HeadUnavailable) as error:
+    except NotSealed as error:
         logger.error("the audit trail is not sealed: %s", error)
         raise  # it counts as failed; Celery logs no more than its name (Task.throws)
+    except HeadUnavailable as error:
+        logger.error("the audit trail's head is not kept; nothing is sealed until it is: %s", error)
+        raise
     finally:
         if newest:
             publish(newest)
@@ -46,4 +49,4 @@ def prune_audit_events() -> int:
         return prune_events(settings.AUDIT_RETENTION)
     except (ChainBroken, HeadUnavailable) as error:
         logger.error("the audit trail is not pruned: %s", error)
-        return 0
+        raise

@@ -17,7 +17,7 @@ from celery.apps import beat, worker
 from click import Option
 from django.conf import settings
 
-from audit_app.errors import HeadUnavailable, NotSealed
+from audit_app.errors import ChainBroken, HeadUnavailable, NotSealed
 from fugata_core.database_failures import ANY_ERROR, clear_frames, kinds_of
 from fugata_core.postgresql.base import limit_answers
 from fugata_core.tracebacks import may_quote
@@ -61,7 +61,10 @@ class DatabaseFailed(Exception):
 class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
     """A task. A backend or database that fails it is an expected error, logged in one line."""
 
-    throws = (DatabaseFailed, StoreUnavailable, KeyUnavailable, NotSealed, HeadUnavailable)
+    throws = (
+        *(DatabaseFailed, StoreUnavailable, KeyUnavailable),
+        *(NotSealed, HeadUnavailable, ChainBroken),
+    )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task. Raises DatabaseFailed instead of what quotes a database's message."""

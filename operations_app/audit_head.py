@@ -55,8 +55,7 @@ class ConfigMapHead(HeadStore):
     def _try_to_write(self, head: Head, force: bool, deadline: float) -> bool:
         """Return False if somebody else wrote since it was read."""
         found = self._load(deadline)
-        kept = None if force else self._head_in(found)
-        if kept is not None and kept.position >= head.position:
+        if not force and not self.follows(head, self._head_in(found)):
             return True
         found["data"] = {**(found.get("data") or {}), _KEY: written(head).decode().strip()}
         body = msgspec.json.encode(found)

@@ -23,11 +23,19 @@ class HeadStore(ABC):
 
     @abstractmethod
     def keep(self, head: Head) -> None:
-        """Keep `head`, unless a later one is kept already. Raises HeadUnavailable."""
+        """Keep `head`, unless another one is kept that is not before it. Raises HeadUnavailable.
+
+        What is kept already is written once more, which shows whether it can be.
+        """
 
     @abstractmethod
     def replace(self, head: Head) -> None:
         """Keep `head`, whatever is kept: an operator has decided so. Raises HeadUnavailable."""
+
+    @staticmethod
+    def follows(head: Head, kept: Head | None) -> bool:
+        """Return whether `keep` writes `head` where `kept` is."""
+        return kept is None or kept.position < head.position or kept == head
 
     def parse(self, text: str) -> Head | None:
         """Return the head in the last line of `text`; None if that is empty."""

@@ -37,8 +37,7 @@ class FileHead(HeadStore):
 
     def keep(self, head: Head) -> None:
         with self._sentences("written"), self._lock():
-            kept = self.read()
-            if kept is None or kept.position < head.position:
+            if self.follows(head, self.read()):
                 replace_file(self._path, written(head), at_once=False)  # an older one is no harm
 
     def replace(self, head: Head) -> None:

@@ -13,14 +13,13 @@ from enum import StrEnum
 from functools import partial
 
 from django.conf import settings
-from django.db import connection
+from django.db import DataError, connection
 from django.db.models import Min
 from django.template.defaultfilters import pluralize
 from django.utils.timesince import timesince
 
 from audit_app.models import AuditEvent
 from fugata_core.clock import now
-from fugata_core.database_failures import ANY_ERROR
 from fugata_core.failing_requests import failing, full_disk
 from fugata_core.limits import CHECK_THREADS
 from fugata_core.migration_state import unapplied_migrations
@@ -158,7 +157,7 @@ def trail() -> Finding:
     waiting = AuditEvent.objects.filter(position=None)
     try:
         first = waiting.aggregate(Min("at"))["at__min"]
-    except ANY_ERROR:  # a moment that no event has
+    except DataError:  # a moment that no event has
         first = datetime.min.replace(tzinfo=UTC)
     if first is None or abs(now() - first) < SEAL_OVERDUE:
         return _good("Audit trail", "What happens is sealed.")

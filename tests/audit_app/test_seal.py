@@ -10,11 +10,11 @@ from pytest_django.fixtures import Settings
 from audit_app import chain, refusals
 from audit_app.actors import Actor
 from audit_app.chain import GENESIS_MAC, Head
-from audit_app.errors import AuditKeyChanged
+from audit_app.errors import AuditKeyChanged, ChainBroken, HeadUnavailable
 from audit_app.heads import head_store
 from audit_app.heads.file import FileHead
 from audit_app.models import AuditEvent, AuditStub, RefusalCount
-from audit_app.prune import ChainBroken, prune_events
+from audit_app.prune import prune_events
 from audit_app.refusals import count_refusal
 from audit_app.seal import seal_events
 from audit_app.tasks import prune_audit_events, seal_audit_events
@@ -62,7 +62,7 @@ def test_the_head_is_kept_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) 
     with closing(seal_events()) as sealing:
         assert next(sealing).position == 2
     assert [head.position for head in seal_events()] == [4, 6, 7]
-    assert kept == [2, 7]
+    assert kept == [0, 2, 2, 7], "before the first batch, and after the last"
     assert head_store().read() == chain.head()
 
 
@@ -150,6 +150,20 @@ def test_a_gap_is_not_pruned() -> None:
     with pytest.raises(ChainBroken):
         prune_events(timedelta(days=8))
     assert AuditEvent.objects.count() == 2
+
+
+def test_a_task_that_may_not_prune_fails(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.AUDIT_RETENTION = timedelta(days=8)
+    sealed(3, age=timedelta(days=9))
+    edit(2, username="mallory")
+    with pytest.raises(ChainBroken):
+        prune_audit_events()
+    assert "the audit trail is not pruned: the chain is broken before position 2" in caplog.text
+    settings.AUDIT_HEAD = settings.AUDIT_HEAD | {"OPTIONS": {"path": "/nowhere/head"}}
+    with pytest.raises(HeadUnavailable):
+        prune_audit_events()
 
 
 def test_the_tasks(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,16 +9,16 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.utils.text import capfirst
 
 from audit_app.chain import Head, goes_on_from, head
-from audit_app.errors import HeadUnavailable, NotSealed
+from audit_app.errors import ChainBroken, HeadUnavailable, NotSealed
 from audit_app.export import export_lines
 from audit_app.heads import head_store
 from audit_app.heads.base import HeadStore
 from audit_app.models import AuditEvent
-from audit_app.prune import ChainBroken, prune_events
+from audit_app.prune import prune_events
 from audit_app.publish import publish
 from audit_app.reset import reset_head
 from audit_app.seal import seal_events
-from audit_app.verify import verify
+from audit_app.verify import Verdict, verify
 from fugata_core.durations import duration
 from fugata_core.errors import BadRequest
 
@@ -70,6 +70,15 @@ def _compared(kept: Head | None, given: Head | None, where: str) -> str:
     )
 
 
+def _hint(verdict: Verdict, kept: Head | None) -> str:
+    """Return what else than an intruder may be behind it."""
+    if not verdict.verified and "AUDIT_KEY" not in str(verdict.problem):
+        return " Is AUDIT_KEY the one that sealed it?"
+    if kept is not None and not goes_on_from(kept) and verify().problem is None:
+        return f" (If you restored a back-up: {_RESET}.)"
+    return ""
+
+
 class Command(BaseCommand):
     help = "Verify, seal, export or prune the audit trail, or reset its head after a restore."
 
@@ -105,9 +114,7 @@ class Command(BaseCommand):
         if kept in verdict.pruned:
             problem = f"only what is kept is pruned, and {heads.where} keeps an earlier head"
         if problem:
-            restored = kept is not None and not goes_on_from(kept)
-            hint = f" (If you restored a back-up: {_RESET}.)" if restored else ""
-            raise CommandError(f"The trail does not verify: {problem}.{hint}")
+            raise CommandError(f"The trail does not verify: {problem}.{_hint(verdict, kept)}")
         waiting = f", {_waiting(verdict.unsealed)}" if verdict.unsealed else ""
         self.stdout.write(f"{verdict.verified} events verified{waiting}. Head: {verdict.head}")
         if trouble:
