@@ -16,6 +16,7 @@ from fugata_core.admin.formats import digest_prefix, to_the_second
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
+from fugata_core.tokens import ACCESS_TOKEN, SHOWN_OF_TOKEN, asks_for_secret
 
 SPANS = {
     "hour": ("The last hour", timedelta(hours=1)),
@@ -94,7 +95,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     sortable_by = ()
     search_fields = ("request_id",)
     search_help_text = (
-        "A share's digest (8 hex digits or more), a repository, key, user, token's beginning,"
+        "A share's digest (8 hex digits or more), a repository, key, user, token or its beginning,"
         " or request id"
     )
     fields = (
@@ -114,9 +115,13 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
     ) -> tuple[QuerySet[AuditEvent], bool]:
-        """Search by whole names, or the beginning of a share's digest."""
+        """Search by whole names, or the beginning of a share's digest or of a token."""
         if not search_term:
             return queryset, False
+        if search_term.startswith(ACCESS_TOKEN):  # it may be pasted whole
+            return queryset.filter(_of_token(search_term[:SHOWN_OF_TOKEN])), False
+        if asks_for_secret(search_term):
+            return queryset.none(), False
         names = ("username", "repository", "secret_key", "token", "request_id")
         found = Q(subject__icontains=search_term) | digest_range("share_digest", search_term)
         for name in names:
@@ -148,3 +153,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def share(self, event: AuditEvent) -> str:
         """Return the digest that shares are searched by."""
         return digest_prefix(event.share_digest)
+
+
+def _of_token(beginning: str) -> Q:
+    """Return the condition for what an access token did, and what was done to it."""
+    return Q(token=beginning) | Q(subject__contains=beginning)

@@ -39,6 +39,11 @@ def has_secret(text: str) -> bool:
     return _SECRET.search(text) is not None
 
 
+def asks_for_secret(term: str) -> bool:
+    """Return whether a search for `term` could find an id or a token, letter by letter."""
+    return any(prefix in term.casefold() for prefix in PREFIXES)
+
+
 def cut_secrets(text: str) -> str:
     """Return `text` as it may be recorded and shown: of a token, what lists show; of ids nothing.
 

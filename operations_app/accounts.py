@@ -23,6 +23,7 @@ from repositories_app.actions.tokens import revoke_tokens_of
 from repositories_app.models import AccessToken
 
 _FIELD = "revoke_tokens"
+_TEXTS = ("username", "first_name", "last_name", "email")
 _RIGHTS = ("is_active", "is_staff", "is_superuser")
 
 
@@ -47,21 +48,46 @@ class _Question(forms.BooleanField):
         return False
 
 
-class _NoSecretAsName(forms.BaseForm):
-    def clean_username(self) -> str:
-        """Return the name. Raises ValidationError if it may open or permit something."""
-        username: str = self.cleaned_data["username"]
-        if has_secret(username):
-            raise forms.ValidationError(f"A name {NAME_RULE}")
-        clean = getattr(super(), "clean_username", None)  # the form of new users has one
-        return cast(str, clean()) if clean else username
+class _NoSecrets(forms.ModelForm):  # type: ignore[type-arg]
+    """Refuses what has the form of a secret. A name that is there already may stay as it is.
+
+    The commands take names that this page's rules do not: their owners can leave all the same.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.keeps_name = bool(self.instance.pk) and self._sent_name() == self.instance.username
+        if self.keeps_name:
+            field = cast(forms.CharField, self.fields["username"])
+            field.validators, field.strip = [], False
+
+    def _sent_name(self) -> str | None:
+        return self.data.get(self.add_prefix("username"))
+
+    def _get_validation_exclusions(self) -> set[str]:
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded | ({"username"} if self.keeps_name else set())
+
+    def _post_clean(self) -> None:
+        name = self.instance.username
+        super()._post_clean()  # type: ignore[misc]
+        if self.keeps_name:  # exactly: Django would spell it in its own way
+            self.instance.username = name
+
+    def clean(self) -> Any:
+        """Return the cleaned data, with an error at each text that may open or permit something."""
+        cleaned = super().clean() or self.cleaned_data
+        for name in _TEXTS:
+            if name in self.changed_data and has_secret(cleaned.get(name) or ""):
+                self.add_error(name, f"This {NAME_RULE}")
+        return cleaned
 
 
-class NewAccountForm(_NoSecretAsName, AdminUserCreationForm):  # type: ignore[type-arg]
+class NewAccountForm(_NoSecrets, AdminUserCreationForm):  # type: ignore[type-arg]
     """Django's form of a new user."""
 
 
-class AccountForm(_NoSecretAsName, UserChangeForm):  # type: ignore[type-arg]
+class AccountForm(_NoSecrets, UserChangeForm):  # type: ignore[type-arg]
     """Django's form of a user, which asks what becomes of the tokens."""
 
     revoke_tokens = _Question(required=False, widget=_OfferedBox())

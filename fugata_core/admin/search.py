@@ -9,6 +9,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.text import smart_split
 
+from fugata_core.tokens import asks_for_secret
+
 #: Words of a search that count. SQLite takes no condition of a thousand.
 MAX_WORDS = 50
 
@@ -32,8 +34,11 @@ class BoundedSearch(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by the first words; those beyond are passed over."""
-        if "\0" in search_term:
+        """Search by the first words; those beyond are passed over.
+
+        What looks for an id or a token finds nothing: lists cut them, and a search would tell more.
+        """
+        if "\0" in search_term or asks_for_secret(search_term):
             return queryset.none(), False
         first = " ".join(islice(smart_split(search_term), MAX_WORDS))
         return super().get_search_results(request, queryset, first)

@@ -10,6 +10,7 @@ from fugata_core.admin.action_form import ActionFormAdmin
 from fugata_core.admin.confirmation import confirmed_action
 from fugata_core.admin.formats import to_the_minute
 from fugata_core.clock import now
+from fugata_core.tokens import ACCESS_TOKEN, SHOWN_OF_TOKEN
 from repositories_app.actions.tokens import create_access_token, revoke_access_tokens
 from repositories_app.admin.forms import NewTokenForm
 from repositories_app.models import AccessToken
@@ -26,8 +27,8 @@ class AccessTokenAdmin(ActionFormAdmin):
     extra_lookups = ("user__username",)
     ordering = ("-id",)
     sortable_by = ()
-    search_fields = ("prefix__startswith", "user__username__istartswith", "label__icontains")
-    search_help_text = "The beginning of a token (at most 10 characters), a user, or a label"
+    search_fields = ("user__username__istartswith", "label__istartswith")
+    search_help_text = "A token, or the beginning of one, of a user or of a label"
     fields = (
         "begins",
         "user",
@@ -50,6 +51,14 @@ class AccessTokenAdmin(ActionFormAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessToken]:
         """Return tokens with the repositories they are narrowed to."""
         return super().get_queryset(request).defer("digest").prefetch_related("repositories")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AccessToken], search_term: str
+    ) -> tuple[QuerySet[AccessToken], bool]:
+        """Search by the part of a token that is shown, though it may be pasted whole."""
+        if search_term.startswith(ACCESS_TOKEN):
+            return queryset.filter(prefix__startswith=search_term[:SHOWN_OF_TOKEN]), False
+        return super().get_search_results(request, queryset, search_term)
 
     def make(self, request: HttpRequest, form: NewTokenForm) -> HttpResponse:
         """Create a token and show it in this response, which is stored nowhere."""

@@ -16,7 +16,7 @@ from fugata_core.admin.formats import digest_prefix, to_the_minute, values_left
 from fugata_core.admin.read_only import ReadOnlyAdmin
 from fugata_core.admin.search import digest_range
 from fugata_core.clock import now
-from fugata_core.tokens import cut_secrets
+from fugata_core.tokens import asks_for_secret, cut_secrets
 from secrets_app.actions.delete import revoke_shares
 from secrets_app.models import Share
 
@@ -97,7 +97,9 @@ class ShareAdmin(ReadOnlyAdmin):
         """Search by the beginning of the digest, or of the label."""
         if not search_term:
             return queryset, False
-        found = Q(label__istartswith=search_term) | digest_range("digest", search_term)
+        found = digest_range("digest", search_term)
+        if not asks_for_secret(search_term):  # lists cut one in a label
+            found |= Q(label__istartswith=search_term)
         return queryset.filter(found), False
 
     @admin.display(description="digest")

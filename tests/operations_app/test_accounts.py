@@ -73,6 +73,18 @@ def test_the_box_is_there_for_who_has_tokens(root: Admin) -> None:
     assert BOX not in text(root.get("auth/user/add/"))
 
 
+@pytest.mark.parametrize("name", ["Bob Smith", "bob ", "'bob'", f"fgt_{'Ab1' * 12}", "ﬁsh"])
+def test_a_name_that_this_page_would_not_take(root: Admin, name: str) -> None:
+    """From a command, or a release before: its owner can leave all the same."""
+    User.objects.filter(username="alice").update(username=name)
+    token_of(name)
+    save(root, name, **{BOX: "on"})
+    assert not User.objects.get(username=name).is_active
+    assert AccessToken.objects.get().revoked_at
+    answer = root.post(page_of(name), username="two words", **DAY)
+    assert "Enter a valid username" in text(answer)
+
+
 def test_an_auditor_is_not_asked(root: Admin) -> None:
     token_of("alice")
     assert BOX not in text(Admin(person("ada", "auditor")).get(page_of("alice")))

@@ -80,3 +80,13 @@ def test_as_a_name(admin: Admin, secret: str) -> None:
     page = text(admin.post("repositories_app/repository/add/", name=secret, owner="alice"))
     assert "must not have the form of an id or a token" in page
     assert secret[10:] not in kept()
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("field", ["first_name", "last_name", "email"])
+def test_as_what_is_known_of_a_person(admin: Admin, field: str, secret: str) -> None:
+    alice = person("alice")
+    said = f"{secret}@example.org" if field == "email" else secret
+    page = text(admin.post(f"auth/user/{alice.pk}/change/", username="alice", **{field: said}))
+    assert "must not have the form of an id or a token" in page
+    assert secret[10:] not in kept()

@@ -1,9 +1,17 @@
 """A search of any list, however long: SQLite takes no condition of a thousand words."""
 
+import re
+
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import User
 
+from fugata_core.access_tokens import new_access_token
 from fugata_core.admin.search import MAX_WORDS
+from repositories_app.models import AccessToken, RepositorySecret
+from secrets_app import ids
+from tests.repositories_app.support import REPOSITORY, opened, people, token_of
+from tests.secrets_app.support import share
 from tests.support.clients.operators import Admin, person, text
 
 pytestmark = pytest.mark.django_db
@@ -39,3 +47,49 @@ def test_the_first_words_count(root: Admin) -> None:
         ('"a b" ad', True),
     ):
         assert ("ada b" in text(root.get("auth/user/", q=words)).partition("results")[2]) == found
+
+
+def rows(visitor: Admin, model: str, words: str) -> int:
+    """Return how many rows a search finds."""
+    page = text(visitor.get(f"{model}/", q=words))
+    found = re.search(r"(\d+) results?\b", page)
+    assert found, page
+    return int(found[1])
+
+
+@pytest.mark.parametrize("before", ["", "https://secrets.example.com/s/"])
+def test_no_search_finds_what_a_label_cuts(root: Admin, before: str) -> None:
+    """Letter by letter, and in any case, as lists compare."""
+    secret = ids.new_share_id()
+    share(label=f"{before}{secret}")
+    for term in (secret, secret[:5], secret[:5].upper()):
+        assert rows(root, "secrets_app/share", f"{before}{term}") == 0
+    assert rows(root, "secrets_app/share", (before or "fu")[:5]) == 1
+
+
+def test_no_search_finds_it_elsewhere(root: Admin) -> None:
+    """In rows of releases before, which did not refuse it."""
+    people()
+    secret = new_access_token()
+    columns = {"wrapped_key": b"1", "key_id": "test", "value_name": "v", "size": 1}
+    place = {"repository_id": opened(REPOSITORY).id, "secret_key": secret}
+    RepositorySecret.objects.create(**columns, **place)
+    User.objects.filter(username="alice").update(email=f"{secret}@example.org")
+    AccessToken.objects.update(label=secret)
+    for model in ("repositories_app/repositorysecret", "auth/user", "secrets_app/share"):
+        assert rows(root, model, secret[:6]) == 0, model
+        assert rows(root, model, secret) == 0, model
+
+
+def test_a_whole_token_finds_itself_and_what_it_did(root: Admin) -> None:
+    """Whoever found one pastes it; the page gives no more of it than its beginning."""
+    people()
+    token = token_of("alice")
+    for term in (token, token[:10], token[:6]):
+        assert rows(root, "repositories_app/accesstoken", term) == 1, term
+    assert rows(root, "audit_app/auditevent", token) == rows(
+        root, "audit_app/auditevent", token[:10]
+    )
+    assert rows(root, "audit_app/auditevent", token) >= 1
+    other = f"{token[:10]}{new_access_token()[10:]}"
+    assert rows(root, "repositories_app/accesstoken", other) == 1, "only the beginning is known"
