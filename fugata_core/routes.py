@@ -50,5 +50,5 @@ def is_share_creation(method: str | None, path: str) -> bool:
 
 
 def requires_token(path: str) -> bool:
-    """Return whether the path requires an access token."""
+    """Return whether the path requires an access token, if it has a view at all."""
     return path.startswith(f"{REPOSITORIES_API}/")

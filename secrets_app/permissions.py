@@ -14,6 +14,8 @@ from django.http import HttpResponse
 
 from audit_app.actors import Actor
 from audit_app.guessing import refuse_wrong_token
+from audit_app.models import AuditEvent
+from audit_app.trail import record
 from fugata_core import routes
 from fugata_core.access_tokens import is_access_token
 from fugata_core.bearer import bearer_token
@@ -62,10 +64,12 @@ def _check_session(request: FugataRequest) -> None:
 
 
 def _check_token(request: FugataRequest) -> None:
+    """Raise the refusal; that of a live token is recorded, for it tells that the token is live."""
     caller = request.caller
     if caller is None:
         raise _missing_token_error(request)
     if caller.read_only or caller.narrowed:
+        record(AuditEvent.Kind.REFUSED, Actor.from_request(request))
         raise TokenMayNotCreate()
 
 

@@ -1,6 +1,7 @@
 """The caller that the request's access token identifies, looked up once.
 
-Only where a token is accepted: other requests do not wait for the database here.
+Only where a token is accepted: other requests do not wait for the database here, and no answer to
+them tells whether the token is live.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from fugata_core.database_failures import ANY_ERROR, database_failure
 from fugata_core.errors import FugataError
 from fugata_core.limits import BACKENDS, bulkhead
 from fugata_core.requests import FugataRequest
+from fugata_core.views import leads_nowhere
 from repositories_app.authentication import find_caller
 
 
@@ -31,9 +33,9 @@ class CallerMiddleware:
 
 def _accepts_token(request: FugataRequest) -> bool:
     if routes.requires_token(request.path_info):
-        return True
+        return not leads_nowhere(request)
     is_share_creation = routes.is_share_creation(request.method, request.path_info)
-    return settings.CREATE_REQUIRES_LOGIN and is_share_creation
+    return settings.CREATE_REQUIRES_LOGIN and is_share_creation and request.is_network_allowed
 
 
 def _identify(request: FugataRequest) -> None:

@@ -43,6 +43,7 @@ MIDDLEWARE = [
         if CREATE_ALLOWED_FROM or CREATE_REQUIRES_LOGIN
         else []
     ),
+    "fugata_site.middleware.lookups.LookupMiddleware",
     "django.middleware.common.CommonMiddleware",
     "fugata_site.middleware.body.BodyMiddleware",
     "fugata_site.middleware.csrf.PageCsrfMiddleware",

@@ -5,7 +5,7 @@ from typing import Any, cast
 import msgspec
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import MethodNotAllowed, ParseError, UnsupportedMediaType
+from rest_framework.exceptions import MethodNotAllowed, UnsupportedMediaType
 from rest_framework.request import Request
 
 from audit_app.actors import Actor
@@ -30,7 +30,7 @@ from repositories_app.authorization import (
 )
 
 #: What is wrong with a request beside its token and its repository.
-_TELLING = (BadRequest, SecretTooLarge, MethodNotAllowed, ParseError, UnsupportedMediaType)
+_TELLING = (BadRequest, SecretTooLarge, MethodNotAllowed, UnsupportedMediaType)
 
 
 class SecretViewSet(JsonViewSet):

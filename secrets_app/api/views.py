@@ -1,16 +1,18 @@
 """The sharing API's viewset: a thin shell over the actions."""
 
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from audit_app.actors import Actor
+from audit_app.lookups import count_lookup
 from fugata_core.bearer import bearer_token
 from fugata_core.clock import iso
-from fugata_core.errors import InternalError, MalformedJson, Unauthorized
+from fugata_core.errors import FugataError, InternalError, MalformedJson, Unauthorized
 from fugata_core.responses import JSON
 from fugata_core.routes import SHARE_PAGES, SHARES_API
 from fugata_core.viewsets import JsonViewSet
@@ -37,7 +39,9 @@ def _draft(body: CreateBody) -> Draft:
 
 
 class ShareViewSet(JsonViewSet):
-    """`/secrets` and `/secrets/{id}` (docs/api.md: "Sharing"). It authenticates no callers."""
+    """`/secrets` and `/secrets/{id}` (docs/api.md: "Sharing"). Callers are known only
+    where creating requires an access token (`permissions.py`).
+    """
 
     parser_classes = [CreateParser]
 
@@ -46,6 +50,13 @@ class ShareViewSet(JsonViewSet):
         """The API contract's sentence for an unexpected error."""
         sentences = {"create": EncryptFailed.sentence, "retrieve": DecryptFailed.sentence}
         return sentences.get(self.action or "", InternalError.sentence)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Return the response; a create's tells that its access token is live: a lookup."""
+        actor = Actor.from_request(self.request._request)
+        if actor.token and isinstance(exc, (FugataError, APIException)):
+            count_lookup(actor, "")
+        return super().handle_exception(exc)
 
     def create(self, request: Request) -> HttpResponse:
         """POST /secrets: 201 with id, deletion token and expiry."""

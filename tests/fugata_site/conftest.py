@@ -1,5 +1,5 @@
 """Fixtures of the composition's tests."""
 
-from tests.support.in_process.fixtures import addresses_forgotten
+from tests.support.in_process.fixtures import addresses_forgotten, frozen_minute
 
-__all__ = ["addresses_forgotten"]
+__all__ = ["addresses_forgotten", "frozen_minute"]

@@ -5,8 +5,17 @@ from tests.support.in_process.fixtures import (
     clock,
     faulty_keys,
     frozen_guesses,
+    frozen_minute,
     ours,
     remote_store,
 )
 
-__all__ = ["actor", "clock", "faulty_keys", "frozen_guesses", "ours", "remote_store"]
+__all__ = [
+    "actor",
+    "clock",
+    "faulty_keys",
+    "frozen_guesses",
+    "frozen_minute",
+    "ours",
+    "remote_store",
+]

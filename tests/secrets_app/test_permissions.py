@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from audit_app.actors import SERVICE
-from audit_app.models import AuditEvent
+from audit_app.models import AuditEvent, LookupCount
 from fugata_core import addresses
 from fugata_site.middleware.client import is_network_allowed
 from secrets_app.actions.create import CreatedShare, Draft, create_share
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 INSIDE, OUTSIDE = "192.0.2.7", "198.51.100.7"
 PROXY = "192.0.2.200"
 BODY = json.dumps({"content": "s3cret", "duration": "1h"})
+JSON, KEY = "application/json", ""
 MIDDLEWARE = "fugata_site.middleware.permission.PermissionMiddleware"
 
 
@@ -35,7 +36,7 @@ def gate(settings: Settings) -> None:
     place = settings.MIDDLEWARE.index(after) + 1
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], MIDDLEWARE, *settings.MIDDLEWARE[place:]]
     settings.RATE_LIMIT_RPM = settings.RATE_LIMIT_BURST = 1_000_000
-    settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 1_000_000
+    settings.TOKEN_RATE_LIMIT_RPM = settings.TOKEN_RATE_LIMIT_BURST = 2_000_000
     use_keys(settings, "test:" + "A" * 43 + "=")
 
 
@@ -55,9 +56,16 @@ def signed_in(settings: Settings) -> None:
     settings.CREATE_REQUIRES_LOGIN = True
 
 
-def create(address: str = INSIDE, token: str | None = None) -> Any:
+def create(
+    address: str = INSIDE,
+    token: str | None = None,
+    body: bytes = BODY.encode(),
+    kind: str = JSON,
+    key: str = KEY,
+) -> Any:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    return Client(REMOTE_ADDR=address).post("/secrets", BODY, "application/json", headers=headers)
+    headers |= {"idempotency-key": key} if key else {}
+    return Client(REMOTE_ADDR=address).generic("POST", "/secrets", body, kind, headers=headers)
 
 
 def made() -> CreatedShare:
@@ -155,6 +163,63 @@ def test_a_token_that_is_good_for_less(terms: dict[str, Any]) -> None:
     answer = create(token=token_of("alice", **terms))
     assert (answer.status_code, answer.json()) == (403, {"error": TokenMayNotCreate.sentence})
     assert not Share.objects.exists()
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("has_middleware", [True, False])
+def test_the_trail_says_whose_token_is_good_for_less(
+    settings: Settings, has_middleware: bool
+) -> None:
+    if not has_middleware:
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
+    people()
+    token = token_of("alice", read_only=True)
+    assert create(token=token).status_code == 403
+    event = AuditEvent.objects.get(kind="refused")
+    assert (event.username, event.token, event.repository) == ("alice", token[:10], "")
+    assert len(bytes(event.address_hash or b"")) == 16
+    assert not LookupCount.objects.exists()
+
+
+REFUSED_CREATES: dict[str, tuple[int, bytes, str, str]] = {
+    "no JSON": (400, b"{", JSON, KEY),
+    "no body": (400, b"", JSON, KEY),
+    "an unknown duration": (400, b'{"content": "s", "duration": "2y"}', JSON, KEY),
+    "no key for retries": (400, BODY.encode(), JSON, "short"),
+    "a form": (415, b"a=b", "application/x-www-form-urlencoded", KEY),
+    "too large a secret": (413, b'{"content": "12345", "duration": "1h"}', JSON, KEY),
+    "too large a body": (413, b"{" + b" " * 2**16, JSON, KEY),
+    "a reused key": (422, b'{"content": "s", "duration": "1h"}', JSON, "used" * 8),
+    "an installation that is full": (507, b'{"content": "123", "duration": "1h"}', JSON, KEY),
+}
+
+
+@pytest.mark.usefixtures("signed_in", "frozen_minute")
+@pytest.mark.parametrize("refused", REFUSED_CREATES.values(), ids=REFUSED_CREATES)
+def test_a_create_that_fails_is_a_lookup(
+    settings: Settings, refused: tuple[int, bytes, str, str]
+) -> None:
+    """It tells that the token is live."""
+    people()
+    token, (status, body, kind, key) = token_of("alice"), refused
+    create(token=token, key="used" * 8)
+    settings.MAX_SECRET_SIZE, settings.MAX_BODY_SIZE = 4, 100
+    settings.QUOTA_BYTES_TOTAL = 8 if status == 507 else 0
+    assert not LookupCount.objects.exists()
+    assert create(token=token, body=body, kind=kind, key=key).status_code == status
+    assert create(token="fgt_" + "a" * 36, body=body, kind=kind, key=key).status_code == 401
+    row = LookupCount.objects.get()
+    assert (row.username, row.token, row.repository, row.count) == ("alice", token[:10], "", 1)
+
+
+@pytest.mark.usefixtures("signed_in", "inside")
+def test_outside_of_the_networks_no_token_is_looked_at() -> None:
+    people()
+    answers = [create(OUTSIDE, token) for token in (token_of("alice"), "fgt_" + "a" * 36)]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    live, dead = (answer["X-RateLimit-Limit"] for answer in answers)
+    assert live == dead
+    assert not LookupCount.objects.exists()
 
 
 @pytest.mark.usefixtures("signed_in")

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 import pytest
+from django.test import Client
+from pytest_django.fixtures import Settings
 
 from audit_app.models import AuditEvent, LookupCount
 from repositories_app.actions.repositories import remove_secrets
 from repositories_app.models import RepositorySecret
 from tests.repositories_app.support import OTHERS, REPOSITORY, Api, happened, token_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("members", "frozen_minute")]
 
 LOOKUPS: dict[str, Callable[[Api], object]] = {
     "list": lambda api: api.list(),
@@ -22,11 +24,13 @@ LOOKUPS: dict[str, Callable[[Api], object]] = {
     "a key that may not be": lambda api: api.set("a/b", "v"),
     "no body": lambda api: api.send("POST", api.place),
     "no JSON": lambda api: api.send("POST", api.place, b"{"),
+    "a value that is too large": lambda api: api.set("KEY", "12345"),
 }
 
 
 @pytest.mark.parametrize("call", LOOKUPS.values(), ids=LOOKUPS)
-def test_is_counted(call: Callable[[Api], object]) -> None:
+def test_is_counted(settings: Settings, call: Callable[[Api], object]) -> None:
+    settings.MAX_SECRET_SIZE = 4
     token = token_of("wendy")
     Api(token).set("KEY", "v")
     for _ in range(3):
@@ -44,6 +48,12 @@ def test_what_tells_that_the_token_is_live(method: str) -> None:
     assert LookupCount.objects.get().repository == ""
     assert Api(None).send(method, f"{Api(None).place}/KEY").status_code == 401
     assert LookupCount.objects.count() == 1
+
+
+def test_a_body_that_is_no_json() -> None:
+    headers = {"authorization": f"Bearer {token_of('wendy')}"}
+    assert Client().post(Api(None).place, {"secret_key": "k"}, headers=headers).status_code == 415
+    assert LookupCount.objects.get().repository == REPOSITORY
 
 
 def test_what_has_an_event_of_its_own_is_not_counted() -> None:

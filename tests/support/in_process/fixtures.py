@@ -80,6 +80,13 @@ def frozen_guesses(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
+@pytest.fixture
+def frozen_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock by which refusals and lookups are counted: a minute's turn makes two rows."""
+    now = time.time()
+    monkeypatch.setattr("audit_app.minute_counts.time.time", lambda: now)
+
+
 class Clock:
     """A clock that moves when it is told to, in place of a module's `time`."""
 
