@@ -20,7 +20,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 @register(START)
 def check_private_files(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Warn of each that others may read or write, and of its folder if they may write there."""
-    files = [path for path in _private_files() if path.is_file()]
+    files = [path for path in _private_files() if stat.S_ISREG(_mode(path))]
     open_files = [path for path in files if _mode(path) & _OTHERS]
     folders = sorted({path.parent for path in files if _mode(path.parent) & _OTHERS_WRITE})
     return [
@@ -42,7 +42,7 @@ def _private_files() -> Iterator[Path]:
 def _mode(path: Path) -> int:
     try:
         return path.stat().st_mode
-    except OSError:  # it went meanwhile
+    except OSError:  # it is not there, or in a folder that is closed to this user
         return 0
 
 

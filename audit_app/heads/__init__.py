@@ -1,4 +1,8 @@
-"""Where the trail's last head is kept, outside the database: one file for each backend."""
+"""Where the trail's last head is kept, outside the database: in a file, or as AUDIT_HEAD says.
+
+The backend for a ConfigMap is operations_app/audit_head.py: it needs the client of Kubernetes in
+vault_app, and that and audit_app do not import each other.
+"""
 
 from typing import cast
 

@@ -12,9 +12,10 @@ from django.core.management import CommandError
 from django.db import connection
 
 from fugata_core import turns
-from fugata_core.files import create_private, file_lock
+from fugata_core.files import create_private, file_lock, replace_file
 from fugata_core.sqlite.base import DatabaseWrapper
 from fugata_server import heartbeat
+from tests.conftest import Require
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,27 @@ def test_a_lock_of_root_s_is_the_service_s(
     with file_lock(tmp_path / "head", 0):
         assert given == [(owner.st_uid, owner.st_gid)]
         assert rights(tmp_path / "head.lock") == 0o600
+
+
+def test_a_lock_is_no_link(tmp_path: Path) -> None:
+    """Whoever may write to the folder could have a file made, or given away, elsewhere."""
+    (tmp_path / "head.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"), file_lock(tmp_path / "head", 0):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("beside", ["head", "."], ids=["a file", "its folder"])
+def test_what_root_replaces_is_the_service_s(tmp_path: Path, require: Require, beside: str) -> None:
+    """Also what was not there before: the worker has to read what root's `audit` kept."""
+    require("root, to give files away", os.geteuid() == 0)
+    (tmp_path / beside).touch()
+    os.chown(tmp_path / beside, 65534, 65533)
+    replace_file(tmp_path / "head", b"new")
+    made = (tmp_path / "head").stat()
+    assert (made.st_uid, made.st_gid) == (65534, 65533)
+    assert rights(tmp_path / "head") == 0o600
+    assert (tmp_path / "head").read_bytes() == b"new"
 
 
 def test_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

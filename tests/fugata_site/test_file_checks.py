@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def warned() -> list[tuple[str, str | None]]:
     found = check_private_files(None)
     assert {each.id for each in found} <= {"fugata.W003"}
     return [(each.msg, each.hint) for each in found]
+
+
+@contextmanager
+def without_root_s_rights() -> Iterator[None]:
+    """Run the block as a user to whom a closed folder is closed."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 @pytest.mark.processes
@@ -100,3 +112,16 @@ def test_the_head_of_the_trail(home: Path, settings: Settings) -> None:
     assert warned() == []
     head.chmod(0o646)
     assert warned() == [(f"{head}: others than its owner can read it.", f"chmod 600 {head}")]
+
+
+def test_a_head_in_a_folder_that_is_another_user_s(home: Path, settings: Settings) -> None:
+    """As that of a worker is to the web processes, whose start it must not end."""
+    head = home / "closed" / "head"
+    settings.AUDIT_HEAD = {"BACKEND": "", "OPTIONS": {"path": head}}
+    head.parent.mkdir()
+    head.touch(mode=0o646)
+    head.parent.chmod(0)
+    with without_root_s_rights():
+        with pytest.raises(PermissionError):
+            head.stat()
+        assert warned() == []
