@@ -44,6 +44,26 @@ def _file_database() -> Iterator[CheckMessage]:
         )
 
 
+@register(START)
+def check_head_outlives_pods(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
+    """Refuse a head of the trail that goes with its pod: the next one would take any trail."""
+    if settings.AUDIT_HEAD_IS_PLACED or not settings.IN_CLUSTER:
+        return []
+    return [
+        Error(
+            "AUDIT_HEAD_CONFIGMAP: it, or AUDIT_HEAD_PATH, must be set inside a cluster. Under"
+            " FUGATA_HOME the head of the audit trail vanishes with the pod, and events that are"
+            " removed are not missed.",
+            hint="Set AUDIT_HEAD_CONFIGMAP to the name of a ConfigMap that the worker may get and"
+            " update (deploy/kubernetes/base/audit-head.yaml), or AUDIT_HEAD_PATH to a file on a"
+            " volume that stays.",
+            id="fugata.E015",
+        )
+    ]
+
+
 def _in_production() -> bool:
     """Return whether anyone other than the developer can reach this process."""
     return bool(settings.HTTPS or settings.IN_CLUSTER or settings.REPLICAS > 1)

@@ -31,11 +31,19 @@ if _configmap and not re.fullmatch(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", _con
     raise ImproperlyConfigured(
         "AUDIT_HEAD_CONFIGMAP: must be a ConfigMap's name, such as audit-head."
     )
-_file = Path(read("AUDIT_HEAD_PATH", env.str, str(FUGATA_HOME / "audit-head"))).absolute()
+_file = read("AUDIT_HEAD_PATH", env.str, "")
+if _configmap and _file:
+    raise ImproperlyConfigured(
+        "AUDIT_HEAD_CONFIGMAP: must not be set together with AUDIT_HEAD_PATH. The head of the trail"
+        " is kept in one place."
+    )
+#: Whether somebody chose that place: the default is a file beside all else.
+AUDIT_HEAD_IS_PLACED = bool(_configmap or _file)
+_path = Path(_file or FUGATA_HOME / "audit-head").absolute()
 AUDIT_HEAD: dict[str, Any] = (
     {"BACKEND": "operations_app.audit_head.ConfigMapHead", "OPTIONS": {"name": _configmap}}
     if _configmap
-    else {"BACKEND": "audit_app.heads.file.FileHead", "OPTIONS": {"path": _file}}
+    else {"BACKEND": "audit_app.heads.file.FileHead", "OPTIONS": {"path": _path}}
 )
 AUDIT_WEBHOOK_URL = read("AUDIT_WEBHOOK_URL", env.str, "")
 if AUDIT_WEBHOOK_URL and urlsplit(AUDIT_WEBHOOK_URL).scheme not in ("http", "https"):

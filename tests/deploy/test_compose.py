@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Require
-from tests.support.servers.image import Image
+from tests.support.servers.image import Image, instructions
 from tests.support.servers.kubernetes import Json
 from tests.support.servers.parts import PostgresqlServer, RedisServer, wait_until
 from tests.support.servers.pods import Part, client, compose, database_url, service_part
@@ -69,6 +69,21 @@ def test_secrets_are_files_alone() -> None:
     kept = (ROOT / ".gitignore").read_text().splitlines()
     assert "deploy/secrets/" in kept
     assert all(s["file"].startswith("./secrets/") for s in whole["secrets"].values())
+
+
+def test_the_worker_alone_has_the_head() -> None:
+    """The others name a folder that is not there: there `audit` seals and resets nothing."""
+    services = compose()["services"]
+    worker = services["worker"]
+    assert worker["volumes"] == ["audit:/var/lib/fugata-audit"]
+    assert worker["environment"]["AUDIT_HEAD_PATH"] == "/var/lib/fugata-audit/head"
+    (install,) = [rest for _, rest in instructions()[1] if "install --directory" in rest]
+    assert "--owner=10001" in install  # whose a new volume becomes
+    assert "/var/lib/fugata-audit" in install.split()
+    for name in {*OURS} - {"worker"}:
+        folder = str(Path(services[name]["environment"]["AUDIT_HEAD_PATH"]).parent)
+        places = [*services[name]["tmpfs"], *services[name].get("volumes", []), *install.split()]
+        assert not [place for place in places if folder in place], name
 
 
 @pytest.fixture
@@ -149,10 +164,13 @@ def test_the_services(start: Start) -> None:
         assert http.get(f"/secrets/{share['id']}").json()["content"] == "composed"
     checked = web.run("python", "manage.py", "check", "--deploy", "--fail-level=WARNING")
     assert checked.returncode == 0, checked.stderr
+    for what in ("seal", "verify", "reset-head"):
+        refused = web.run("python", "manage.py", "audit", what)
+        assert refused.returncode == 1
+        assert "AUDIT_HEAD_PATH: /mounted-in-worker-alone/head can't be" in refused.stderr
     both = "python manage.py audit seal && python manage.py audit verify"
     verified = start("worker").run("sh", "-c", both)
     assert "that /var/lib/fugata-audit/head keeps" in verified.stdout, verified.stderr
-    assert compose()["services"]["worker"]["volumes"] == ["audit:/var/lib/fugata-audit"]
     for name in ("worker", "beat"):
         part = start(name).start()
         kind, *probe = compose()["services"][name]["healthcheck"]["test"]

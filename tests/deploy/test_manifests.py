@@ -197,6 +197,18 @@ def test_no_secret_is_in_a_manifest(name: str) -> None:
         assert container.get("env", []) == [], where
 
 
+def test_the_head_of_the_trail_outlives_every_pod(objects: tuple[Json, ...]) -> None:
+    """All name the ConfigMap that is there, and no file beside it, or they would not start."""
+    said = one(objects, "ConfigMap", "fugata")["data"]
+    assert one(objects, "ConfigMap", said["AUDIT_HEAD_CONFIGMAP"])
+    for spec in pods(objects).values():
+        for container in spec["containers"] + spec.get("initContainers", []):
+            (reference,) = container["envFrom"]
+            assert reference["configMapRef"]["name"].startswith("fugata")
+            given = [*said, *(each["name"] for each in container.get("env", []))]
+            assert "AUDIT_HEAD_PATH" not in given
+
+
 def test_one_beat_and_several_of_the_others() -> None:
     for name, web, workers in (("small", 2, 1), ("large", None, 3)):
         beat = one(overlay(name), "Deployment", "beat")["spec"]

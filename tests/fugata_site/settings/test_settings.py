@@ -172,7 +172,12 @@ def test_several_processes_need_redis(tmp_path: Path) -> None:
     assert together.returncode == 0, together.stderr
 
 
-IN_CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "SECRET_KEY": "s" * 60, "AUDIT_KEY": "a" * 60}
+IN_CLUSTER = {
+    "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+    "SECRET_KEY": "s" * 60,
+    "AUDIT_KEY": "a" * 60,
+    "AUDIT_HEAD_CONFIGMAP": "audit-head",
+}
 
 
 @pytest.mark.parametrize(
