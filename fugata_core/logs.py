@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import sys
+import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,8 @@ _PRIVATE_PATHS = re.compile(rf"({'|'.join(PRIVATE)})/[^\s?#\"']+")
 # gunicorn quotes what it could not parse, which may be a piece of a body.
 _REFUSED = re.compile(r"Invalid request from ip=.*", re.DOTALL)
 _REQUEST = re.compile(r"Error handling request .*")
+# Stands for a line break in what is quoted (NEL, another one), up to the end of redaction.
+_QUOTED_BREAK = "\x85"
 
 
 def redact(text: str) -> str:
@@ -44,13 +47,42 @@ class _Formatter(logging.Formatter):
 
 
 class RedactingFormatter(_Formatter):
-    """Formats a record on one line, or with its traceback, redacted as a whole."""
+    """Formats a record on one line, or with its traceback, redacted as a whole.
+
+    What a message or an exception quotes can't begin a line, which would pass for a record, nor
+    control the terminal that shows it.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return _escape(redact(super().format(record)))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """Return the message on one line; its breaks are shown once it is redacted."""
+        return super().formatMessage(record).replace("\n", _QUOTED_BREAK)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
+        if may_quote(ei[1]):
+            return super().formatException(ei)
+        return "".join(map(_one_line, traceback.format_exception(*ei))).removesuffix("\n")
+
+
+def _one_line(piece: str) -> str:
+    """Return a piece of a traceback: what an exception says is put on one line."""
+    if piece.lstrip(" |").startswith('File "'):  # lines of our code
+        return piece
+    inside = piece.strip("\n")
+    return piece.replace(inside, inside.replace("\n", _QUOTED_BREAK)) if inside else piece
+
+
+def _escape(text: str) -> str:
+    """Return `text` with each control character written as Python does."""
+    text = text.replace(_QUOTED_BREAK, r"\n")
+    return "".join(
+        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text
+    )
 
 
 class JsonFormatter(_Formatter):

@@ -61,6 +61,7 @@ class DatabaseFailed(Exception):
 class Task(task.Task):  # type: ignore[type-arg]  # not generic at run time
     """A task. A backend or database that fails it is an expected error, logged in one line."""
 
+    Strategy = "fugata_server.strategy:strict"
     throws = (
         *(DatabaseFailed, StoreUnavailable, KeyUnavailable),
         *(NotSealed, HeadUnavailable, ChainBroken),

@@ -156,3 +156,35 @@ def test_the_access_log_names_nobody(gunicorn_logger: GunicornLogger) -> None:
 def test_the_databases_driver_does_not_log_what_it_ignores() -> None:
     """It would say "error ignored in rollback", with the error's text."""
     assert not logging.getLogger("psycopg").isEnabledFor(logging.WARNING)
+
+
+FORGED = (
+    "x]\n2026-11-28 04:30:00,000 INFO audit_app.publish: audit head 9:ab\r\u2028\x85\x1b[2J\x9b2J"
+)
+
+
+def test_what_a_message_quotes_begins_no_line() -> None:
+    text = formatted("Task %s", FORGED)
+    assert text.isprintable()
+    assert r"Task x]\n2026-11-28 04:30:00,000 INFO" in text
+    assert r"\r\u2028\n\x1b[2J\x9b2J" in text
+
+
+def raise_from_another() -> None:
+    try:
+        raise KeyError("first") from ValueError(FORGED)
+    except KeyError as error:
+        raise ExceptionGroup(FORGED, [RuntimeError(FORGED)]) from error
+
+
+def test_what_an_exception_says_begins_no_line() -> None:
+    try:
+        raise_from_another()
+    except ExceptionGroup as error:
+        lines = formatted("failed", error=error).split("\n")
+    assert all(line.isprintable() for line in lines)
+    quoting = [line for line in lines if "audit head" in line]
+    assert [line.lstrip(" +|").partition(": ")[0] for line in quoting] == [
+        *("ValueError", "ExceptionGroup", "RuntimeError")
+    ]
+    assert any(line.startswith('  File "') for line in lines), "the frames are lines of their own"
