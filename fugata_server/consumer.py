@@ -18,8 +18,12 @@ logger = logging.getLogger(__name__)
 #: Seconds before the queue is used again: after a lost connection, and after Redis refused
 #: something (its memory is full, it became a replica, a command was taken from the user).
 AFTER_LOSS, AFTER_REFUSAL = 1, 5
-#: What Celery and kombu raise of a message that is malformed.
+#: What Celery and kombu raise of a message that is malformed; so does code that has a fault.
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+class Malformed(Exception):
+    """A message that could not be read where one was awaited; it is off the queue."""
 
 
 class Consumer(consumer.Consumer):
@@ -30,15 +34,17 @@ class Consumer(consumer.Consumer):
     amqheartbeat: Any
     connection_errors: Any
     channel_errors: Any
+    loop: Any
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.connection_errors += self.channel_errors + _MALFORMED
+        self.connection_errors += (*self.channel_errors, Malformed)
+        self.loop = _dropping(self.loop)
 
     def connect(self) -> Any:
         """Return a connection. If the rest of this fails, it is closed as one that was lost."""
         self.connection = self.connection_for_read(heartbeat=self.amqheartbeat)
-        self.connection.connection_errors = self.connection_errors  # for the loop's timers
+        self.connection.connection_errors = self.connection_errors + _MALFORMED  # of timers
         if self.hub:
             transport = self.connection.transport
             transport.register_with_event_loop(self.connection.connection, self.hub)
@@ -55,8 +61,9 @@ class Consumer(consumer.Consumer):
         Kombu reads a message where it waits for one: what it can't read is off the queue, and ends
         the connection as a loss does.
         """
-        kind: Any = type(exc).__name__
-        if isinstance(exc, _MALFORMED):
+        is_message = isinstance(exc, Malformed)
+        kind: Any = str(exc) if is_message else type(exc).__name__
+        if is_message:
             _say_dropped(kind)
         super().on_connection_error_after_connected(kind)
         for _ in range(AFTER_REFUSAL if isinstance(exc, self.channel_errors) else AFTER_LOSS):
@@ -90,6 +97,18 @@ class Consumer(consumer.Consumer):
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Drop a task whose arguments are in another format than JSON."""
         _drop(message, type(exc).__name__)
+
+
+def _dropping(loop: Callable[..., None]) -> Callable[..., None]:
+    """Return the loop that awaits messages; what is wrong before it begins is no message."""
+
+    def loop_or_drop(*args: Any, **options: Any) -> None:
+        try:
+            loop(*args, **options)
+        except _MALFORMED as error:
+            raise Malformed(type(error).__name__) from None
+
+    return loop_or_drop
 
 
 def _drop(message: Any, why: str) -> None:

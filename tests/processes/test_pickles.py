@@ -18,6 +18,8 @@ from tests.support.servers.service import Service
 
 QUICK_BEAT = "tests.support.faults.quick_beat"
 PURGE = "secrets_app.tasks.purge_expired"
+#: The body of a message that is no task.
+UNKNOWN = "nothing that is known"
 #: What is on no queue of ours, but a list in Redis or a file may hold it.
 GARBAGE = [
     *(b"", b"[]", b"5", b"{}", b"\xff", b"[" * 100_000, b'{"body": 1, "properties": {}}'),
@@ -73,7 +75,8 @@ def _put_plainly(connection: Connection, queue: str, evil: Evil) -> None:
     with connection.SimpleQueue(queue) as simple:
         simple.put(evil, serializer="pickle")
         simple.put({"task": PURGE, "id": "1", "args": [evil]}, serializer="pickle")
-        simple.put("nothing that is known")
+        simple.put(UNKNOWN)
+        simple.put(UNKNOWN, serializer="json")
 
 
 def _goes_on(service: Service) -> None:
@@ -151,3 +154,5 @@ def test_on_the_queue(
         else:
             (service.home / f"queue/messages/1_{number}.celery.msg").write_bytes(garbage)
     _goes_on(service)
+    assert UNKNOWN not in service.logged()
+    assert "dropped unread (no task)" in service.logged()
