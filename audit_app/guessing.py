@@ -5,7 +5,7 @@ account.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -22,6 +22,9 @@ GUESSES = event_counter(
     "Well-formed but wrong tokens; refused: after too many of one client",
     ["counted", "refused"],
 )
+
+#: A limit's name, what is counted (a keyed hash), and how much is allowed.
+Limit = tuple[str, str, str]
 
 logger = logging.getLogger(__name__)
 
@@ -60,22 +63,31 @@ def refuse_many_sign_ins(actor: Actor, username: str) -> None:
     """Count an attempt to sign in. Raises TooManySignIns, before any password is checked.
 
     Per account too, because a password, unlike a token, can be guessed from many addresses. In the
-    client's network first: attempts that are refused for that lock nobody out elsewhere.
+    client's network first: attempts that are refused for that lock nobody out elsewhere. What one
+    limit refuses is not looked at, so it is taken back from those before.
     """
-    for group, bucket, rate in _sign_in_limits(actor, username):
-        usage = _count(group, bucket, rate)
-        if usage and usage["should_limit"]:
-            _refuse_unless_right(group, bucket, rate, usage)
+    passed: list[Limit] = []
+    for limit in _sign_in_limits(actor, username):
+        try:
+            _refuse_if_too_many_wrong(limit, _count(*limit))
+        except TooManySignIns:
+            _forgive(passed)
+            raise
+        passed.append(limit)
 
 
 def forgive_sign_in(actor: Actor, username: str) -> None:
     """Take back an attempt that was counted: the password was right, or was not looked at."""
-    for group, bucket, rate in _sign_in_limits(actor, username):
+    _forgive(_sign_in_limits(actor, username))
+
+
+def _forgive(limits: Iterable[Limit]) -> None:
+    for group, bucket, rate in limits:
         _count(_forgiven(group), bucket, rate)
 
 
-def _sign_in_limits(actor: Actor, username: str) -> Iterator[tuple[str, str, str]]:
-    """Yield a name for each limit, what is counted (a keyed hash), and how much is allowed."""
+def _sign_in_limits(actor: Actor, username: str) -> Iterator[Limit]:
+    """Yield the limits of an attempt, in the order in which they are asked."""
     yield "sign-in", actor.bucket, settings.SIGN_IN_RATE
     here = salted_hmac("fugata.sign-in", f"{actor.network} {username}").hexdigest()
     yield "account in network", here, settings.ACCOUNT_IN_NETWORK_RATE
@@ -83,12 +95,16 @@ def _sign_in_limits(actor: Actor, username: str) -> Iterator[tuple[str, str, str
     yield "account", account, settings.ACCOUNT_RATE
 
 
-def _refuse_unless_right(group: str, bucket: str, rate: str, usage: dict[str, int]) -> None:
+def _refuse_if_too_many_wrong(limit: Limit, usage: dict[str, int] | None) -> None:
     """Raise TooManySignIns if too many attempts were wrong, or are being looked at.
 
     What is forgiven has a count of its own, which only grows: of any number of attempts at the same
-    moment, no more than allowed are looked at and wrong.
+    moment, no more than allowed are looked at and wrong. That holds because a limit forgives only
+    what it let pass.
     """
+    if not usage or not usage["should_limit"]:
+        return
+    group, bucket, rate = limit
     forgiven = _count(_forgiven(group), bucket, rate, increment=False)
     if forgiven and usage["count"] - forgiven["count"] > usage["limit"]:
         raise TooManySignIns(retry_after=max(usage["time_left"], 1))

@@ -113,6 +113,15 @@ def test_what_a_network_is_refused_counts_nowhere_else(settings: Settings) -> No
     assert right("198.51.100.1") == 302
 
 
+def test_what_an_account_is_refused_counts_nowhere_else(settings: Settings) -> None:
+    """It is not looked at: neither the address nor the network has tried anything."""
+    settings.ACCOUNT_RATE = "5/h"
+    guesses("another network", 5)
+    assert wrong("192.0.2.1", 40) == [429] * 40
+    settings.ACCOUNT_RATE = "100/h"
+    assert right("192.0.2.1") == 302
+
+
 def test_a_client_tries_thirty_times_whomever() -> None:
     for number in range(30):
         assert wrong("192.0.2.1", name=f"name-{number}") == [200]
