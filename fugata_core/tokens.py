@@ -47,7 +47,8 @@ def asks_for_secret(term: str) -> bool:
 def cut_secrets(text: str) -> str:
     """Return `text` as it may be recorded and shown: of a token, what lists show; of ids nothing.
 
-    All that leaves a request goes through this: the trail, logs, errors, the console's messages.
+    What the trail keeps, errors, labels, keys, and the console's messages go through this. Logs go
+    through `logs.redact`, which leaves less.
     """
     return _SECRET.sub(_shown, text)
 

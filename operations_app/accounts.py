@@ -23,7 +23,7 @@ from repositories_app.actions.tokens import revoke_tokens_of
 from repositories_app.models import AccessToken
 
 _FIELD = "revoke_tokens"
-_TEXTS = ("username", "first_name", "last_name", "email")
+_TEXTS = ("name", "username", "first_name", "last_name", "email")
 _RIGHTS = ("is_active", "is_staff", "is_superuser")
 
 
@@ -49,20 +49,29 @@ class _Question(forms.BooleanField):
 
 
 class _NoSecrets(forms.ModelForm):  # type: ignore[type-arg]
-    """Refuses what has the form of a secret. A name that is there already may stay as it is.
+    """Refuses new texts that have the form of a secret."""
+
+    def clean(self) -> Any:
+        """Return the cleaned data, with an error at each text that may open or permit something."""
+        cleaned = super().clean() or self.cleaned_data
+        for name in _TEXTS:
+            if name in self.changed_data and has_secret(cleaned.get(name) or ""):
+                self.add_error(name, f"This {NAME_RULE}")
+        return cleaned
+
+
+class _KeptName(forms.ModelForm):  # type: ignore[type-arg]
+    """Lets a user's name stay as it is.
 
     The commands take names that this page's rules do not: their owners can leave all the same.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.keeps_name = bool(self.instance.pk) and self._sent_name() == self.instance.username
+        self.keeps_name = self.data.get(self.add_prefix("username")) == self.instance.username
         if self.keeps_name:
             field = cast(forms.CharField, self.fields["username"])
             field.validators, field.strip = [], False
-
-    def _sent_name(self) -> str | None:
-        return self.data.get(self.add_prefix("username"))
 
     def _get_validation_exclusions(self) -> set[str]:
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
@@ -74,20 +83,16 @@ class _NoSecrets(forms.ModelForm):  # type: ignore[type-arg]
         if self.keeps_name:  # exactly: Django would spell it in its own way
             self.instance.username = name
 
-    def clean(self) -> Any:
-        """Return the cleaned data, with an error at each text that may open or permit something."""
-        cleaned = super().clean() or self.cleaned_data
-        for name in _TEXTS:
-            if name in self.changed_data and has_secret(cleaned.get(name) or ""):
-                self.add_error(name, f"This {NAME_RULE}")
-        return cleaned
+
+class GroupForm(_NoSecrets):
+    """Django's form of a group."""
 
 
 class NewAccountForm(_NoSecrets, AdminUserCreationForm):  # type: ignore[type-arg]
     """Django's form of a new user."""
 
 
-class AccountForm(_NoSecrets, UserChangeForm):  # type: ignore[type-arg]
+class AccountForm(_NoSecrets, _KeptName, UserChangeForm):  # type: ignore[type-arg]
     """Django's form of a user, which asks what becomes of the tokens."""
 
     revoke_tokens = _Question(required=False, widget=_OfferedBox())

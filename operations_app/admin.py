@@ -19,6 +19,7 @@ from audit_app.trail import record
 from fugata_core.admin.lists import ListAdmin
 from operations_app.accounts import (
     AccountForm,
+    GroupForm,
     NewAccountForm,
     end_sessions,
     settle_tokens,
@@ -125,6 +126,8 @@ def _has_dependents(user: User) -> bool:
 @admin.register(Group)
 class GroupAccountAdmin(SuperusersAdmin, GroupAdmin):
     """Groups, and what their members may do."""
+
+    form = GroupForm
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow superusers, one group at a time."""

@@ -102,6 +102,11 @@ class AccessToken(models.Model):
     def __str__(self) -> str:
         return f"{self.prefix}… of {self.user}"
 
+    @property
+    def shown_label(self) -> str:
+        """The label, without what has the form of an id or a token: an older row may have one."""
+        return cut_secrets(self.label)
+
     def state(self, now: datetime) -> str:
         """Return `live`, `revoked`, `expired` or `inactive user`."""
         if self.revoked_at:

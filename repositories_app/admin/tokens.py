@@ -21,7 +21,7 @@ class AccessTokenAdmin(ActionFormAdmin):
     """Tokens by their first characters; only the holder knows the rest."""
 
     form_class = NewTokenForm
-    list_display = ("begins", "user", "label", "token_state", "rights", "reach", "ends", "used")
+    list_display = ("begins", "user", "named", "token_state", "rights", "reach", "ends", "used")
     list_select_related = ("user",)
     list_filter = ("read_only",)
     extra_lookups = ("user__username",)
@@ -32,7 +32,7 @@ class AccessTokenAdmin(ActionFormAdmin):
     fields = (
         "begins",
         "user",
-        "label",
+        "named",
         "token_state",
         "rights",
         "reach",
@@ -88,6 +88,11 @@ class AccessTokenAdmin(ActionFormAdmin):
     def begins(self, row: AccessToken) -> str:
         """The first characters of the token."""
         return f"{row.prefix}…"
+
+    @admin.display(description="label")
+    def named(self, row: AccessToken) -> str:
+        """What it is for."""
+        return row.shown_label
 
     @admin.display(description="state")
     def token_state(self, row: AccessToken) -> str:

@@ -32,7 +32,7 @@ def _described(row: AccessToken) -> dict[str, Any]:
         "id": row.pk,
         "prefix": row.prefix,
         "user": row.user.get_username(),
-        "label": row.label,
+        "label": row.shown_label,
         "state": row.state(datetime.now(UTC)),
         "read_only": row.read_only,
         "repositories": _reach(row),

@@ -1,9 +1,12 @@
 """No id and no token is shown in the console, nor kept by it, wherever somebody put one."""
 
+from io import StringIO
+
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
 
 from fugata_core.access_tokens import new_access_token
 from repositories_app.models import AccessToken, RepositorySecret
@@ -48,11 +51,24 @@ def test_in_a_label(admin: Admin, secret: str) -> None:
     Share.objects.update(label=f"see {secret}")
     token_of("alice", label=f"see {secret}")
     assert secret[10:] not in AccessToken.objects.get().label
-    row = Share.objects.get()
-    for page in ("", f"{row.pk}/change/"):
-        shown = text(admin.get(f"secrets_app/share/{page}"))
-        assert f"see {secret[:4]}" in shown
-        assert secret[10:] not in shown
+    AccessToken.objects.update(label=f"see {secret}")  # as releases before kept it
+    rows = {"secrets_app/share": Share, "repositories_app/accesstoken": AccessToken}
+    for place, model in rows.items():
+        for page in ("", f"{model._base_manager.get().pk}/change/"):
+            shown = text(admin.get(f"{place}/{page}"))
+            assert f"see {secret[:4]}" in shown
+            assert secret[10:] not in shown
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_in_a_label_that_is_listed(secret: str) -> None:
+    people()
+    token_of("alice")
+    AccessToken.objects.update(label=secret)
+    for options in ((), ("--json",)):
+        out = StringIO()
+        call_command("list_access_tokens", *options, stdout=out)
+        assert secret[10:] not in out.getvalue()
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -77,6 +93,10 @@ def test_as_a_name(admin: Admin, secret: str) -> None:
     alice = User.objects.get(username="alice")
     page = text(admin.post(f"auth/user/{alice.pk}/change/", username=secret))
     assert "must not have the form of an id or a token" in page
+    group = Group.objects.create(name="auditors")
+    for place in ("add", f"{group.pk}/change"):
+        page = text(admin.post(f"auth/group/{place}/", name=secret))
+        assert "must not have the form of an id or a token" in page
     page = text(admin.post("repositories_app/repository/add/", name=secret, owner="alice"))
     assert "must not have the form of an id or a token" in page
     assert secret[10:] not in kept()
