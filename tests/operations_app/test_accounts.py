@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, connections
+from django.db.models.functions import Now
 
 from audit_app.models import AuditEvent
 from repositories_app.actions import tokens
@@ -100,6 +101,13 @@ def test_deactivating_revokes_for_good(root: Admin, number: int, said: str) -> N
     save(root, is_active="on", **{BOX: "on"})
     assert Api(mine[0]).list().status_code == 401
     assert Api(other, "bobs.repo").list().status_code == 200
+
+
+def test_a_token_that_has_ended_is_left_as_it_is(root: Admin) -> None:
+    ended, token = token_of("alice"), token_of("alice")
+    AccessToken.objects.filter(prefix=ended[:10]).update(expires_at=Now())
+    assert "1 access token was revoked." in save(root, **{BOX: "on"})
+    assert revoked() == [f"{token[:10]} of alice"]
 
 
 def test_tokens_may_stay(root: Admin) -> None:

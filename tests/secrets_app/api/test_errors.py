@@ -93,6 +93,8 @@ def test_a_request_id_is_accepted(client: Client, post: Post, given: str) -> Non
         "<script>x",
         "éééééééé",
         AN_ID,
+        AN_ID.upper(),
+        "request-Tok_9",
     ],
 )
 def test_another_request_id_is_replaced(client: Client, given: str) -> None:
