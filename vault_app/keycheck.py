@@ -147,7 +147,7 @@ def _refusal(found: Mapping[str, VaultError]) -> str:
 def _restore(key_id: str, problem: VaultError) -> str:
     if _may_pass(problem):
         return "Start again once it is."
-    return f"Restore it: {_remedy(key_id)}."
+    return f"Restore it: {remedy(key_id)}."
 
 
 def _described(problem: VaultError) -> str:
@@ -200,18 +200,19 @@ def _record_primary() -> None:
         patiently(provider.check)
     except VaultError as error:
         # A key service's words name the setting.
-        remedy = "" if provider.is_remote else f" {_provider_remedy(provider.name)}."
+        what = "" if provider.is_remote else f" {_provider_remedy(provider.name)}."
         raise KeyCheckFailed(
-            f"No key to seal with ({error}).{remedy}", may_pass=_may_pass(error)
+            f"No key to seal with ({error}).{what}", may_pass=_may_pass(error)
         ) from error
 
 
 def _provider_remedy(provider: str) -> str:
-    remedy = _remedy("" if provider == "local" else f"{provider}:")
-    return remedy[0].upper() + remedy[1:]
+    what = remedy("" if provider == "local" else f"{provider}:")
+    return what[0].upper() + what[1:]
 
 
-def _remedy(key_id: str) -> str:
+def remedy(key_id: str) -> str:
+    """Return what has to be done where the key of that id is missing."""
     keys = guidance(provider_of(key_id))
     if keys is GUIDANCE["local"] and not settings.FUGATA_KEYS:
         retired = KeyringFile(Path(settings.KEYRING_FILE)).retired

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import os
 import re
+import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +42,7 @@ class Reader:
     def __init__(self, path: Path, *, signed: bool = True) -> None:
         self._path = path
         with _sentences(path):
-            self._file = path.open("rb")
+            self._file = open(path, "rb", opener=_regular_file)  # noqa: SIM115  # until exit
         try:
             with _sentences(path):
                 self._read(signed)
@@ -161,6 +163,20 @@ def _sentences(path: Path) -> Iterator[None]:
         ) from error
 
 
+class _NotRegular(OSError):
+    """Something else than a file has that name."""
+
+
+def _regular_file(path: str, flags: int) -> int:
+    """Open a file, without waiting for who may write into a pipe. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # open() says of a folder that it is one
+        return descriptor
+    os.close(descriptor)
+    raise _NotRegular()
+
+
 def _why(error: OSError) -> str:
     match error:
         case FileNotFoundError():
@@ -169,6 +185,8 @@ def _why(error: OSError) -> str:
             return "is a folder"
         case PermissionError():
             return "this user may not read it"
+        case _NotRegular():
+            return "is a pipe or a device, and a back-up is read more than once: copy it to a file"
     return f"can't be read ({error.strerror or type(error).__name__})"
 
 

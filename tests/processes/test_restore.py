@@ -42,6 +42,7 @@ def test_two_at_once_take_turns(make_service: MakeService, tmp_path: Path) -> No
     """Nothing of the second one gets in: it finds what the first one restored."""
     old, new = make_service(), make_service("postgresql", start=False)
     new.settings["AUDIT_KEY"] = (old.home / "audit_key").read_text().strip()
+    new.settings["FUGATA_KEYS"] = (old.home / "keyring").read_text().strip()
     archive, other = tmp_path / "fugata.tar", Service(new.home, **new.settings)
     other.log = tmp_path / "other.log"
     create(old.port, "carried over")

@@ -19,6 +19,7 @@ from fugata_core.turns import own_turn
 from operations_app.backups import snapshot
 from operations_app.backups.archive import PARTIAL
 from operations_app.backups.archived import require_known_files
+from operations_app.backups.archived_keys import KeysMissing, require_keys
 from operations_app.backups.interruption import ended_by_sigterm
 from operations_app.backups.reader import BadArchive, Reader
 from operations_app.backups.restore import (
@@ -56,13 +57,19 @@ class Command(BaseCommand):
             action="store_true",
             help="restore also what was signed with an AUDIT_KEY that is lost, or was changed",
         )
+        parser.add_argument(
+            "--without-keys",
+            action="store_true",
+            help="restore also where keys of its values are lost, or can't be asked from here",
+        )
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         """Restore the back-up. Raises CommandError: then no row was changed but the identity.
 
         Values may have been put back already: `fsck --repair` deletes what no row points to.
         """
-        with _readable(file, signed=not options["without_signature"]) as archive:
+        signed, keyed = not options["without_signature"], not options["without_keys"]
+        with _readable(file, signed=signed, keyed=keyed) as archive:
             if archive.doubt:
                 self.stderr.write(_UNSIGNED.format(doubt=archive.doubt))
             refuse_encoding()
@@ -128,8 +135,8 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _readable(file: Path, *, signed: bool) -> Iterator[Reader]:
-    """Open a back-up of this version, as it was written.
+def _readable(file: Path, *, signed: bool, keyed: bool) -> Iterator[Reader]:
+    """Open a back-up of this version, as it was written; if `keyed`, only with the keys it needs.
 
     Raises CommandError before anything is done.
     """
@@ -138,16 +145,18 @@ def _readable(file: Path, *, signed: bool) -> Iterator[Reader]:
     except BadArchive as error:
         raise CommandError(f"Nothing was restored: {error}") from None
     with archive:
-        _require_fit(archive)
+        _require_fit(archive, keyed)
         yield archive
 
 
-def _require_fit(archive: Reader) -> None:
+def _require_fit(archive: Reader, keyed: bool) -> None:
     try:
         require_same_version(archive, snapshot.newest_of_this_code())
         require_known_files(archive)
         archive.verify()
-    except BadArchive as error:
+        if keyed:
+            require_keys(archive)
+    except (BadArchive, KeysMissing) as error:
         raise CommandError(f"Nothing was restored: {error}") from None
 
 

@@ -6,6 +6,7 @@ import lzma
 import os
 import re
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_what_can_not_be_read_says_why(file: Path) -> None:
     file.chmod(0)
     with nobody():
         assert why_not(file) == f"{file}: this user may not read it"
+
+
+def test_a_pipe_is_refused_at_once(file: Path) -> None:
+    """Though nobody writes into it: to open it must not wait for that."""
+    os.mkfifo(file)
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(60)
+    try:
+        status, why = exit_of("restore", str(file))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert (status, f"{file}: is a pipe or a device" in why) == (1, True)
+
+
+def hung(*_: object) -> None:
+    """Be called when something waits for ever."""
+    raise AssertionError("it waits")
 
 
 def test_places_where_none_can_be_written(file: Path) -> None:
