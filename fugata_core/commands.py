@@ -21,6 +21,7 @@ from fugata_core.database_failures import (
     sqlstate_of,
 )
 from fugata_core.errors import FugataError
+from fugata_core.terminal import escaped
 
 NOT_MIGRATED = "The database is not migrated. Run: python manage.py prepare"
 #: What is said for which SQLSTATE (PostgreSQL's documentation, appendix A), or in which words:
@@ -109,13 +110,16 @@ class OperatorCommand(BaseCommand):
         try:
             message, result = self.perform(options)
         except FugataError as error:
-            raise CommandError(error.sentence) from None
-        text = _json(result) if json else message
+            raise CommandError(escaped(error.sentence)) from None
+        text = _json(result) if json else escaped(message, keep="\n\t")
         if text:
             self.stdout.write(text)
 
     def perform(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Do the work; return the line of text and the JSON object. Raises FugataError."""
+        """Do the work; return the text and the JSON object. Raises FugataError.
+
+        What is listed is `escaped` there: here, a line in a name looks like one of ours.
+        """
         raise NotImplementedError
 
 
@@ -138,7 +142,7 @@ def database_sentence(error: Exception) -> str | None:
 
 
 def _json(result: dict[str, Any]) -> str:
-    return json.dumps(result, ensure_ascii=False)
+    return escaped(json.dumps(result, ensure_ascii=False))
 
 
 class ProgressLine:

@@ -1,9 +1,20 @@
-"""What commands say on the standard error stream."""
+"""What commands say at a terminal: without what opens something, and what controls it."""
 
+import json
 from collections.abc import Iterable
 from typing import Any, TextIO
 
 from fugata_core.tokens import cut_secrets
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return `text` with each character that does not print, but those of `keep`, as in JSON.
+
+    What is in a database or an archive may be somebody else's: a terminal would obey it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else json.dumps(c)[1:-1] for c in text)
 
 
 class WithoutSecrets:

@@ -15,6 +15,7 @@ from audit_app.models import AuditEvent
 from audit_app.trail import record
 from fugata_core.errors import BadRequest
 from fugata_core.tokens import NAME_RULE, has_secret
+from fugata_core.usernames import username_problem
 from repositories_app.actions.secrets import MAX_ATTEMPTS, remove_row, secret_keys
 from repositories_app.authorization import AuthorizedRepository
 from repositories_app.errors import SecretNotFound
@@ -22,7 +23,8 @@ from repositories_app.models import Membership, Repository, RepositorySecret
 from repositories_app.names import REPOSITORY_RULE, is_repository_name
 from vault_app.values import Deletions
 
-_MAX_USERNAME = 150
+#: Each role allows what those before it do.
+_RANKS = {role: rank for rank, role in enumerate(Membership.Role.values)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,11 @@ class RemovedSecrets:
 
 def get_or_create_user(username: str) -> User:
     """Return the user of that name, created without a password if new. Raises BadRequest."""
-    if not 0 < len(username) <= _MAX_USERNAME or "\0" in username:
-        raise BadRequest(f"A user's name has 1 to {_MAX_USERNAME} characters.")
-    _refuse_secret("A user's name", username)
+    problem = username_problem(username)
+    if problem and ("\0" in username or not User.objects.filter(username=username).exists()):
+        raise BadRequest(problem)  # those that releases before made stay
     no_password = {"password": make_password(None)}
     return User.objects.get_or_create(username=username, defaults=no_password)[0]
-
-
-def _refuse_secret(what: str, name: str) -> None:
-    """Raise BadRequest for a name that lists would show, and that may open or permit something."""
-    if has_secret(name):
-        raise BadRequest(f"{what} {NAME_RULE}")
 
 
 def lock_active_user(username: str) -> User:
@@ -68,7 +64,8 @@ def create_repository(name: str, owner: str, actor: Actor = COMMAND_LINE) -> Rep
     """Create a repository with its first owner. Raises BadRequest."""
     if not is_repository_name(name):
         raise BadRequest(f"A repository's id is {REPOSITORY_RULE}.")
-    _refuse_secret("A repository's id", name)
+    if has_secret(name):  # lists would show it, and it may open or permit something
+        raise BadRequest(f"A repository's id {NAME_RULE}")
     with transaction.atomic():
         repository, made = Repository.objects.get_or_create(name=name)
         if not made:
@@ -124,17 +121,23 @@ def _delete_empty(repository: Repository, actor: Actor) -> bool:
     return True
 
 
+def is_raised(before: str | None, role: str) -> bool:
+    """Return whether `role` allows more than the role before it; None: there was none."""
+    return _RANKS.get(before or "", -1) < _RANKS[role]
+
+
 def set_member(name: str, username: str, role: str, actor: Actor = COMMAND_LINE) -> Membership:
     """Give a user (created if new) a role in a repository. Raises BadRequest.
 
-    An inactive user gets no role in another repository; the role of a member may be changed.
+    An inactive user gets no role in another repository, and no higher one; it may be lowered.
     """
     with transaction.atomic():
         place: dict[str, Any] = {
             "repository": get_repository(name),
             "user": get_or_create_user(username),
         }
-        if not Membership.objects.filter(**place).exists():
+        before = Membership.objects.filter(**place).values_list("role", flat=True).first()
+        if is_raised(before, role):
             lock_active_user(username)
         membership, _ = Membership.objects.update_or_create(**place, defaults={"role": role})
         _record(AuditEvent.Kind.MEMBER_SET, actor, name, f"{username}: {role}")

@@ -7,6 +7,7 @@ from django.contrib.admin import widgets
 from django.contrib.auth.models import User
 
 from fugata_core.durations import duration
+from repositories_app.actions.repositories import is_raised
 from repositories_app.actions.tokens import TokenScope
 from repositories_app.models import Membership, Repository
 from repositories_app.names import REPOSITORY_RULE
@@ -50,6 +51,14 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
         if not self.instance.pk and inactive.exists():
             raise forms.ValidationError("This user is not active, and gets no new role.")
         return username
+
+    def clean_role(self) -> str:
+        """Return the role, unless it is a higher one of an inactive member."""
+        role: str = self.cleaned_data["role"]
+        inactive = self.instance.pk and not self.instance.user.is_active
+        if inactive and is_raised(self.instance.role, role):
+            raise forms.ValidationError("This user is not active, and gets no higher role.")
+        return role
 
 
 class MembersFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]

@@ -145,6 +145,7 @@ def test_making_a_repository(operator: Admin) -> None:
         (REPOSITORY, "nora", "There is a repository alices-repo already"),
         ("new-repo", "", "This field is required"),
         ("new-repo", "x" * 151, "at most 150 characters"),
+        ("new-repo", "eve\x1b[31m\nroot", "all of them printable"),
     ],
 )
 def test_a_repository_that_cannot_be(operator: Admin, name: str, owner: str, sentence: str) -> None:
@@ -193,6 +194,13 @@ def test_giving_changing_and_taking_roles(operator: Admin) -> None:
         ("member removed", "wendy"),
         ("member set", "nora: reader"),
     ]
+
+
+def test_no_member_has_a_name_that_a_terminal_obeys(operator: Admin) -> None:
+    place = f"{REPOSITORIES}/{Repository.objects.get(name=REPOSITORY).pk}/change/"
+    page = operator.post(place, **members_form(("", "eve\x1b[31m\nroot", "reader", False)))
+    assert "all of them printable" in text(page)
+    assert not User.objects.filter(username__startswith="eve").exists()
 
 
 def test_a_row_is_of_the_same_user_whatever_is_sent(operator: Admin) -> None:

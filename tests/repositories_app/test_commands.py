@@ -140,3 +140,25 @@ def test_a_repository_and_its_token_come_together(monkeypatch: pytest.MonkeyPatc
     monkeypatch.undo()
     made = result("create_repository", "my-repo", "--owner", "alice", "--token")
     assert Api(made["token"], "my-repo").list().status_code == 200
+
+
+@pytest.mark.parametrize("name", ["eve\x1b[31m", "eve\nroot", "eve\x7f", "eve\x9b", "eve\u202e"])
+def test_a_name_that_a_terminal_obeys(name: str) -> None:
+    """It is refused, and what another program wrote is shown as in JSON."""
+    with pytest.raises(CommandError, match="all of them printable"):
+        said("create_repository", "r", "--owner", name)
+    said("create_repository", "r", "--owner", "alice")
+    said("create_access_token", "alice")
+    with pytest.raises(CommandError, match="all of them printable"):
+        said("set_member", "r", name, "--role", "reader")
+    User.objects.update(username=name)
+    for command in ("list_repositories", "list_access_tokens"):
+        (line,) = said(command).split("\n")[:-1]
+        assert line.replace("\t", "").isprintable()
+        assert said(command, "--json").strip().isprintable()
+    assert result("list_access_tokens")["tokens"][0]["user"] == name
+    User.objects.update(is_active=False)
+    with pytest.raises(CommandError, match="is no member") as raised:
+        said("set_member", "r", f"{name}\x1b", "--remove")
+    assert str(raised.value).isprintable()
+    assert said("set_member", "r", name, "--remove").replace("\n", "").isprintable()

@@ -68,6 +68,20 @@ def test_no_new_role_but_another(operator: Admin) -> None:
     remove_member(REPOSITORY, "alice")
 
 
+def test_no_higher_role(operator: Admin) -> None:
+    """The same one again is none."""
+    deactivate("rita")
+    with pytest.raises(CommandError, match="rita is not active"):
+        said("set_member", REPOSITORY, "rita", "--role", "owner")
+    place = f"repositories_app/repository/{Repository.objects.get(name=REPOSITORY).pk}/change/"
+    raised = members_form((member("rita"), "rita", "writer", False))
+    assert "This user is not active, and gets no higher role." in text(
+        operator.post(place, **raised)
+    )
+    assert roles()["rita"] == "reader"
+    said("set_member", REPOSITORY, "rita", "--role", "reader")
+
+
 def test_what_is_called_live(operator: Admin) -> None:
     token = new_token(operator, user=User.objects.get(username="alice").pk)
     token_of("bob")

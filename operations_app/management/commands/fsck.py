@@ -7,6 +7,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import pluralize
 
 from fugata_core.commands import ProgressLine
+from fugata_core.terminal import escaped
 from operations_app.backups.fsck import Examination, Kind, examine
 from operations_app.backups.repair import (
     DeletionsHeld,
@@ -66,7 +67,7 @@ class Command(BaseCommand):
         seen = examine(progress)
         progress.done()
         for each in seen.found:
-            self.stdout.write(each.what)
+            self.stdout.write(escaped(each.what))
         return seen
 
     def _conclude(self, seen: Examination, done: Counter[Kind] | None) -> None:

@@ -15,6 +15,7 @@ from audit_app.errors import HeadUnavailable
 from audit_app.heads import head_store
 from fugata_core.commands import ProgressLine
 from fugata_core.postgresql.encoding import refuse_encoding
+from fugata_core.terminal import escaped
 from fugata_core.turns import own_turn
 from operations_app.backups import snapshot
 from operations_app.backups.archive import PARTIAL
@@ -102,7 +103,7 @@ class Command(BaseCommand):
                 say=say,
             )
         except (BadArchive, NotEmpty, DeletionHoldLost, VaultError, OSError) as error:
-            raise CommandError(f"Nothing was restored: {error}") from None
+            raise _refusal(error) from None
         except Exception as error:
             if not archive.doubt and not isinstance(error, IntegrityError | DataError):
                 raise
@@ -134,6 +135,11 @@ class Command(BaseCommand):
             )
 
 
+def _refusal(error: Exception) -> CommandError:
+    """Return what ends the command; the error may quote what a forged back-up has."""
+    return CommandError(f"Nothing was restored: {escaped(str(error))}")
+
+
 @contextmanager
 def _readable(file: Path, *, signed: bool, keyed: bool) -> Iterator[Reader]:
     """Open a back-up of this version, as it was written; if `keyed`, only with the keys it needs.
@@ -143,7 +149,7 @@ def _readable(file: Path, *, signed: bool, keyed: bool) -> Iterator[Reader]:
     try:
         archive = Reader(file, signed=signed)
     except BadArchive as error:
-        raise CommandError(f"Nothing was restored: {error}") from None
+        raise _refusal(error) from None
     with archive:
         _require_fit(archive, keyed)
         yield archive
@@ -157,7 +163,7 @@ def _require_fit(archive: Reader, keyed: bool) -> None:
         if keyed:
             require_keys(archive)
     except (BadArchive, KeysMissing) as error:
-        raise CommandError(f"Nothing was restored: {error}") from None
+        raise _refusal(error) from None
 
 
 def _accounts() -> str:

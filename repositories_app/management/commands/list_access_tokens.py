@@ -7,6 +7,7 @@ from django.core.management import CommandParser
 
 from fugata_core.clock import iso
 from fugata_core.commands import OperatorCommand
+from fugata_core.terminal import escaped
 from repositories_app.models import AccessToken
 
 
@@ -54,5 +55,5 @@ def _line(one: dict[str, Any]) -> str:
     reach = "all repositories" if one["repositories"] is None else ", ".join(one["repositories"])
     used = one["last_used_at"] or "never"
     rights = "read-only" if one["read_only"] else "read and write"
-    head = f"{one['id']}\t{one['prefix']}…\t{one['user']}\t{one['state']}"
+    head = f"{one['id']}\t{one['prefix']}…\t{escaped(one['user'])}\t{one['state']}"
     return f"{head}\t{rights}\t{reach}\tends: {one['expires_at'] or 'never'}\tlast used: {used}"

@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Count
 
 from fugata_core.commands import OperatorCommand
+from fugata_core.terminal import escaped
 from repositories_app.models import Membership, Repository
 
 
@@ -28,5 +29,5 @@ def _members(repository: Repository) -> dict[str, str]:
 
 
 def _line(one: dict[str, Any]) -> str:
-    members = ", ".join(f"{name} ({role})" for name, role in sorted(one["members"].items()))
-    return f"{one['repository']}\t{one['secrets']} secrets\t{members}"
+    members = (f"{escaped(name)} ({role})" for name, role in sorted(one["members"].items()))
+    return f"{one['repository']}\t{one['secrets']} secrets\t{', '.join(members)}"

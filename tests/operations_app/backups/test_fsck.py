@@ -255,6 +255,14 @@ def test_values_without_rows(many: Everything) -> None:
     many.assert_kept(one_time=True)
 
 
+def test_a_name_of_a_forged_value_writes_nothing_else_to_the_terminal() -> None:
+    StoredValue.objects.create(name="\x1b[2Jv", sealed=b"x")
+    out = StringIO()
+    with pytest.raises(CommandError):
+        call_command("fsck", stdout=out)
+    assert "value \\u001b[2Jv belongs to no row" in out.getvalue()
+
+
 def test_more_than_a_tenth_is_deleted_only_by_force(many: Everything) -> None:
     for number in range(3):
         StoredValue.objects.create(name=f"nobody-{number}", sealed=b"x")

@@ -1,5 +1,6 @@
 """A back-up is signed: what somebody else made or changed is not restored."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from audit_app import chain
 from audit_app.models import AuditEvent, AuditStub
-from operations_app.backups.archive import SIGNATURE
+from operations_app.backups.archive import MANIFEST, SIGNATURE
 from operations_app.backups.reader import BadArchive, Reader
 from operations_app.backups.restore import restore_backup
 from tests.operations_app.backups.archives import (
@@ -168,6 +169,24 @@ def test_names_of_forged_accounts_write_nothing_else_to_the_terminal(
     restored = said("restore", str(file), "--force", "--without-signature")
     assert "superusers: '\\x1b[2Jmallory'." in restored
     assert "\x1b" not in restored
+
+
+@pytest.mark.parametrize(
+    "forged", [{"made_at": "\x1b[2Jsoon\n"}, {"migrations": {"\x1b[2Jsoon\n": "0001"}}]
+)
+def test_nor_does_what_a_forged_manifest_says(
+    fill: Fill, file: Path, forged: dict[str, object]
+) -> None:
+    fill()
+    said("backup", str(file))
+
+    def forge(name: str, data: bytes) -> bytes:
+        return json.dumps(json.loads(data) | forged).encode() if name == MANIFEST else data
+
+    rewritten(file, forge)
+    status, refused = exit_of("restore", str(file), "--without-signature")
+    assert (status, "\\u001b[2Jsoon\\n" in refused) == (1, True)
+    assert "\x1b" not in refused
 
 
 def test_there_may_be_any_number_of_them(fill: Fill, file: Path, settings: Settings) -> None:
