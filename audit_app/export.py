@@ -6,6 +6,7 @@ from datetime import datetime
 
 from audit_app.models import AuditEvent
 from fugata_core.streams import stream
+from fugata_core.terminal import escaped
 
 
 def export_lines(since: datetime | None = None) -> Iterator[str]:
@@ -14,7 +15,7 @@ def export_lines(since: datetime | None = None) -> Iterator[str]:
     if since:
         events = events.filter(at__gte=since)
     for event in stream(events):
-        yield json.dumps(_as_dict(event), ensure_ascii=False)
+        yield escaped(json.dumps(_as_dict(event), ensure_ascii=False))
 
 
 def _as_dict(event: AuditEvent) -> dict[str, object]:

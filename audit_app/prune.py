@@ -9,6 +9,7 @@ from audit_app import chain
 from audit_app.errors import ChainBroken, NotSealed
 from audit_app.heads import head_store
 from audit_app.models import AuditEvent, AuditStub
+from audit_app.odd_rows import odd_rows_named
 from audit_app.seal import keep_up
 
 BATCH = 5000
@@ -20,9 +21,14 @@ def prune_events(retention: timedelta) -> int:
     Raises ChainBroken, HeadUnavailable; nothing of a batch that does not verify is deleted.
     """
     try:
-        keep_up(head_store())
+        with odd_rows_named():
+            keep_up(head_store())
+            return _prune_all(retention)
     except NotSealed as error:
         raise ChainBroken(str(error)) from None
+
+
+def _prune_all(retention: timedelta) -> int:
     pruned = 0
     while count := _prune_batch(retention):
         pruned += count

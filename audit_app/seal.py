@@ -14,6 +14,7 @@ from audit_app.heads import head_store
 from audit_app.heads.base import HeadStore
 from audit_app.lookups import convert_lookups_to_events
 from audit_app.models import AuditEvent
+from audit_app.odd_rows import odd_rows_named
 from audit_app.refusals import convert_refusals_to_events
 from audit_app.trail import record
 
@@ -34,6 +35,11 @@ def seal_events() -> Generator[Head, None, None]:
     Nothing is sealed while another sealer is running, or what was sealed before can't be kept.
     Raises NotSealed, HeadUnavailable.
     """
+    with odd_rows_named():
+        yield from _seal_all()
+
+
+def _seal_all() -> Generator[Head, None, None]:
     convert_refusals_to_events()
     convert_lookups_to_events()
     heads = head_store()
@@ -55,9 +61,9 @@ def keep_up(heads: HeadStore) -> Head:
     If there is something to seal, it is kept once more: while no head can be kept, what was sealed
     could be unsealed and sealed anew. Raises NotSealed, HeadUnavailable.
     """
+    head = chain.head()  # before what is kept: another sealer keeps one before it seals
     kept = heads.read()
     with transaction.atomic():
-        head = chain.head()
         _require_continuation(kept, head, heads.where)
         if kept is None and head.position:
             _say_unkept(head, heads.where)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from audit_app import chain
 from audit_app.chain import GENESIS_MAC, Head
 from audit_app.models import AuditEvent, AuditStub
+from audit_app.odd_rows import odd_row
 from fugata_core.streams import stream
 
 #: Events between two reports of progress.
@@ -31,6 +32,8 @@ def verify(
     published: Collection[Head] = (), progress: Callable[[int], None] = lambda _: None
 ) -> Verdict:
     """Walk the chain from its first event or stub. `published`: heads that it must contain."""
+    if odd := odd_row():
+        return Verdict(odd.rstrip("."), 0, 0, _genesis())
     problem, start = _start()
     verified, head = 0, start
     if problem is None:

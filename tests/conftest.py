@@ -267,5 +267,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & _KUBERNETES:
             item.add_marker("kubernetes")
-        if item.get_closest_marker("django_db") or fixtures & _DATABASE:
+        asks = item.get_closest_marker("django_db") or fixtures & _DATABASE
+        if asks and not item.get_closest_marker("sqlite"):
             item.add_marker("database")

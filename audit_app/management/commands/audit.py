@@ -14,6 +14,7 @@ from audit_app.export import export_lines
 from audit_app.heads import head_store
 from audit_app.heads.base import HeadStore
 from audit_app.models import AuditEvent
+from audit_app.odd_rows import odd_rows_named
 from audit_app.prune import prune_events
 from audit_app.publish import publish
 from audit_app.reset import reset_head
@@ -21,6 +22,7 @@ from audit_app.seal import seal_events
 from audit_app.verify import Verdict, verify
 from fugata_core.durations import duration
 from fugata_core.errors import BadRequest
+from fugata_core.terminal import escaped
 
 _RESET = "manage.py audit reset-head"
 _WORDS = "verify|seal|export|prune|reset-head"
@@ -72,7 +74,7 @@ def _compared(kept: Head | None, given: Head | None, where: str) -> str:
 
 def _hint(verdict: Verdict, kept: Head | None) -> str:
     """Return what else than an intruder may be behind it."""
-    if not verdict.verified and "AUDIT_KEY" not in str(verdict.problem):
+    if not verdict.verified and str(verdict.problem).startswith("the event at position"):
         return " Is AUDIT_KEY the one that sealed it?"
     if kept is not None and not goes_on_from(kept) and verify().problem is None:
         return f" (If you restored a back-up: {_RESET}.)"
@@ -99,7 +101,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, what: str, **options: Any) -> None:
         """Run the subcommand. Raises CommandError if the trail does not verify."""
         try:
-            getattr(self, f"_{what.replace('-', '_')}")(options)
+            with odd_rows_named():
+                getattr(self, f"_{what.replace('-', '_')}")(options)
         except HeadUnavailable as error:
             raise CommandError(f"{error}.") from None
         except NotSealed as error:
@@ -114,7 +117,9 @@ class Command(BaseCommand):
         if kept in verdict.pruned:
             problem = f"only what is kept is pruned, and {heads.where} keeps an earlier head"
         if problem:
-            raise CommandError(f"The trail does not verify: {problem}.{_hint(verdict, kept)}")
+            raise CommandError(
+                f"The trail does not verify: {escaped(problem)}.{_hint(verdict, kept)}"
+            )
         waiting = f", {_waiting(verdict.unsealed)}" if verdict.unsealed else ""
         self.stdout.write(f"{verdict.verified} events verified{waiting}. Head: {verdict.head}")
         if trouble:
@@ -137,7 +142,7 @@ class Command(BaseCommand):
     def _reset_head(self, options: dict[str, Any]) -> None:
         heads = head_store()
         if problem := verify(progress=self._progress).problem:
-            raise CommandError(f"Nothing was reset: the trail does not verify: {problem}.")
+            raise CommandError(f"Nothing was reset: the trail does not verify: {escaped(problem)}.")
         if (done := reset_head(heads)) is None:
             self.stdout.write(f"Nothing to reset: the trail has the head that {heads.where} keeps.")
             return
