@@ -217,6 +217,16 @@ def _refusals(service: Service) -> Wanted:
     return Wanted(table, guess)
 
 
+def _lookups(service: Service) -> Wanted:
+    """The count of this minute, of which there is one for a token and repository."""
+    asked = keeper(service, "asked", "carol").request("GET")
+    assert exchange(service.port, asked).status == 200
+    table, columns = "audit_app_lookupcount", "username, token, address_hash, repository, count"
+    soon = f"SELECT minute + later, {columns} FROM {table}, generate_series(1, 9) later"
+    stored.query(service, f"INSERT INTO {table} (minute, {columns}) {soon}")
+    return Wanted(table, asked, crowd=10)
+
+
 def _session(service: Service) -> Wanted:
     """The session of one operator's many tabs."""
     cookie = sign_in(service)
@@ -229,7 +239,7 @@ def _has_no_other_value(service: Service) -> bool:
     return stored.values(service) == rows
 
 
-@pytest.mark.parametrize("wanted_by", [_key_row, _kept_answer, _refusals, _session])
+@pytest.mark.parametrize("wanted_by", [_key_row, _kept_answer, _refusals, _lookups, _session])
 @pytest.mark.parametrize("threads", [4, 16])
 def test_any_row_that_a_crowd_wants_leaves_others_alone(
     make_service: MakeService, wanted_by: Callable[[Service], Wanted], threads: int
