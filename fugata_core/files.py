@@ -72,7 +72,7 @@ def file_lock(path: Path, seconds: float) -> Iterator[None]:
     descriptor = open_lock(path, "lock")
     try:
         deadline = time.monotonic() + seconds
-        while not _try_lock(descriptor):
+        while not try_lock(descriptor):
             if time.monotonic() >= deadline:
                 raise TimeoutError(errno.ETIMEDOUT, f"another process has locked {path}")
             time.sleep(_PAUSE)
@@ -97,7 +97,8 @@ def open_lock(path: Path, suffix: str) -> int:
     return descriptor
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Return whether the open file is locked now; False if another one has it. Raises OSError."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

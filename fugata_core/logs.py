@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fugata_core.routes import PRIVATE
+from fugata_core.terminal import escaped
 from fugata_core.tokens import PREFIXES
 from fugata_core.tracebacks import may_quote, without_messages
 
@@ -57,7 +58,8 @@ class RedactingFormatter(_Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return _escape(redact(super().format(record)))
+        redacted = redact(super().format(record)).replace(_QUOTED_BREAK, r"\n")
+        return escaped(redacted, keep="\n")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """Return the message on one line; its breaks are shown once it is redacted."""
@@ -75,14 +77,6 @@ def _one_line(piece: str) -> str:
         return piece
     inside = piece.strip("\n")
     return piece.replace(inside, inside.replace("\n", _QUOTED_BREAK)) if inside else piece
-
-
-def _escape(text: str) -> str:
-    """Return `text` with each control character written as Python does."""
-    text = text.replace(_QUOTED_BREAK, r"\n")
-    return "".join(
-        each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text
-    )
 
 
 class JsonFormatter(_Formatter):

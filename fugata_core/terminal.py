@@ -1,4 +1,4 @@
-"""What commands say at a terminal: without what opens something, and what controls it."""
+"""What is shown at a terminal: without what opens something, and what controls it."""
 
 import json
 from collections.abc import Iterable

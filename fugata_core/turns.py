@@ -1,7 +1,6 @@
 """Processes that migrate one database (prepare, restore) take turns: one of them is at it."""
 
 import errno
-import fcntl
 import logging
 import os
 import time
@@ -13,7 +12,7 @@ from django.core.management import CommandError
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from fugata_core.files import open_lock
+from fugata_core.files import open_lock, try_lock
 
 logger = logging.getLogger(__name__)
 
@@ -120,9 +119,7 @@ def _database_file() -> Path:
 
 def _try_flock(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor)
     except OSError as error:  # a file system without locks, as some over the network
         logger.warning("nobody's turn is waited for: %s", error.strerror)
     return True

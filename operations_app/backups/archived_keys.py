@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from django.template.defaultfilters import pluralize
+from django.utils.text import capfirst
 
 from operations_app.backups import rows
 from operations_app.backups.reader import BadArchive, Reader
@@ -74,5 +75,4 @@ def _why(problem: VaultError) -> str:
 def _remedy(key_id: str, problem: VaultError) -> str:
     if isinstance(problem, KeyServiceAway):
         return "Restore again once the key service answers"
-    remedy = keycheck.remedy(key_id)
-    return remedy[0].upper() + remedy[1:]
+    return capfirst(keycheck.remedy(key_id))

@@ -17,6 +17,7 @@ from pytest_django.fixtures import Settings
 
 from fugata_core.logs import JsonFormatter, RedactingFormatter, formatter, redact, request_id
 from fugata_core.requests import FugataRequest
+from fugata_core.terminal import escaped
 from fugata_server.logger import GunicornLogger
 from fugata_site.middleware.response_headers import ResponseHeadersMiddleware
 from secrets_app import ids
@@ -86,8 +87,7 @@ def test_what_gunicorn_quotes_takes_its_traceback_with_it() -> None:
 
 def unbroken(text: str) -> str:
     """Return it without line breaks, escaped or not, and all else escaped as the text is."""
-    escaped = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-    return escaped.replace(r"\x85", r"\n").replace(r"\n", "")
+    return escaped(text).replace(r"\u0085", r"\n").replace(r"\n", "")
 
 
 @given(message=st.text(max_size=60), reason=st.text(max_size=60), cut=st.integers(0, 60))

@@ -167,7 +167,7 @@ def test_what_a_message_quotes_begins_no_line() -> None:
     text = formatted("Task %s", FORGED)
     assert text.isprintable()
     assert r"Task x]\n2026-11-28 04:30:00,000 INFO" in text
-    assert r"\r\u2028\n\x1b[2J\x9b2J" in text
+    assert r"\r\u2028\n\u001b[2J\u009b2J" in text
 
 
 def raise_from_another() -> None:
